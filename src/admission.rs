@@ -24,7 +24,7 @@ use serde::Serialize;
 pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
-    event::{Ended, Event, Reason, Reconciled},
+    event::{Ended, Event, Reason, Reconciled, Subject},
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
