@@ -228,7 +228,11 @@ impl Metrics {
                 family.with_label_values(&[*label]).set(*count);
             }
         }
-        let classes: Vec<_> = classes.keys().chain(waiting.keys()).map(|c| (*c).to_owned()).collect();
+        let classes: Vec<_> = classes
+            .keys()
+            .chain(waiting.keys())
+            .map(|c| (*c).to_owned())
+            .collect();
         let nodes: Vec<_> = nodes.keys().map(|n| (*n).to_owned()).collect();
         seen.classes.extend(classes);
         seen.nodes.extend(nodes);

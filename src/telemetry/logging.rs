@@ -61,7 +61,9 @@ where
         EnvFilter::try_new(level).map_err(|error| LogError::Level(level.to_owned(), error))?;
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     Ok(if text {
-        let layer = layer.with_ansi(io::stderr().is_terminal()).with_target(false);
+        let layer = layer
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(false);
         Box::new(Registry::default().with(filter).with(layer))
     } else {
         let layer = layer
@@ -134,11 +136,20 @@ pub(super) fn log(event: &Event, names: bool) {
             let lease = lease.map(|l| l.to_string());
             match found {
                 Reconciled::Adopted | Reconciled::Orphan | Reconciled::Differs => info!(
-                    user.id = user, found = found.as_str(), lease, node, work = subject.work,
-                    seats = subject.cost.as_f64(), "Jellyfin and the leases disagreed"
+                    user.id = user,
+                    found = found.as_str(),
+                    lease,
+                    node,
+                    work = subject.work,
+                    seats = subject.cost.as_f64(),
+                    "Jellyfin and the leases disagreed"
                 ),
                 Reconciled::Finished | Reconciled::Restarted => debug!(
-                    user.id = user, found = found.as_str(), lease, node, work = subject.work,
+                    user.id = user,
+                    found = found.as_str(),
+                    lease,
+                    node,
+                    work = subject.work,
                     "Jellyfin's job changed"
                 ),
             }
@@ -153,7 +164,10 @@ pub(super) fn log(event: &Event, names: bool) {
             node = subject.node.as_str(), "Asked Jellyfin to end a job"
         ),
         Event::CapacityChanged { gpu, from, to } => info!(
-            gpu = gpu.as_str(), from = from.as_f64(), to = to.as_f64(), "Capacity of a GPU changed"
+            gpu = gpu.as_str(),
+            from = from.as_f64(),
+            to = to.as_f64(),
+            "Capacity of a GPU changed"
         ),
         Event::PolicyChanged { mode } => match mode {
             Mode::Observe => info!(mode = "observe", "Policy in force: nothing is refused"),
@@ -238,7 +252,12 @@ impl Quiet {
         let won = at >= next
             && self
                 .next
-                .compare_exchange(next, at + Self::INTERVAL, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(
+                    next,
+                    at + Self::INTERVAL,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
                 .is_ok();
         if won {
             return Some(self.held_back.swap(0, Ordering::Relaxed));

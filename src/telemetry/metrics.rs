@@ -8,9 +8,8 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
-    process_collector::ProcessCollector,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
 use super::{
@@ -25,9 +24,7 @@ const FIRST_BYTE: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 /// Seconds of waiting. The longest patience of a known client is about a minute.
-const WAIT: &[f64] = &[
-    0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0,
-];
+const WAIT: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
 
 /// The label `kind` of [`Metrics::upstream_failures_total`]: what the hop calls failures that are the upstream's.
 pub const UPSTREAM_FAILURES: &[&str] = &[
@@ -335,8 +332,7 @@ impl Families {
             self.leases.with_label_values(&[state.as_str()]);
         }
         for ended in Ended::ALL {
-            self.leases_ended_total
-                .with_label_values(&[ended.as_str()]);
+            self.leases_ended_total.with_label_values(&[ended.as_str()]);
         }
         for ended in [Ended::DeadPlayer, Ended::Revoked] {
             self.jobs_ended_total.with_label_values(&[ended.as_str()]);
