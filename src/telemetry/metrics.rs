@@ -286,6 +286,12 @@ impl Metrics {
 impl Families {
     /// Puts every label value that can be known at 0.
     fn fill(&self, settings: &Settings) {
+        // With names or ids the series appear as users do.
+        let nameless = settings.user_label == UserLabel::None;
+        for verdict in Verdict::ALL.iter().filter(|_| nameless) {
+            self.user_decisions_total
+                .with_label_values(&["", verdict.as_str()]);
+        }
         for reason in Reason::ALL {
             for verdict in possible(*reason) {
                 self.decisions_total
@@ -294,12 +300,10 @@ impl Families {
             if possible(*reason).contains(&Verdict::Reject) {
                 self.would_have_decisions_total
                     .with_label_values(&[reason.as_str()]);
-            }
-        }
-        if settings.user_label == UserLabel::None {
-            for verdict in Verdict::ALL {
-                self.user_decisions_total
-                    .with_label_values(&["", verdict.as_str()]);
+                if nameless {
+                    self.user_refusals_total
+                        .with_label_values(&["", reason.as_str()]);
+                }
             }
         }
         for gpu in &settings.gpus {
