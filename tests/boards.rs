@@ -2,7 +2,12 @@
 //!
 //! No Grafana is at hand, so that nothing here says how a panel looks. What is checked of the board is what Grafana's
 //! dashboard-linter checks, and that every name, label and label value in it exists.
-#![expect(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test reports by panicking"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -536,7 +541,7 @@ fn promtool(arguments: &[&str], input: &str) {
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
     // It may not read what it has no use for.
-    let _ = writer.join().unwrap();
+    writer.join().unwrap().ok();
     let said = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

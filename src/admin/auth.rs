@@ -82,8 +82,11 @@ pub(super) async fn guard(
 // === impl Guard ===
 
 impl Guard {
+    /// An empty token is none: it would be the password of anybody.
     pub(super) fn new(token: Option<Token>) -> Self {
-        Self { token }
+        Self {
+            token: token.filter(|token| !token.expose().is_empty()),
+        }
     }
 
     /// Says whether a request may pass.

@@ -26,15 +26,13 @@ pub(super) fn document(view: &View) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Finweir: {held} of {capacity} seats</title>\n\
+         <title>Finweir</title>\n\
          <noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n\
          <link rel=\"stylesheet\" href=\"page.css\">\n<script src=\"page.js\" defer></script>\n</head>\n\
          <body>\n<main id=\"live\">\n{main}</main>\n\
          <footer><a href=\"state\">state</a><a href=\"metrics\">metrics</a>\
          <a href=\"ready?verbose\">ready</a><span id=\"stale\" hidden>No answer: this is old.</span></footer>\n\
          </body>\n</html>\n",
-        held = Number(view.seats_held),
-        capacity = Number(view.seats_capacity),
         main = render(view),
     )
 }
@@ -42,8 +40,7 @@ pub(super) fn document(view: &View) -> String {
 /// The part of the page that changes.
 pub fn render(view: &View) -> String {
     let mut out = String::with_capacity(16 * 1024);
-    // Writing to a string does not fail.
-    let _ = draw(&mut out, view);
+    draw(&mut out, view).expect("a string can always be written to");
     out
 }
 

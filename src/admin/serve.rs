@@ -97,7 +97,7 @@ impl BoundAdmin {
             .spawn(move || {
                 runtime.block_on(accept(listener, router, stopped));
                 // Nobody may be waiting any more.
-                let _ = finished.send(());
+                finished.send(()).ok();
             })?;
         Ok(RunningAdmin {
             address: self.address,
@@ -119,7 +119,7 @@ impl RunningAdmin {
     pub async fn stop(self) {
         drop(self.stop);
         // An error says that the thread is gone, which is what is wanted.
-        let _ = self.done.await;
+        self.done.await.ok();
     }
 }
 
@@ -160,7 +160,7 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, mut stop: wat
                 () = tokio::time::sleep(LIFE) => {}
             }
             connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(GRACE, connection).await;
+            tokio::time::timeout(GRACE, connection).await.ok();
         });
     }
     drop(listener);

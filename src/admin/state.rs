@@ -1,7 +1,6 @@
 //! Readiness, and everything that `/state` and the page show, in one value.
 
 use std::{
-    fmt::Write as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -186,12 +185,12 @@ impl Checks {
                 .filter(|check| check.decides && !check.ok)
                 .map(|check| format!("{}: {}", check.name, check.says))
                 .collect();
-            let _ = writeln!(out, "not ready: {}", why.join("; "));
+            out.push_str(&format!("not ready: {}\n", why.join("; ")));
         }
         if verbose {
             for check in &self.0 {
                 let sign = if check.ok { '+' } else { '-' };
-                let _ = writeln!(out, "[{sign}] {}: {}", check.name, check.says);
+                out.push_str(&format!("[{sign}] {}: {}\n", check.name, check.says));
             }
         }
         out
@@ -220,7 +219,8 @@ impl View {
             })
             .collect();
         let sum = |of: fn(&GpuView) -> f64| {
-            let sum: f64 = snapshot.gpus.iter().map(of).sum();
+            // Not `sum`, which makes -0 of nothing.
+            let sum = snapshot.gpus.iter().map(of).fold(0.0, |a, b| a + b);
             (sum * 1000.0).round() / 1000.0
         };
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();

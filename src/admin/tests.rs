@@ -548,10 +548,15 @@ async fn a_drain_needs_the_token_and_a_browser_cannot_add_it() {
 
 #[tokio::test]
 async fn without_a_token_nothing_can_be_done() {
-    let fixture = start(None);
-    let empty = format!("{LOCAL}Authorization: Bearer \r\n");
-    assert_eq!(fixture.status("POST /drain", &empty).await, 403);
-    assert_eq!(fixture.drains.load(Ordering::SeqCst), 0);
+    for token in [None, Some("")] {
+        let fixture = start(token);
+        let empty = format!("{LOCAL}Authorization: Bearer \r\n");
+        assert_eq!(fixture.status("POST /drain", &empty).await, 403);
+        // `user:`, with no password.
+        let carried = format!("{LOCAL}Via: 1.1 x\r\nAuthorization: Basic dXNlcjo=\r\n");
+        assert_eq!(fixture.status("GET /state", &carried).await, 401);
+        assert_eq!(fixture.drains.load(Ordering::SeqCst), 0);
+    }
 }
 
 #[test]

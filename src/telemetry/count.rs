@@ -246,10 +246,10 @@ impl Metrics {
             &families.gpu_seats_reserved,
         ] {
             // An error says that it was not there, which is what is wanted.
-            let _ = family.remove_label_values(&[gpu]);
+            family.remove_label_values(&[gpu]).ok();
         }
         for family in [&families.gpu_sessions, &families.gpu_waiting] {
-            let _ = family.remove_label_values(&[gpu]);
+            family.remove_label_values(&[gpu]).ok();
         }
     }
 }
