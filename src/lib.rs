@@ -7,6 +7,7 @@ pub mod admission;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod demand;
 pub mod gate;
 pub mod hop;
 pub mod ident;

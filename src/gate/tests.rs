@@ -1,0 +1,1 @@
+//! The gate's three rules, in virtual time.
