@@ -34,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gate",
             "upstream",
             "hop",
+            "demand",
         ],
     ),
     (
@@ -48,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gate",
             "upstream",
             "hop",
+            "demand",
         ],
     ),
     (
