@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     admission::Running,
@@ -27,22 +27,12 @@ const DIALECT: Duration = Duration::from_secs(300);
 /// How often they are asked for until they are.
 const DIALECT_RETRY: Duration = Duration::from_secs(2);
 
-/// What is known of the server from the last look at it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// It answered the last call.
-    pub reachable: bool,
-    /// `/Sessions` could be read: there is a key, and it is right.
-    pub sessions: bool,
-}
-
 /// Compares the ledger with `/Sessions`, for ever.
 pub async fn reconcile(
     api: Api,
     gate: Gate,
     telemetry: Telemetry,
     settings: Settings,
-    seen: watch::Sender<Seen>,
 ) {
     if !api.has_key() {
         tracing::warn!(node = %api.node(), "no API key: Finweir can't see what Jellyfin runs, and goes by what passes through it alone");
@@ -55,15 +45,13 @@ pub async fn reconcile(
                 let running: Vec<Running> = rows.iter().filter_map(demand::running).collect();
                 gate.reconcile(api.node(), &running);
                 telemetry.polled(api.node(), true);
-                note(&seen, |s| (s.reachable, s.sessions) = (true, true));
                 if std::mem::take(&mut failing) {
                     tracing::info!(node = %api.node(), "/Sessions answers again");
                 }
             }
             Err(error) => {
                 telemetry.polled(api.node(), false);
-                let reachable = !matches!(error, CallError::Unreachable(_));
-                note(&seen, |s| (s.reachable, s.sessions) = (reachable, false));
+                
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(node = %api.node(), %error, "/Sessions can't be read; leases go by what passes through alone");
                 }
@@ -104,14 +92,14 @@ pub async fn keep_time(gate: Gate) {
 pub async fn learn_dialect(
     api: Api,
     base_url: String,
-    seen: watch::Sender<Seen>,
+    telemetry: Telemetry,
     learned: impl Fn(Dialect) + Send,
 ) {
     let mut known: Option<Dialect> = None;
     loop {
         match api.dialect(&base_url).await {
             Ok(dialect) => {
-                note(&seen, |s| s.reachable = true);
+                telemetry.reachable(api.node(), true);
                 if known.as_ref() != Some(&dialect) {
                     let (major, minor) = dialect.version;
                     tracing::info!(node = %api.node(), version = %format_args!("{major}.{minor}"), legacy_tokens = dialect.legacy_auth, "Jellyfin answers");
@@ -120,9 +108,7 @@ pub async fn learn_dialect(
                 }
             }
             Err(error) => {
-                note(&seen, |s| {
-                    s.reachable = !matches!(error, CallError::Unreachable(_))
-                });
+                telemetry.reachable(api.node(), !matches!(error, CallError::Unreachable(_)));
                 tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version");
             }
         }
@@ -133,12 +119,4 @@ pub async fn learn_dialect(
         })
         .await;
     }
-}
-
-fn note(seen: &watch::Sender<Seen>, change: impl FnOnce(&mut Seen)) {
-    seen.send_if_modified(|now| {
-        let before = *now;
-        change(now);
-        before != *now
-    });
 }
