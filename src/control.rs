@@ -28,12 +28,7 @@ const DIALECT: Duration = Duration::from_secs(300);
 const DIALECT_RETRY: Duration = Duration::from_secs(2);
 
 /// Compares the ledger with `/Sessions`, for ever.
-pub async fn reconcile(
-    api: Api,
-    gate: Gate,
-    telemetry: Telemetry,
-    settings: Settings,
-) {
+pub async fn reconcile(api: Api, gate: Gate, telemetry: Telemetry, settings: Settings) {
     if !api.has_key() {
         tracing::warn!(node = %api.node(), "no API key: Finweir can't see what Jellyfin runs, and goes by what passes through it alone");
         return;
@@ -51,7 +46,7 @@ pub async fn reconcile(
             }
             Err(error) => {
                 telemetry.polled(api.node(), false);
-                
+
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(node = %api.node(), %error, "/Sessions can't be read; leases go by what passes through alone");
                 }

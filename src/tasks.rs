@@ -55,12 +55,22 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let handle = tokio::spawn(task).abort_handle();
-        self.0.loops.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        self.0
+            .loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(handle);
     }
 
     /// Ends every loop.
     pub fn end_loops(&self) {
-        for handle in self.0.loops.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for handle in self
+            .0
+            .loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
             handle.abort();
         }
     }
@@ -86,22 +96,14 @@ impl Tasks {
     }
 
     fn enter(&self) -> Running {
-        self.0
-            .running
-            .fetch_add(1, Ordering::AcqRel);
+        self.0.running.fetch_add(1, Ordering::AcqRel);
         Running(self.clone())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self
-            .0
-            .0
-            .running
-            .fetch_sub(1, Ordering::AcqRel)
-            == 1
-        {
+        if self.0.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.0.idle.notify_waiters();
         }
     }
