@@ -8,15 +8,19 @@
     reason = "this test has no harness and reports by itself"
 )]
 
+#[path = "replay/carriers.rs"]
+mod carriers;
 #[path = "replay/recording.rs"]
 mod recording;
+#[path = "replay/routes.rs"]
+mod routes;
 
 use std::{env, process::ExitCode};
 
 use recording::{Check, Server, Tally};
 
 /// Every check. A line each.
-const CHECKS: &[&[Check]] = &[];
+const CHECKS: &[&[Check]] = &[routes::CHECKS, carriers::CHECKS];
 
 /// Options of the standard harness that take a value as the next argument.
 const WITH_VALUE: &[&str] = &[
