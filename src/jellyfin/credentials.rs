@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use super::{Dialect, Query};
 use crate::ident::{DeviceId, Token};
@@ -95,30 +95,33 @@ fn claims(headers: &HeaderMap) -> [Parameters; 2] {
     })
 }
 
-/// The first of a header's values, unless it is empty.
+/// The first of a header's values, unless all are empty.
 fn first<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let value = headers.get(name)?.as_bytes();
-    std::str::from_utf8(value)
-        .ok()
-        .filter(|text| !text.is_empty())
+    if headers.get_all(name).iter().all(HeaderValue::is_empty) {
+        return None;
+    }
+    std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
 }
 
-/// A header's values as .NET turns them into one string: joined by commas.
+/// A header's values as .NET turns them into one string.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<&str> = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .collect();
-    Some(values.join(",")).filter(|text| !text.is_empty())
+    join(
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()),
+    )
+}
+
+/// How .NET makes one string of several: with commas, the empty ones left out.
+fn join<'v>(values: impl Iterator<Item = &'v str>) -> Option<String> {
+    let full: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    (!full.is_empty()).then(|| full.join(","))
 }
 
 fn query_token(text: &str, dialect: &Dialect) -> Option<String> {
     let query = Query::for_auth(text);
-    let joined = |name| {
-        let values: Vec<&str> = query.all(name).collect();
-        Some(values.join(",")).filter(|text| !text.is_empty())
-    };
+    let joined = |name| join(query.all(name));
     joined("ApiKey").or_else(|| dialect.legacy_auth.then(|| joined("api_key")).flatten())
 }
 
@@ -129,9 +132,9 @@ struct Parameters(Vec<(String, String)>);
 /// Splits `<scheme> key=value, key="value"…`. `None`: another scheme.
 fn parameters(text: &str, emby: bool) -> Option<Parameters> {
     let (scheme, rest) = text.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("MediaBrowser")
-        && !(emby && scheme.eq_ignore_ascii_case("Emby"))
-    {
+    let known =
+        scheme.eq_ignore_ascii_case("MediaBrowser") || emby && scheme.eq_ignore_ascii_case("Emby");
+    if !known {
         return None;
     }
     let mut found = Vec::new();
@@ -202,8 +205,6 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -280,6 +281,10 @@ mod tests {
         assert_eq!(
             token(&[], Some("ApiKey=a&ApiKey=a"), (12, 0)).as_deref(),
             Some("a,a")
+        );
+        assert_eq!(
+            token(&[], Some("ApiKey=&apikey=a"), (12, 0)).as_deref(),
+            Some("a")
         );
     }
 

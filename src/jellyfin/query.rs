@@ -14,19 +14,24 @@ impl<'a> Query<'a> {
     /// Splits `text` (without the `?`). Controllers see it like this; [`Query::for_auth`] is what authentication sees.
     pub fn parse(text: &'a str) -> Self {
         let outer = Self::for_auth(text);
-        // UrlDecodeQueryFeature: exactly one key, its value empty, and the key holds a `=`.
-        match outer.pairs.as_slice() {
-            [(key, value)] if value.is_empty() && key.contains('=') => {
-                let pairs = split(key)
-                    .filter(|(k, _)| !is_misspelt(k))
-                    .map(|(k, v)| (Cow::Owned(k.to_owned()), Cow::Owned(v.to_owned())))
-                    .collect();
-                Self {
-                    pairs,
-                    nested: true,
-                }
-            }
-            _ => outer,
+        // UrlDecodeQueryFeature: exactly one key, its values empty, and the key holds a `=`.
+        let Some((key, _)) = outer.pairs.first() else {
+            return outer;
+        };
+        let alone = outer
+            .pairs
+            .iter()
+            .all(|(other, value)| value.is_empty() && other.eq_ignore_ascii_case(key));
+        if !alone || !key.contains('=') {
+            return outer;
+        }
+        let pairs = split(key)
+            .filter(|(k, _)| !is_misspelt(k))
+            .map(|(k, v)| (Cow::Owned(k.to_owned()), Cow::Owned(v.to_owned())))
+            .collect();
+        Self {
+            pairs,
+            nested: true,
         }
     }
 
@@ -160,6 +165,13 @@ mod tests {
         let text = "static%3Dtrue%26ApiKey%3Dx";
         assert_eq!(Query::parse(text).get("static"), Some("true"));
         assert_eq!(Query::for_auth(text).get("ApiKey"), None);
+    }
+
+    #[test]
+    fn a_whole_encoded_query_sent_twice_is_still_one() {
+        let text = "videoCodec%3Dh264&VIDEOCODEC%3dh264=";
+        assert_eq!(Query::parse(text).get("videoCodec"), Some("h264"));
+        assert_eq!(Query::parse("a%3Db&c").get("a"), None);
     }
 
     #[test]

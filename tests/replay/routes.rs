@@ -108,7 +108,7 @@ fn unlike_the_answer(record: &Record, route: &Route) -> Option<String> {
 }
 
 fn evasion(server: &Server, set: &Set, tally: &mut Tally) {
-    let (mut addresses, mut writings) = (0, 0);
+    let (mut addresses, mut writings, mut ways) = (0, 0, 0);
     for (at, record) in set.records.iter().enumerate() {
         let (Some(request), true) = (&record.request, started(set, at)) else {
             continue;
@@ -121,14 +121,19 @@ fn evasion(server: &Server, set: &Set, tally: &mut Tally) {
                 round.push(target);
             }
         }
+        ways += round.len();
         tally.compare(record, round.is_empty(), || {
-            format!("ways round the gate: {}", round.join(" "))
+            let some = round.iter().take(5).map(String::as_str);
+            format!(
+                "{} ways round the gate: {}",
+                round.len(),
+                some.collect::<Vec<_>>().join(" ")
+            )
         });
     }
     if addresses > 0 {
-        let round = tally.disagreements.len();
         tally.remark(format!(
-            "{addresses} addresses in {writings} writings, ways round the gate: {round}"
+            "{addresses} addresses in {writings} writings, ways round the gate: {ways}"
         ));
     }
 }

@@ -97,8 +97,7 @@ fn what_two_readers_could_take_for_two_things_is_refused() {
         format!("http:\\\\h\\Videos\\{ID}\\stream.mkv"),
         format!("http://h/Videos/{ID}/stream.mkv#?static=true"),
         format!("x:/Videos/{ID}/stream.mkv"),
-        format!("/Videos/{ID}/hls1/main/0x1.ts"),
-        format!("/Videos/{ID}/hls1/main/%201.ts"),
+        format!("/Videos/{ID}/hls1/main/one.ts"),
         "/Videos/%7B0x1,0x2,0x3,%7B0x1%7D%7D/stream".to_owned(),
     ] {
         assert!(of("GET", &path).is_err(), "{path}");
@@ -126,6 +125,7 @@ fn only_static_true_beside_nothing_else_is_static() {
         "?static=true&params=a;b;false",
         "?a=b;static=true",
         "?Static%3Dtrue",
+        "?%C5%BFtatic=false&static=true",
         "?static%3Dfalse%26static%3Dtrue",
         "?ApiKey%3Dx&static%3Dtrue",
     ] {
@@ -155,14 +155,21 @@ fn head_and_playlists_start_nothing() {
 
 #[test]
 fn a_segment_says_which_and_a_live_one_whose() {
-    assert_eq!(
-        of("GET", &format!("/videos/{ID}/hls1/main/-1.mp4")),
-        Ok(Route::Segment {
-            media: Media::Video,
-            item: id(),
-            index: -1
-        })
-    );
+    for (file, index) in [
+        ("-1.mp4", -1),
+        ("007.ts", 7),
+        ("%2012.ts", 12),
+        ("0x1f.ts", 31),
+    ] {
+        assert_eq!(
+            of("GET", &format!("/videos/{ID}/hls1/main/{file}")),
+            Ok(Route::Segment {
+                media: Media::Video,
+                item: id(),
+                index
+            })
+        );
+    }
     assert_eq!(
         of("GET", &format!("/videos/{ID}/hls/Ab12/Ab120.ts")),
         Ok(Route::LiveSegment {
@@ -268,10 +275,11 @@ impl Twist {
                 path = String::from_utf8(bytes).unwrap();
             }
             Self::Encode(at) => {
-                let at = at.index(path.len());
-                let byte = path.as_bytes()[at];
-                let escaped = path[..at].ends_with('%')
-                    || at >= 2 && path[..at - 1].ends_with('%')
+                let bytes = path.as_bytes();
+                let at = at.index(bytes.len());
+                let byte = bytes[at];
+                let escaped = bytes[..at].ends_with(b"%")
+                    || at >= 2 && bytes[..at - 1].ends_with(b"%")
                     || byte == b'%';
                 if byte != b'/' && !escaped {
                     path.replace_range(at..=at, &format!("%{byte:02x}"));
