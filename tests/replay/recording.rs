@@ -100,15 +100,6 @@ pub(crate) struct Tally {
     pub(crate) remarks: Vec<String>,
 }
 
-// === impl Server ===
-
-impl Server {
-    /// The set of that name, if it was recorded.
-    pub(crate) fn set(&self, name: &str) -> Option<&Set> {
-        self.sets.iter().find(|set| set.name == name)
-    }
-}
-
 /// Reads every recording under `FINWEIR_CAPTURES`, or under `tests/captures`.
 pub(crate) fn load() -> Result<Vec<Server>, String> {
     let root = env::var_os("FINWEIR_CAPTURES").map_or_else(

@@ -4,7 +4,7 @@
 use finweir::jellyfin::{Dialect, Route, Starts, classify};
 use serde_json::Value;
 
-use super::recording::{Check, Record, Request, Server, Set, Tally, jobs};
+use super::recording::{Check, Record, Request, Response, Server, Set, Tally, jobs};
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
@@ -35,12 +35,17 @@ fn started(set: &Set, at: usize) -> bool {
 
 fn charged(server: &Server, set: &Set, tally: &mut Tally) {
     let (mut running, mut charged, mut over) = (0, 0, Vec::new());
+    let mut processes = None;
     for (at, record) in set.records.iter().enumerate() {
         let Some(request) = &record.request else {
+            processes = record.ffmpeg.or(processes);
             tally.skip();
             continue;
         };
-        let started = started(set, at);
+        // A process more than after the exchange before is as good as a job in the log.
+        let risen = record.ffmpeg > processes && processes.is_some();
+        processes = record.ffmpeg;
+        let started = started(set, at) || risen;
         running += usize::from(started);
         let routed = classify(&request.method, &request.target, &server.dialect);
         let starts = routed.as_ref().map(|routed| routed.starts_ffmpeg());
@@ -80,7 +85,31 @@ fn charged(server: &Server, set: &Set, tally: &mut Tally) {
 
 /// Holds a route to what the answer shows of it.
 fn unlike_the_answer(record: &Record, route: &Route) -> Option<String> {
-    let response = record.response.as_ref().filter(|r| r.status == 200)?;
+    let response = record
+        .response
+        .as_ref()
+        .filter(|response| matches!(response.status, 200 | 206))?;
+    if response.sha256.is_some() && response.bytes > 0 && is_film_or_music(response) {
+        let right = match route {
+            Route::Progressive { .. }
+            | Route::Universal { .. }
+            | Route::Segment { .. }
+            | Route::LiveSegment { .. } => true,
+            Route::Other => is_a_whole_file(record),
+            Route::PlaybackInfo { .. }
+            | Route::OpenLiveStream
+            | Route::Master { .. }
+            | Route::Main { .. }
+            | Route::LivePlaylist { .. }
+            | Route::Report(_)
+            | Route::StopEncoding
+            | Route::Login
+            | Route::BitrateTest
+            | Route::Socket
+            | Route::Health => false,
+        };
+        return (!right).then(|| format!("the answer is a stream, the route {route:?}"));
+    }
     let body = response.body.as_deref()?;
     let get = record.request.as_ref()?.method == "GET";
     let (what, right) = if body.starts_with("#EXTM3U") {
@@ -105,6 +134,22 @@ fn unlike_the_answer(record: &Record, route: &Route) -> Option<String> {
         return None;
     };
     (!right).then(|| format!("the answer is {what}, the route {route:?}"))
+}
+
+fn is_film_or_music(response: &Response) -> bool {
+    response.headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("content-type")
+            && (value.starts_with("video/") || value.starts_with("audio/"))
+    })
+}
+
+/// Downloads and live recordings: files that no FFmpeg makes.
+fn is_a_whole_file(record: &Record) -> bool {
+    record.request.as_ref().is_some_and(|request| {
+        let path = request.target.split('?').next().unwrap_or("");
+        let path = path.to_ascii_lowercase();
+        path.ends_with("/download") || path.ends_with("/file") || path.contains("/livetv/")
+    })
 }
 
 fn evasion(server: &Server, set: &Set, tally: &mut Tally) {
