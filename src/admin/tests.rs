@@ -354,7 +354,7 @@ fn start(token: Option<&str>) -> Fixture {
         GpuId::new("uhd770"),
         Seats::from_milli(9400),
     );
-    let gate = Gate::new(clock::now(), Arc::new(policy), telemetry.clone());
+    let (gate, _jobs) = Gate::new(clock::now(), Arc::new(policy), telemetry.clone());
     let readiness = Readiness::new();
     let drains = Arc::new(AtomicUsize::new(0));
     let count = drains.clone();
