@@ -11,12 +11,19 @@
 #[path = "replay/recording.rs"]
 mod recording;
 
+#[path = "replay/flows.rs"]
+mod flows;
+#[path = "replay/negotiation.rs"]
+mod negotiation;
+#[path = "replay/sessions.rs"]
+mod sessions;
+
 use std::{env, process::ExitCode};
 
 use recording::{Check, Server, Tally};
 
 /// Every check. A line each.
-const CHECKS: &[&[Check]] = &[];
+const CHECKS: &[&[Check]] = &[negotiation::CHECKS, flows::CHECKS, sessions::CHECKS];
 
 /// Options of the standard harness that take a value as the next argument.
 const WITH_VALUE: &[&str] = &[
