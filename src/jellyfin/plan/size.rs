@@ -41,7 +41,7 @@ fn upscales(query: &StreamQuery, video: &Track) -> bool {
 /// What a source of this bitrate may become: sources of few bits are allowed more, as they are encoded anew.
 fn worth(own: u64) -> u64 {
     match own {
-        0..=2_000_000 => own.saturating_mul(5) / 2,
+        0..=2_000_000 => times(own, 5, 2),
         2_000_001..=3_000_000 => own.saturating_mul(2),
         _ => own,
     }
@@ -51,20 +51,28 @@ fn worth(own: u64) -> u64 {
 fn scaled(bitrate: u64, from: &str, to: &str) -> u64 {
     let (from, to) = (tenths(from), tenths(to));
     let by_codec = if to > from {
-        bitrate.saturating_mul(to) / from
+        times(bitrate, to, from)
     } else {
         bitrate
     };
     let by_need = match bitrate {
         0..=500_000 => bitrate * 4,
         500_001..=1_000_000 => bitrate * 3,
-        1_000_001..=2_000_000 => bitrate * 5 / 2,
+        1_000_001..=2_000_000 => times(bitrate, 5, 2),
         2_000_001..=3_000_000 => bitrate * 2,
         // Beyond this nothing is scaled: it would not be seen.
         30_000_000.. => return bitrate,
         _ => bitrate,
     };
     by_codec.max(by_need)
+}
+
+/// `number` × `by` ÷ `of`, rounded as .NET rounds: halves to the even neighbour.
+fn times(number: u64, by: u64, of: u64) -> u64 {
+    let product = number.saturating_mul(by);
+    let (whole, rest) = (product / of, product % of);
+    let up = rest * 2 > of || (rest * 2 == of && whole % 2 == 1);
+    whole + u64::from(up)
 }
 
 /// How many bits a codec needs, in tenths of what H.264 needs.
