@@ -11,10 +11,14 @@
 #[path = "replay/recording.rs"]
 mod recording;
 
+#[path = "replay/ffmpeg.rs"]
+mod ffmpeg;
 #[path = "replay/flows.rs"]
 mod flows;
 #[path = "replay/negotiation.rs"]
 mod negotiation;
+#[path = "replay/seen.rs"]
+mod seen;
 #[path = "replay/sessions.rs"]
 mod sessions;
 

@@ -110,7 +110,7 @@ fn real(value: &Value) -> Option<f64> {
     reason = "the range is tested first, and a fraction is meant to be cut off"
 )]
 pub(super) fn whole(number: f64) -> Option<u64> {
-    (number >= 0.0 && number < 9.0e18).then_some(number as u64)
+    (0.0..9.0e18).contains(&number).then_some(number as u64)
 }
 
 /// Frames per second as thousandths, rounded.

@@ -15,11 +15,14 @@ pub(super) fn can_copy(
     encoding: &Encoding,
 ) -> bool {
     let codec = video.codec.as_deref().unwrap_or_default();
-    query.allow_video_copy
-        && !(video.interlaced && deinterlaces(query, codec))
-        && !(video.anamorphic && query.require_non_anamorphic)
-        && !burns_by_method(query, progressive, Some(source))
-        && !(codec == "h264" && video.avc == Some(false) && query.require_avc)
+    let forbidden = !query.allow_video_copy
+        || (video.interlaced && deinterlaces(query, codec))
+        || (video.anamorphic && query.require_non_anamorphic)
+        || burns_by_method(query, progressive, Some(source))
+        || (codec == "h264" && video.avc == Some(false) && query.require_avc)
+        // A leftover of one television series: H.264 in AVI that is not in AVC form.
+        || (source.container.as_deref() == Some("avi") && codec == "h264" && video.avc != Some(true));
+    !forbidden
         && codec_is_listed(query, codec)
         && profile_fits(query, codec, video)
         && range_fits(query, codec, video, encoding)
@@ -28,8 +31,6 @@ pub(super) fn can_copy(
         && rate_fits(query, video, encoding)
         && bitrate_fits(query, source, video)
         && numbers_fit(query, codec, video)
-        // A leftover of one television series: H.264 in AVI that is not in AVC form.
-        && !(source.container.as_deref() == Some("avi") && codec == "h264" && video.avc != Some(true))
 }
 
 fn deinterlaces(query: &StreamQuery, codec: &str) -> bool {
@@ -149,7 +150,7 @@ fn rotation_fits(query: &StreamQuery, codec: &str, video: &Track, encoding: &Enc
         r.parse::<i32>()
             .is_ok_and(|r| r.rem_euclid(360) == video.rotation)
     };
-    asked.is_empty() || asked.iter().any(|r| turned(r))
+    asked.is_empty() || asked.iter().any(turned)
 }
 
 fn size_fits(query: &StreamQuery, video: &Track) -> bool {

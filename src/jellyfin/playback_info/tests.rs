@@ -119,7 +119,9 @@ proptest! {
     #[test]
     fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64), query in "\\PC{0,60}") {
         let _ = PlaybackRequest::read(&Query::parse(&query), &bytes);
-        let _ = PlaybackAnswer::read(Bytes::from(bytes));
+        if let Ok(answer) = PlaybackAnswer::read(Bytes::from(bytes.clone())) {
+            prop_assert_eq!(answer.print(), bytes);
+        }
     }
 
     #[test]
