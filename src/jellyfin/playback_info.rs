@@ -3,6 +3,8 @@
 //! An answer that is not edited leaves byte for byte as it came. An edited one is printed anew: every member that
 //! was not edited keeps its value and its place.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ use super::{
 use crate::ident::{ItemId, PlaySessionId, UserId};
 
 /// What a client asks of PlaybackInfo. Each parameter may be in the query or the body; the query wins.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct PlaybackRequest {
     /// `UserId`.
     pub user: Option<UserId>,
@@ -44,7 +46,7 @@ pub struct PlaybackRequest {
 }
 
 /// Jellyfin's answer to PlaybackInfo.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PlaybackAnswer {
     pub(super) raw: Bytes,
     pub(super) value: Value,
@@ -56,6 +58,34 @@ pub struct PlaybackAnswer {
 #[derive(Debug, thiserror::Error)]
 #[error("not a PlaybackInfo answer: {0}")]
 pub struct NotAnAnswer(pub(super) &'static str);
+
+// Bodies hold titles, paths and tokens, so neither is printed.
+
+impl fmt::Debug for PlaybackRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlaybackRequest")
+            .field("user", &self.user)
+            .field("source", &self.source)
+            .field("max_bitrate", &self.max_bitrate)
+            .field("direct_play", &self.direct_play)
+            .field("direct_stream", &self.direct_stream)
+            .field("allow_video_copy", &self.allow_video_copy)
+            .field("audio", &self.audio)
+            .field("subtitle", &self.subtitle)
+            .field("opens_live_stream", &self.opens_live_stream)
+            .field("is_playback", &self.is_playback)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PlaybackAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlaybackAnswer")
+            .field("changed", &self.changed)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
 
 // === impl PlaybackRequest ===
 

@@ -237,7 +237,13 @@ fn options(query: &Query<'_>) -> Vec<(String, String)> {
             found.push((key.to_owned(), value.to_owned()));
         }
     }
-    found.retain(|(key, _)| key.starts_with(char::is_lowercase));
+    // A token is no condition, and must not be printed with them.
+    let token = |key: &str| {
+        ["api_key", "ApiKey"]
+            .iter()
+            .any(|t| t.eq_ignore_ascii_case(key))
+    };
+    found.retain(|(key, _)| key.starts_with(char::is_lowercase) && !token(key));
     found
 }
 

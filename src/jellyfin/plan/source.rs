@@ -1,6 +1,6 @@
 //! A media source and its streams, as PlaybackInfo, `/Items` and `/Sessions` describe them.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,8 +9,9 @@ use crate::{
     jellyfin::members::{filled, flag, member, natural, number, small, text, thousandths, truth},
 };
 
-/// A media source, as PlaybackInfo or `/Items` describe it.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A media source, as PlaybackInfo or `/Items` describe it. It prints itself without its title and its URL, which
+/// holds a token.
+#[derive(Clone, Default, PartialEq)]
 pub struct Source {
     /// `Id`.
     pub id: Option<ItemId>,
@@ -152,6 +153,22 @@ impl Source {
     }
 }
 
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("id", &self.id)
+            .field("container", &self.container)
+            .field("bitrate", &self.bitrate)
+            .field("direct_play", &self.direct_play)
+            .field("transcoding", &self.transcoding)
+            .field("transcodes", &self.transcoding_url.is_some())
+            .field("live", &self.live)
+            .field("disc", &self.disc)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
+}
+
 /// More tracks than any file has; what comes after is not read.
 const MAX_TRACKS: usize = 512;
 
@@ -278,6 +295,14 @@ mod tests {
         assert_eq!(video.codec.as_deref(), Some("hevc"));
         assert_eq!(video.millifps, Some(23_976));
         assert!(video.hdr());
+    }
+
+    #[test]
+    fn a_source_prints_neither_its_title_nor_its_url() {
+        let source =
+            Source::read(&json!({"Name": "Secret Film", "TranscodingUrl": "/v?ApiKey=secret"}));
+        let printed = format!("{source:?}").to_lowercase();
+        assert!(!printed.contains("secret"), "{printed}");
     }
 
     #[test]

@@ -91,6 +91,14 @@ fn an_answer_that_is_not_edited_is_the_very_bytes() {
     assert_eq!(answer.sources().len(), 1);
 }
 
+#[test]
+fn neither_request_nor_answer_prints_what_is_secret() {
+    let body = json!({"DeviceProfile": {"Name": "secret"}});
+    let raw = json!({"MediaSources": [{"Path": "/secret", "Name": "secret", "TranscodingUrl": "?ApiKey=secret"}]});
+    let answer = PlaybackAnswer::read(Bytes::from(raw.to_string())).unwrap();
+    assert!(!format!("{:?} {answer:?}", request("", &body)).contains("secret"));
+}
+
 /// Any JSON of a few levels.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

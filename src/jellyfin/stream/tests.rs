@@ -26,6 +26,12 @@ fn options_keep_their_letter_case_and_begin_in_lower_case() {
 }
 
 #[test]
+fn a_token_is_not_among_the_options() {
+    let read = video("api_key=secret&apikey=secret&h264-level=41");
+    assert!(!format!("{read:?}").contains("secret"));
+}
+
+#[test]
 fn params_override_what_is_named_but_not_static() {
     let read = video(
         "Static=false&VideoCodec=copy&VideoBitrate=9&params=;dev;;true;h264;aac;1;2;300000;;;24;640;360;;;;;;;sess",
