@@ -46,14 +46,10 @@ pub struct StreamQuery {
     pub video_bitrate: Option<u64>,
     /// `AudioBitrate`, bit/s.
     pub audio_bitrate: Option<u64>,
-    /// `MaxWidth`.
+    /// `MaxWidth` or else `Width`, which is a limit too.
     pub max_width: Option<u32>,
-    /// `MaxHeight`.
+    /// `MaxHeight` or else `Height`.
     pub max_height: Option<u32>,
-    /// `Width`: not a limit, the picture is scaled to it, up as well as down.
-    pub width: Option<u32>,
-    /// `Height`, likewise.
-    pub height: Option<u32>,
     /// `MaxFramerate` or else `Framerate`, thousandths.
     pub max_millifps: Option<u32>,
     /// `Framerate`, thousandths: the output gets it, whatever the source has.
@@ -114,10 +110,8 @@ impl StreamQuery {
             video: number("VideoStreamIndex"),
             video_bitrate: number("VideoBitRate").map(natural),
             audio_bitrate: number("AudioBitRate").map(natural),
-            max_width: number("MaxWidth").map(pixels),
-            max_height: number("MaxHeight").map(pixels),
-            width: number("Width").map(pixels),
-            height: number("Height").map(pixels),
+            max_width: number("MaxWidth").or_else(|| number("Width")).map(pixels),
+            max_height: number("MaxHeight").or_else(|| number("Height")).map(pixels),
             max_millifps: None,
             millifps: query.value("Framerate").and_then(frames),
             max_bits: number("MaxVideoBitDepth").map(natural),

@@ -1,5 +1,5 @@
 //! What an encode puts out: bitrate and size (protocol 4.3; `GetVideoBitrateParamValue`, `ResolutionNormalizer`,
-//! `GetSwScaleFilter`, and the recorded FFmpeg commands where these differ).
+//! `EnforceResolutionLimit`, `GetSwScaleFilter`, and the recorded FFmpeg commands where these differ).
 //!
 //! The bitrate asked for is held to what the source is worth; a low one shrinks the picture, and then a `MaxHeight`
 //! no longer counts. The law is a table from bitrate to width, for H.264 at 30 frames a second.
@@ -21,8 +21,8 @@ pub(super) fn bitrate(
         return asked.min(HIGHEST);
     };
     let bounded = match video.bitrate {
-        Some(own) if !upscales(query, video) => asked.min(worth(own)),
-        Some(_) | None => asked,
+        Some(own) => asked.min(worth(own)),
+        None => asked,
     };
     let codec_in = video.codec.as_deref().unwrap_or_default();
     scaled(bounded, codec_in, codec_out).min(asked).min(HIGHEST)
@@ -30,13 +30,6 @@ pub(super) fn bitrate(
 
 /// Half of what an `int` holds: FFmpeg's buffer is told twice the bitrate.
 const HIGHEST: u64 = 1_073_741_823;
-
-fn upscales(query: &StreamQuery, video: &Track) -> bool {
-    let above = |asked: Option<u32>, own: Option<u32>| {
-        asked.zip(own).is_some_and(|(asked, own)| asked > own)
-    };
-    above(query.width, video.width) && above(query.height, video.height)
-}
 
 /// What a source of this bitrate may become: sources of few bits are allowed more, as they are encoded anew.
 fn worth(own: u64) -> u64 {
@@ -117,33 +110,27 @@ pub(super) fn size(
         height: query.max_height,
     };
     let Some(video) = video else {
-        let shrunk = scale(UNKNOWN, query, shrink(query, bitrate, codec_out, asked));
+        let shrunk = scale(UNKNOWN, shrink(query, bitrate, codec_out, asked));
         // With a bitrate asked for, the source may have fewer bits than that, and then nothing shrinks.
-        let whole = scale(UNKNOWN, query, asked);
+        let whole = scale(UNKNOWN, asked);
         let may_stay = bitrate > 0 && area(whole) > area(shrunk);
         return if may_stay { whole } else { shrunk };
     };
     let size = video.size().unwrap_or(UNKNOWN);
     let asked_bitrate = asked_bitrate(query, source);
     let enough = |bitrate: u64| video.bitrate.is_some_and(|own| bitrate >= own);
-    let anything_asked = query.width.is_some()
-        || query.height.is_some()
-        || asked
-            != Limits {
-                width: None,
-                height: None,
-            };
+    let anything_asked = asked.width.is_some() || asked.height.is_some();
     let limits = if !anything_asked && asked_bitrate.is_some_and(enough) {
         Limits {
             width: video.width,
             height: video.height,
         }
-    } else if enough(bitrate) && (asked.width.is_some() || asked.height.is_some()) {
+    } else if anything_asked && enough(bitrate) {
         asked
     } else {
         shrink(query, bitrate, codec_out, asked)
     };
-    scale(size, query, limits)
+    scale(size, limits)
 }
 
 /// What a source is taken for that is not known: 4K.
@@ -170,28 +157,22 @@ fn shrink(query: &StreamQuery, bitrate: u64, codec_out: &str, asked: Limits) -> 
     }
 }
 
-/// What the scale filter makes of a picture. `Width` and `Height` are sizes, the limits only bound it.
-fn scale((width, height): (u32, u32), query: &StreamQuery, limits: Limits) -> (u32, u32) {
+/// What the scale filter makes of a picture: never larger, in its own shape, of even size.
+fn scale((width, height): (u32, u32), limits: Limits) -> (u32, u32) {
     let (iw, ih) = (u64::from(width.max(1)), u64::from(height.max(1)));
     let wide = |height: u64| height.saturating_mul(iw) / ih;
     let high = |width: u64| width.saturating_mul(ih) / iw;
-    let (w, h) = match (query.width, query.height, limits.width, limits.height) {
-        (Some(w), Some(h), _, _) => (u64::from(w), u64::from(h)),
-        (_, _, Some(w), Some(h)) => {
-            let (w, h) = (u64::from(w), u64::from(h));
-            (iw.min(w).min(wide(h)), ih.min(h).min(high(w)))
-        }
-        (Some(w), None, _, _) => (u64::from(w), high(u64::from(w))),
-        (None, Some(h), _, _) => (wide(u64::from(h)), u64::from(h)),
-        (None, None, Some(w), None) => {
-            let w = even(iw.min(u64::from(w)));
+    let (w, h) = match (limits.width.map(u64::from), limits.height.map(u64::from)) {
+        (Some(w), Some(h)) => (iw.min(w).min(wide(h)), ih.min(h).min(high(w))),
+        (Some(w), None) => {
+            let w = even(iw.min(w));
             (w, high(w))
         }
-        (None, None, None, Some(h)) => {
-            let h = ih.min(u64::from(h));
+        (None, Some(h)) => {
+            let h = ih.min(h);
             (wide(h), h)
         }
-        (None, None, None, None) => (iw, ih),
+        (None, None) => (iw, ih),
     };
     (pixels(even(w)), pixels(even(h)))
 }

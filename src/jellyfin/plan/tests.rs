@@ -70,6 +70,30 @@ fn each_condition_of_a_copy_can_fail_alone() {
 }
 
 #[test]
+fn a_width_asked_for_is_a_limit_of_the_copy_too() {
+    assert!(matches!(
+        hls("VideoCodec=h264&Width=1280", Some(&with(&[]))),
+        Plan::Video(_)
+    ));
+    assert_eq!(
+        hls("VideoCodec=h264&Width=1280&MaxWidth=1920", Some(&with(&[]))),
+        Plan::Remux
+    );
+}
+
+#[test]
+fn a_source_of_few_bits_may_become_more() {
+    let bitrate = |own: u64| {
+        let source = with(&[("BitRate", json!(own)), ("Codec", json!("vc1"))]);
+        work(hls("VideoCodec=h264&VideoBitrate=100000000", Some(&source))).bitrate
+    };
+    // Twice or two and a half times the source, then once more what so few bits are scaled by.
+    assert_eq!(bitrate(2_500_000), Some(5_000_000));
+    assert_eq!(bitrate(2_000_000), Some(5_000_000));
+    assert_eq!(bitrate(6_000_000), Some(6_000_000));
+}
+
+#[test]
 fn a_profile_no_richer_than_the_first_asked_for_is_copied() {
     let simple = with(&[("Profile", json!("Constrained Baseline"))]);
     assert_eq!(
@@ -233,8 +257,9 @@ fn a_low_bitrate_shrinks_the_picture_and_voids_the_height() {
     assert_eq!(out("VideoBitrate=9000000"), (1920, 1080));
     assert_eq!(
         out("VideoBitrate=9000000&Width=4096&Height=2304"),
-        (4096, 2304)
+        (1920, 1080)
     );
+    assert_eq!(out("VideoBitrate=9000000&Width=1280"), (1280, 720));
 }
 
 #[test]

@@ -56,11 +56,11 @@ fn params_of_an_audio_request_leave_video_alone() {
 
 #[test]
 fn a_number_that_is_refused_is_absent_and_a_negative_one_is_nothing() {
-    let read = video("VideoBitrate=-5&MaxWidth=99999999999&MaxHeight=x&Width=0x10");
+    let read = video("VideoBitrate=-5&MaxWidth=99999999999&MaxHeight=x&Width=0x10&Height=90");
     assert_eq!(read.video_bitrate, Some(0));
-    assert_eq!(read.max_width, None);
-    assert_eq!(read.max_height, None);
-    assert_eq!(read.width, Some(16));
+    assert_eq!(read.max_width, Some(16));
+    assert_eq!(read.max_height, Some(90));
+    assert_eq!(video("MaxWidth=640&Width=320").max_width, Some(640));
 }
 
 #[test]
