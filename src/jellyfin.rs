@@ -18,7 +18,7 @@ pub use self::{
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,
     rewrite::{set_query_value, strip_encoding_variants},
-    route::{Container, Media, Report, Route, Routed, Unreadable, classify},
+    route::{Container, Media, Report, Route, Routed, Starts, Unreadable, classify},
     session::{Job, SessionRow, sessions},
     stream::StreamQuery,
 };

@@ -104,29 +104,28 @@ impl SessionRow {
         })
     }
 
-    /// What runs for this session, as far as the row tells. `None`: nothing plays and there is no job.
-    pub fn plan(&self) -> Option<Plan> {
+    /// What runs for this session, as far as the row tells. Without a job it is [`Plan::Direct`]: nothing does.
+    pub fn plan(&self) -> Plan {
         self.plan_with(&Encoding::default())
     }
 
     /// [`SessionRow::plan`] on a server with these settings.
-    pub fn plan_with(&self, encoding: &Encoding) -> Option<Plan> {
+    pub fn plan_with(&self, encoding: &Encoding) -> Plan {
         let Some(job) = &self.job else {
-            let plays = self.method.is_some() || self.source.id.is_some();
-            return plays.then_some(Plan::Direct);
+            return Plan::Direct;
         };
         let Some(codec_out) = job.video_codec.clone() else {
-            return Some(Plan::Audio);
+            return Plan::Audio;
         };
         if job.video_copied {
-            return Some(Plan::Remux);
+            return Plan::Remux;
         }
         let video = self.source.video(None);
         let burns = job
             .reasons
             .iter()
             .any(|reason| reason == "SubtitleCodecNotSupported");
-        Some(Plan::Video(VideoWork {
+        Plan::Video(VideoWork {
             codec_in: video.and_then(|video| video.codec.clone()),
             size_in: video.and_then(Track::size),
             millifps: video.and_then(|video| video.millifps),
@@ -137,7 +136,7 @@ impl SessionRow {
             bitrate: job.bitrate,
             tone_map: encoding.tone_mapping && video.is_none_or(Track::hdr),
             burn_in: burns,
-        }))
+        })
     }
 }
 
@@ -223,7 +222,7 @@ mod tests {
         assert_eq!(row.runtime, Some(Duration::from_secs(60)));
         assert!(row.paused);
         assert_eq!(row.job, None);
-        assert_eq!(row.plan(), Some(Plan::Direct));
+        assert_eq!(row.plan(), Plan::Direct);
     }
 
     #[test]
@@ -231,7 +230,7 @@ mod tests {
         let info = json!({"IsVideoDirect": false, "VideoCodec": "h264", "Width": 1280, "Height": 720,
             "Bitrate": 4_000_000, "CompletionPercentage": 12.5, "TranscodeReasons": ["SubtitleCodecNotSupported"]});
         let row = row(&playing(&info));
-        let Some(Plan::Video(work)) = row.plan_with(&Encoding::dearest()) else {
+        let Plan::Video(work) = row.plan_with(&Encoding::dearest()) else {
             panic!("no encode: {row:?}");
         };
         assert_eq!(work.size_in, Some((3840, 2160)));
@@ -248,10 +247,10 @@ mod tests {
         let audio = row(&playing(
             &json!({"IsVideoDirect": false, "AudioCodec": "mp3"}),
         ));
-        assert_eq!(copied.plan(), Some(Plan::Remux));
-        assert_eq!(audio.plan(), Some(Plan::Audio));
+        assert_eq!(copied.plan(), Plan::Remux);
+        assert_eq!(audio.plan(), Plan::Audio);
         let idle = row(&json!({"DeviceId": "d", "UserId": "00000000-0000-0000-0000-000000000000"}));
-        assert_eq!((idle.plan(), idle.user), (None, None));
+        assert_eq!((idle.plan(), idle.user), (Plan::Direct, None));
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn differs(row: &SessionRow, raw: &Value) -> Option<String> {
     let info = &raw["TranscodingInfo"];
     let plan = row.plan();
     if info.is_null() {
-        let idle = matches!(plan, None | Some(Plan::Direct));
+        let idle = plan == Plan::Direct;
         return (!idle).then(|| format!("{plan:?} without a job"));
     }
     let job = row.job.as_ref()?;
@@ -77,7 +77,7 @@ fn differs(row: &SessionRow, raw: &Value) -> Option<String> {
         return Some(format!("{job:?}"));
     }
     match plan {
-        Some(Plan::Video(work)) => {
+        Plan::Video(work) => {
             let told = (info["Width"].as_u64(), info["Height"].as_u64());
             let size = (
                 Some(u64::from(work.size_out.0)),
@@ -88,10 +88,8 @@ fn differs(row: &SessionRow, raw: &Value) -> Option<String> {
                 && info["VideoCodec"] == work.codec_out.as_str();
             (!agrees).then(|| format!("{work:?}"))
         }
-        Some(Plan::Remux) => {
-            (info["IsVideoDirect"] != true).then(|| "a copy that is none".to_owned())
-        }
-        Some(Plan::Audio) => (!info["VideoCodec"].is_null()).then(|| "audio with video".to_owned()),
-        Some(Plan::Direct) | None => Some(format!("{plan:?} with a job")),
+        Plan::Remux => (info["IsVideoDirect"] != true).then(|| "a copy that is none".to_owned()),
+        Plan::Audio => (!info["VideoCodec"].is_null()).then(|| "audio with video".to_owned()),
+        Plan::Direct => Some(format!("{plan:?} with a job")),
     }
 }
