@@ -10,17 +10,33 @@
 
 #[path = "replay/carriers.rs"]
 mod carriers;
+#[path = "replay/ffmpeg.rs"]
+mod ffmpeg;
+#[path = "replay/flows.rs"]
+mod flows;
+#[path = "replay/negotiation.rs"]
+mod negotiation;
 #[path = "replay/recording.rs"]
 mod recording;
 #[path = "replay/routes.rs"]
 mod routes;
+#[path = "replay/seen.rs"]
+mod seen;
+#[path = "replay/sessions.rs"]
+mod sessions;
 
 use std::{env, process::ExitCode};
 
 use recording::{Check, Server, Tally};
 
 /// Every check. A line each.
-const CHECKS: &[&[Check]] = &[routes::CHECKS, carriers::CHECKS];
+const CHECKS: &[&[Check]] = &[
+    routes::CHECKS,
+    carriers::CHECKS,
+    negotiation::CHECKS,
+    flows::CHECKS,
+    sessions::CHECKS,
+];
 
 /// Options of the standard harness that take a value as the next argument.
 const WITH_VALUE: &[&str] = &[
