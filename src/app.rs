@@ -130,10 +130,11 @@ impl Bound {
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
-        tasks.spawn_loop(control::reconcile(api.clone(), gate.clone(), telemetry.clone(), config.control.clone()));
+        let encoder = proxy.clone();
+        tasks.spawn_loop(control::reconcile(api.clone(), gate.clone(), telemetry.clone(), config.control.clone(), move || encoder.encoding()));
         let base_url = config.nodes.first().map(|node| node.base_url.clone()).unwrap_or_default();
         let learner = proxy.clone();
-        tasks.spawn_loop(control::learn_dialect(api, base_url, telemetry.clone(), move |d| learner.set_dialect(d)));
+        tasks.spawn_loop(control::watch_server(api, base_url, telemetry.clone(), move |d, e| learner.learn(d, e)));
 
         let asked = drain.clone();
         let handles = Handles {

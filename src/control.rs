@@ -8,9 +8,9 @@ use crate::{
     admission::Running,
     clock, demand,
     gate::{EndJob, Gate},
-    jellyfin::Dialect,
+    jellyfin::{Dialect, Encoding},
     telemetry::Telemetry,
-    upstream::{Api, CallError},
+    upstream::{Api, Health},
 };
 
 /// How often to look.
@@ -22,10 +22,12 @@ pub struct Settings {
     pub idle_poll: Duration,
 }
 
-/// How often the version and the token settings are asked for, once they are known.
-const DIALECT: Duration = Duration::from_secs(300);
-/// How often they are asked for until they are.
-const DIALECT_RETRY: Duration = Duration::from_secs(2);
+/// How often `/health` is asked.
+const HEALTH: Duration = Duration::from_secs(5);
+/// How often until the server has answered once.
+const HEALTH_AT_START: Duration = Duration::from_secs(1);
+/// How often the version and the settings are asked for.
+const SETTINGS: Duration = Duration::from_secs(300);
 
 /// Compares the ledger with `/Sessions`, for ever.
 pub async fn reconcile(api: Api, gate: Gate, telemetry: Telemetry, settings: Settings) {
@@ -37,7 +39,10 @@ pub async fn reconcile(api: Api, gate: Gate, telemetry: Telemetry, settings: Set
     loop {
         match api.sessions().await {
             Ok(rows) => {
-                let running: Vec<Running> = rows.iter().filter_map(demand::running).collect();
+                let running: Vec<Running> = {
+                    let encoding = encoding();
+                    rows.iter().filter_map(|row| demand::running(row, &encoding)).collect()
+                };
                 gate.reconcile(api.node(), &running);
                 telemetry.polled(api.node(), true);
                 if std::mem::take(&mut failing) {
@@ -83,35 +88,42 @@ pub async fn keep_time(gate: Gate) {
     }
 }
 
-/// Asks the server for its version and how it reads tokens, and passes it on when it changes, for ever.
-pub async fn learn_dialect(
-    api: Api,
-    base_url: String,
-    telemetry: Telemetry,
-    learned: impl Fn(Dialect) + Send,
-) {
-    let mut known: Option<Dialect> = None;
+/// Looks whether the server answers, and asks for its version and settings when they may have changed, for ever.
+pub async fn watch_server(api: Api, base_url: String, telemetry: Telemetry, learned: impl Fn(Dialect, Encoding) + Send) {
+    let mut known: Option<(Dialect, Encoding)> = None;
+    let mut asked = None;
     loop {
-        match api.dialect(&base_url).await {
-            Ok(dialect) => {
-                telemetry.reachable(api.node(), true);
-                if known.as_ref() != Some(&dialect) {
-                    let (major, minor) = dialect.version;
-                    tracing::info!(node = %api.node(), version = %format_args!("{major}.{minor}"), legacy_tokens = dialect.legacy_auth, "Jellyfin answers");
-                    learned(dialect.clone());
-                    known = Some(dialect);
+        let health = api.health().await;
+        let up = matches!(health, Ok(Health::Healthy | Health::Starting));
+        telemetry.reachable(api.node(), up);
+        let now = clock::now();
+        let due = asked.is_none_or(|at| now.saturating_duration_since(at) >= SETTINGS);
+        // A server that was away may have come back as another version.
+        asked = if up { asked } else { None };
+        if up && due {
+            match api.server(&base_url).await {
+                Ok(server) => {
+                    asked = Some(now);
+                    if known.as_ref() != Some(&server) {
+                        tell(&api, &server);
+                        learned(server.0.clone(), server.1.clone());
+                        known = Some(server);
+                    }
                 }
-            }
-            Err(error) => {
-                telemetry.reachable(api.node(), !matches!(error, CallError::Unreachable(_)));
-                tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version");
+                Err(error) => tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version"),
             }
         }
-        tokio::time::sleep(if known.is_some() {
-            DIALECT
-        } else {
-            DIALECT_RETRY
-        })
-        .await;
+        tokio::time::sleep(if known.is_some() { HEALTH } else { HEALTH_AT_START }).await;
     }
+}
+
+fn tell(api: &Api, (dialect, encoding): &(Dialect, Encoding)) {
+    let (major, minor) = dialect.version;
+    tracing::info!(
+        node = %api.node(),
+        version = %format_args!("{major}.{minor}"),
+        legacy_tokens = dialect.legacy_auth,
+        tone_mapping = encoding.tone_mapping,
+        "Jellyfin answers"
+    );
 }

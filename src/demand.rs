@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use crate::{
     admission::{Codec, Hdr, Kind, Running, Who, Work},
     ident::{DeviceId, UserId},
-    jellyfin::{Credentials, Plan, SessionRow, VideoWork},
+    jellyfin::{Credentials, Encoding, Plan, SessionRow, VideoWork},
     upstream::Verified,
 };
 
@@ -99,7 +99,7 @@ pub fn who(
 }
 
 /// What Jellyfin says is playing in a session. `None`: nothing plays there, or it can't be told for whom.
-pub fn running(row: &SessionRow) -> Option<Running> {
+pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
     let who = Who {
         user: row.user.clone()?,
         name: row.user_name.as_deref().map(Arc::from),
@@ -111,7 +111,7 @@ pub fn running(row: &SessionRow) -> Option<Running> {
     Some(Running {
         who,
         item: row.item.clone()?,
-        kind: kind_of(&row.plan()),
+        kind: kind_of(&row.plan_with(encoding)),
         completion: row
             .job
             .as_ref()

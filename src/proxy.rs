@@ -24,7 +24,7 @@ use crate::{
     gate::{Gate, Outcome, Throttle},
     hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
-    jellyfin::{Client, Credentials, Dialect, Media, Report, Route, classify, credentials},
+    jellyfin::{Client, Credentials, Dialect, Encoding, Media, Report, Route, classify, credentials},
     tasks::Tasks,
     telemetry::{FailOpen, Served, Telemetry},
     upstream::{self, Api, Identities, Verified},
@@ -37,6 +37,7 @@ pub struct Node {
     origin: hop::Origin,
     api: Api,
     dialect: ArcSwap<Dialect>,
+    encoding: ArcSwap<Encoding>,
 }
 
 /// The data path's handler.
@@ -80,7 +81,7 @@ pub struct Parts {
 // === impl Node ===
 
 impl Node {
-    /// Prepares a server; until [`Node::set_dialect`], everything that any version accepts is recognised.
+    /// Prepares a server; until [`Proxy::learn`], everything that any version accepts is recognised.
     pub fn new(settings: &upstream::Settings, api: Api) -> Self {
         let dialect = Dialect {
             base_url: settings.base_url.clone(),
@@ -91,6 +92,7 @@ impl Node {
             origin: settings.origin.clone(),
             api,
             dialect: ArcSwap::from_pointee(dialect),
+            encoding: ArcSwap::from_pointee(Encoding::dearest()),
         }
     }
 }
@@ -126,9 +128,15 @@ impl Proxy {
         self.current.store(Arc::new(Current::new(settings)));
     }
 
-    /// The server has said its version and how it reads tokens.
-    pub fn set_dialect(&self, dialect: Dialect) {
+    /// The server has said its version, how it reads tokens, and how it encodes.
+    pub fn learn(&self, dialect: Dialect, encoding: Encoding) {
         self.node.dialect.store(Arc::new(dialect));
+        self.node.encoding.store(Arc::new(encoding));
+    }
+
+    /// How the server encodes, as far as it has said.
+    pub fn encoding(&self) -> Encoding {
+        self.node.encoding.load().as_ref().clone()
     }
 
     fn forward(&self, served: Served) -> Forward {

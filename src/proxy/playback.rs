@@ -190,7 +190,8 @@ impl Negotiation<'_> {
         verified: Option<&Verified>,
     ) -> Demand {
         let proxy = self.proxy;
-        let plan = Plan::of_source(source, Media::Video);
+        let policy = verified.map(Verified::policy).unwrap_or_default();
+        let plan = Plan::of_source_with(source, Media::Video, &proxy.node.encoding.load(), policy);
         let spent = clock::now().saturating_duration_since(self.began) + MARGIN;
         Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),

@@ -96,17 +96,20 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
 
     let source = proxy
         .media
-        .source(&proxy.node.api, &asked.item, asked.stream.source.as_ref())
+        .source(&proxy.node.api, &asked.item, asked.stream.source.as_ref(), asked.stream.live_stream.as_deref())
         .await;
     let progressive = matches!(
         asked.route,
         Route::Progressive { .. } | Route::Universal { .. }
     );
-    let plan = Plan::of_stream(
+    let verified = proxy.verify(&claims).await;
+    let plan = Plan::of_stream_with(
         &asked.stream,
         media_of(&asked.route),
         progressive,
         source.as_deref(),
+        &proxy.node.encoding.load(),
+        verified.as_ref().map(Verified::policy).unwrap_or_default(),
     );
     let kind = demand::kind_of(&plan);
     if source.is_none() && matches!(kind, Kind::Video(_)) {
@@ -116,7 +119,8 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
     if let Covered::Yes(_) = asked.confirm(proxy, &kind) {
         return asked.pass(proxy, kind, request).await;
     }
-    match admit(proxy, &asked, &claims, kind, peer, request.headers()).await {
+    let who = (verified.as_ref(), &claims);
+    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
         Ok(()) => asked.pass(proxy, kind, request).await,
         Err(refused) => refused,
     }
@@ -125,12 +129,11 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
 async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
-    claims: &Credentials,
+    (verified, claims): (Option<&Verified>, &Credentials),
     kind: Kind,
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<(), Verdict> {
-    let verified = proxy.verify(claims).await;
     let anonymous = match verified {
         Some(Verified::User(_) | Verified::ApiKey) => false,
         Some(Verified::Refused) => true,
@@ -147,7 +150,7 @@ async fn admit(
     );
     let demand = Demand {
         who: demand::who(
-            verified.as_ref(),
+            verified,
             claims,
             asked.stream.device.as_ref(),
             peer.address,

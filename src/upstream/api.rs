@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Settings, TlsError, client_config};
 use crate::{
     ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token},
-    jellyfin::{Dialect, SessionRow, sessions},
+    jellyfin::{Dialect, Encoding, SessionRow, sessions},
 };
 
 /// Most bytes of an answer that are read: `/Sessions` of a large server is some hundred kilobytes.
@@ -120,24 +120,27 @@ impl Api {
         }
     }
 
-    /// The dialect: version, and whether legacy tokens count. Without an API key the version's default is assumed.
+    /// The server's version and settings. Without an API key they are the version's own, and the dearest.
     ///
     /// # Errors
     /// The server did not say its version.
-    pub async fn dialect(&self, base_url: &str) -> Result<Dialect, CallError> {
-        let mut dialect = Dialect {
-            base_url: base_url.to_owned(),
-            ..Dialect::of(self.version().await?)
-        };
-        if let Ok(request) = self.keyed(Method::GET, "/System/Configuration")
-            && let Ok(config) = self.json(request).await
-            && let Some(legacy) = config
-                .get("EnableLegacyAuthorization")
-                .and_then(Value::as_bool)
+    pub async fn server(&self, base_url: &str) -> Result<(Dialect, Encoding), CallError> {
+        let version = self.version().await?;
+        let mut dialect = Dialect { base_url: base_url.to_owned(), ..Dialect::of(version) };
+        let mut encoding = Encoding { version, ..Encoding::dearest() };
+        if let Some(config) = self.setting("/System/Configuration").await
+            && let Some(legacy) = config.get("EnableLegacyAuthorization").and_then(Value::as_bool)
         {
             dialect.legacy_auth = legacy;
         }
-        Ok(dialect)
+        if let Some(config) = self.setting("/System/Configuration/encoding").await {
+            encoding = Encoding::read(&config, version);
+        }
+        Ok((dialect, encoding))
+    }
+
+    async fn setting(&self, path: &str) -> Option<Value> {
+        self.json(self.keyed(Method::GET, path).ok()?).await.ok()
     }
 
     /// What `/health` says. The body counts, not only the status.

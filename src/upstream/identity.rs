@@ -14,6 +14,7 @@ use super::{Api, CallError};
 use crate::{
     clock,
     ident::{Token, UserId},
+    jellyfin::UserPolicy,
 };
 
 /// How long an answer is believed. Short: logging in again ends the older token (protocol 1.4).
@@ -32,6 +33,8 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
     /// Jellyfin calls the user an administrator.
     pub admin: bool,
+    /// What Jellyfin lets the user do.
+    pub policy: UserPolicy,
 }
 
 /// What Jellyfin says of a token.
@@ -52,6 +55,16 @@ pub struct Identities(Arc<DashMap<Token, Arc<Slot>>>);
 /// One look-up in flight per token: whoever comes meanwhile waits for the same answer.
 #[derive(Debug, Default)]
 struct Slot(Mutex<Option<(Instant, Verified)>>);
+
+impl Verified {
+    /// What Jellyfin lets the owner of the token do; a key may do everything.
+    pub fn policy(&self) -> UserPolicy {
+        match self {
+            Self::User(identity) => identity.policy,
+            Self::ApiKey | Self::Refused => UserPolicy::default(),
+        }
+    }
+}
 
 // === impl Identities ===
 
@@ -122,10 +135,7 @@ impl Identity {
             .pointer("/Policy/IsAdministrator")
             .and_then(Value::as_bool)
             .unwrap_or(false);
-        Ok(Self {
-            user: UserId::new(id),
-            name: user.get("Name").and_then(Value::as_str).map(Arc::from),
-            admin,
-        })
+        let policy = user.get("Policy").map(UserPolicy::read).unwrap_or_default();
+        Ok(Self { user: UserId::new(id), name: user.get("Name").and_then(Value::as_str).map(Arc::from), admin, policy })
     }
 }

@@ -34,11 +34,12 @@ impl Media {
     pub fn learn(&self, sources: &[Source]) {
         let until = clock::now() + FRESH;
         for source in sources {
-            if let Some(id) = &source.id {
+            // The URL holds a token and describes one play, not the file.
+            let file = Arc::new(Source { transcoding_url: None, ..source.clone() });
+            let live = source.live_stream.as_deref().map(ItemId::new);
+            for key in source.id.clone().into_iter().chain(live) {
                 bound(&self.0.sources);
-                self.0
-                    .sources
-                    .insert(id.clone(), (until, Some(Arc::new(source.clone()))));
+                self.0.sources.insert(key, (until, Some(file.clone())));
             }
         }
     }
@@ -49,9 +50,14 @@ impl Media {
         api: &Api,
         item: &ItemId,
         source: Option<&ItemId>,
+        live_stream: Option<&str>,
     ) -> Option<Arc<Source>> {
-        let wanted = source.unwrap_or(item);
         let now = clock::now();
+        // An opened channel is known only from the answer that opened it.
+        if let Some(live) = live_stream.map(ItemId::new) {
+            return self.0.sources.get(&live).and_then(|entry| entry.1.clone());
+        }
+        let wanted = source.unwrap_or(item);
         if let Some(entry) = self.0.sources.get(wanted)
             && entry.0 > now
         {
