@@ -21,12 +21,12 @@ use std::{
     time::Duration,
 };
 
+use self::{file::File, layers::Layers, read::read, units::NEVER, validate::Build};
 pub use self::{
     layers::{Environment, Flag},
     place::{Mistake, Mistakes, Place},
     print::{Effective, SECTIONS, Section},
 };
-use self::{file::File, layers::Layers, read::read, units::NEVER, validate::Build};
 use crate::{admin, admission::Policy, control, hop, proxy, telemetry, upstream};
 
 /// `config/default.yaml`: every key, its default, and what it does.

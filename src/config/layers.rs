@@ -17,7 +17,7 @@ use super::{
     file::File,
     place::{Mistake, Place},
     read::read,
-    tree::{Entry, Node, Value, steps},
+    tree::{Entry, Node, Step, Value, steps},
 };
 
 /// Longest file that is read.
@@ -141,7 +141,11 @@ impl Layers {
     pub(super) fn add_environment(&mut self, environment: &Environment) {
         let prefix = format!("{PREFIX}__");
         for (name, value) in &environment.0 {
-            let Some(rest) = name.to_ascii_uppercase().strip_prefix(&prefix).map(str::to_owned) else {
+            let Some(rest) = name
+                .to_ascii_uppercase()
+                .strip_prefix(&prefix)
+                .map(str::to_owned)
+            else {
                 continue;
             };
             let key = rest.to_ascii_lowercase().replace("__", ".");
@@ -203,7 +207,41 @@ impl Layers {
         let flags: Vec<&Node> = self.roots.iter().filter(is_flag).collect();
         let below = merge(&files, &self.variables)?;
         let over: Vec<&Node> = std::iter::once(&below).chain(flags).collect();
-        merge(&over, &BTreeMap::new())
+        let mut merged = merge(&over, &BTreeMap::new())?;
+        locate(&mut merged, &mut Vec::new(), &self.roots);
+        Ok(merged)
+    }
+}
+
+/// Sections lose their place in the merge: theirs is where the last layer that has them wrote their key.
+fn locate(node: &mut Node, path: &mut Vec<Step>, roots: &[Node]) {
+    if node.place == Place::Nowhere && !path.is_empty() {
+        node.place = roots
+            .iter()
+            .rev()
+            .find_map(|root| {
+                root.key_place_of(path)
+                    .or_else(|| root.at(path).map(|n| &n.place))
+            })
+            .cloned()
+            .unwrap_or_default();
+    }
+    match &mut node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                path.push(Step::Key(entry.key.clone()));
+                locate(&mut entry.node, path, roots);
+                path.pop();
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                path.push(Step::Index(index));
+                locate(item, path, roots);
+                path.pop();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => {}
     }
 }
 
@@ -223,9 +261,6 @@ pub(super) fn merge(
             ::config::Environment::with_prefix(PREFIX)
                 .prefix_separator("__")
                 .separator("__")
-                .list_separator(",")
-                .with_list_parse_key("server.trusted_proxies")
-                .try_parsing(true)
                 .source(Some(variables)),
         );
     }
@@ -249,7 +284,15 @@ impl Layer {
     fn of(root: &Node, places: &mut Vec<Place>) -> Self {
         match to_merged(root, places).kind {
             ValueKind::Table(table) => Self(table),
-            _ => Self(Map::new()),
+            ValueKind::Nil
+            | ValueKind::Boolean(_)
+            | ValueKind::I64(_)
+            | ValueKind::I128(_)
+            | ValueKind::U64(_)
+            | ValueKind::U128(_)
+            | ValueKind::Float(_)
+            | ValueKind::String(_)
+            | ValueKind::Array(_) => Self(Map::new()),
         }
     }
 }
@@ -316,7 +359,9 @@ fn entries(table: Map<String, Merged>, places: &[Place], path: &str) -> Vec<Entr
 }
 
 fn from_merged(value: Merged, places: &[Place], path: &str) -> Node {
-    let number = value.origin().and_then(|origin| origin.parse::<usize>().ok());
+    let number = value
+        .origin()
+        .and_then(|origin| origin.parse::<usize>().ok());
     let place = match (number, value.origin()) {
         (Some(number), _) => places.get(number).cloned().unwrap_or_default(),
         (None, Some(_)) => Place::Variable(variable(path)),
@@ -354,8 +399,8 @@ fn variable(path: &str) -> String {
     let parts: Vec<String> = steps(path)
         .into_iter()
         .filter_map(|step| match step {
-            super::tree::Step::Key(key) => Some(key.to_ascii_uppercase()),
-            super::tree::Step::Index(_) => None,
+            Step::Key(key) => Some(key.to_ascii_uppercase()),
+            Step::Index(_) => None,
         })
         .collect();
     format!("{PREFIX}__{}", parts.join("__"))

@@ -118,3 +118,17 @@ pub(super) fn listed(words: &[&str]) -> String {
         }
     }
 }
+
+/// What may stand instead of `word`: the nearest of many words, or all of few.
+pub(super) fn choice(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(nearest) if known.len() > 8 => {
+            format!(
+                "one of {} words (`finweir schema` lists them); did you mean `{nearest}`?",
+                known.len()
+            )
+        }
+        Some(nearest) => format!("{}; did you mean `{nearest}`?", listed(known)),
+        None => listed(known),
+    }
+}

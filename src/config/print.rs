@@ -83,15 +83,12 @@ impl Effective {
     pub(super) fn of(tree: &Node) -> Result<Self, Mistake> {
         let defaults = Node::parse(&Arc::from("default"), DEFAULT_YAML)?;
         let mut merged = merge(&[&defaults, tree], &BTreeMap::new())?;
-        let written = |name: &str| {
-            matches!(&tree.value, Value::Map(entries) if entries.iter().any(|e| e.key == name))
-        };
+        let written = |name: &str| matches!(&tree.value, Value::Map(entries) if entries.iter().any(|e| e.key == name));
         if let Value::Map(entries) = &mut merged.value {
             // One stands for the other.
             entries.retain(|e| e.key != "jellyfin" || !written("nodes"));
-            let position = |e: &Entry| SECTIONS.iter().position(|s| s.name == e.key);
-            entries.sort_by_key(position);
         }
+        sort(&mut merged, &defaults);
         let mut effective = Self::default();
         effective.print(&merged, 0, "");
         Ok(effective)
@@ -150,15 +147,12 @@ impl Effective {
                 here && self.secrets.get(key).is_some_and(|old| old != secret)
             })
         };
-        let mut names: Vec<&'static str> = SECTIONS
+        SECTIONS
             .iter()
             .filter(|s| !s.reloads)
             .filter(|s| of(&self.flat, s.name) != of(&new.flat, s.name) || secret_changed(s.name))
             .map(|s| s.name)
-            .collect();
-        // Metrics have a label value for each GPU and class from the start.
-        names.dedup();
-        names
+            .collect()
     }
 
     fn print(&mut self, node: &Node, depth: usize, path: &str) {
@@ -166,7 +160,11 @@ impl Effective {
         match &node.value {
             Value::Map(entries) => {
                 for Entry { key, node, .. } in entries {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    let path = if path.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{path}.{key}")
+                    };
                     self.yaml.push_str(&format!("{indent}{}:", quoted(key)));
                     self.print_value(key, node, depth, &path);
                 }
@@ -175,7 +173,12 @@ impl Effective {
                 for (index, item) in items.iter().enumerate() {
                     let path = format!("{path}[{index}]");
                     self.yaml.push_str(&format!("{indent}-"));
+                    let start = self.yaml.len();
                     self.print_value("", item, depth, &path);
+                    // The first key of a section stands behind the dash.
+                    let entry = self.yaml.split_off(start);
+                    self.yaml.push(' ');
+                    self.yaml.push_str(entry.trim_start());
                 }
             }
             Value::Null | Value::Bool(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => {}
@@ -186,10 +189,11 @@ impl Effective {
         let empty = match &node.value {
             Value::Map(entries) => entries.is_empty().then_some("{}"),
             Value::List(items) => items.is_empty().then_some("[]"),
-            Value::Null | Value::Bool(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => None,
+            Value::Null | Value::Bool(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) => {
+                None
+            }
         };
         let nested = matches!(node.value, Value::Map(_) | Value::List(_)) && empty.is_none();
-        // `{env: NAME}` is no secret, but is written on one line all the same.
         if nested {
             self.yaml.push('\n');
             self.print(node, depth + 1, path);
@@ -197,17 +201,33 @@ impl Effective {
         }
         let text = match empty {
             Some(empty) => empty.to_owned(),
-            None if SECRET.contains(&key) && !matches!(node.value, Value::Null) => "(set)".to_owned(),
+            None if SECRET.contains(&key) && !matches!(node.value, Value::Null) => {
+                "(set)".to_owned()
+            }
             None => scalar(&node.value),
         };
         let origin = match &node.place {
             Place::File { file, .. } if &**file == "default" => String::new(),
             Place::Nowhere => String::new(),
-            place @ (Place::File { .. } | Place::Variable(_) | Place::Flag(_)) => format!("  # {place}"),
+            place @ (Place::File { .. } | Place::Variable(_) | Place::Flag(_)) => {
+                format!("  # {place}")
+            }
         };
         self.yaml.push_str(&format!(" {text}{origin}\n"));
         if !matches!(node.value, Value::Null) {
             self.flat.insert(path.to_owned(), text);
+        }
+    }
+}
+
+/// Puts keys in the order of the defaults.
+fn sort(node: &mut Node, defaults: &Node) {
+    if let (Value::Map(entries), Value::Map(known)) = (&mut node.value, &defaults.value) {
+        entries.sort_by_key(|e| known.iter().position(|k| k.key == e.key));
+        for entry in entries {
+            if let Some(same) = known.iter().find(|k| k.key == entry.key) {
+                sort(&mut entry.node, &same.node);
+            }
         }
     }
 }
@@ -225,12 +245,16 @@ fn scalar(value: &Value) -> String {
 /// A text as YAML reads it back as the same text.
 fn quoted(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./%".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./%".contains(c))
         && !["true", "false", "null", "on", "off", "yes", "no", "y", "n"]
             .contains(&text.to_ascii_lowercase().as_str());
     let unit = text.starts_with(|c: char| c.is_ascii_digit())
         && text.ends_with(|c: char| c.is_ascii_alphabetic() || c == '%')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "./%".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "./%".contains(c))
         && text.parse::<f64>().is_err();
     if plain || unit {
         text.to_owned()
@@ -248,16 +272,36 @@ pub(super) fn summary(config: &Config) -> String {
         Mode::Enforce => "Enforces its limits.".to_owned(),
     });
     lines.push(match &config.hop.listen {
-        Listen::Tcp(address) => format!("Viewers connect to {address}, operators to {}.", config.admin.listen),
-        Listen::Unix(path) => format!("Viewers connect to unix:{}, operators to {}.", path.display(), config.admin.listen),
+        Listen::Tcp(address) => format!(
+            "Viewers connect to {address}, operators to {}.",
+            config.admin.listen
+        ),
+        Listen::Unix(path) => format!(
+            "Viewers connect to unix:{}, operators to {}.",
+            path.display(),
+            config.admin.listen
+        ),
     });
     for (node, upstream) in policy.nodes.iter().zip(&config.nodes) {
-        let key = if upstream.api_key.is_some() { "with an API key" } else { "without an API key" };
-        lines.push(format!("Jellyfin `{}` at {} encodes on `{}`; it is called {key}.", node.id, upstream.url, node.gpu));
+        let key = if upstream.api_key.is_some() {
+            "with an API key"
+        } else {
+            "without an API key"
+        };
+        lines.push(format!(
+            "Jellyfin `{}` at {} encodes on `{}`; it is called {key}.",
+            node.id, upstream.url, node.gpu
+        ));
     }
     for gpu in &policy.gpus {
-        let learned = if gpu.learn { ", then as many as it is seen to bear" } else { "" };
-        let sessions = gpu.max_sessions.map_or_else(String::new, |n| format!(", at most {n} transcodes"));
+        let learned = if gpu.learn {
+            ", then as many as it is seen to bear"
+        } else {
+            ""
+        };
+        let sessions = gpu
+            .max_sessions
+            .map_or_else(String::new, |n| format!(", at most {n} transcodes"));
         lines.push(format!(
             "GPU `{}` has {} seats to hand out{learned}{sessions}: about {:.0} of 1080p, or {} of 4K HDR to 1080p.",
             gpu.id,
@@ -271,20 +315,37 @@ pub(super) fn summary(config: &Config) -> String {
     }
     lines.push(format!("Each user may run {}.", limits(&policy.user)));
     for rule in &policy.users {
-        lines.push(format!("User `{}` may run {}.", rule.user, limits(&rule.limits)));
+        lines.push(format!(
+            "User `{}` may run {}.",
+            rule.user,
+            limits(&rule.limits)
+        ));
     }
     for class in &policy.classes {
         let mut parts = Vec::new();
         if class.transcode == Access::Deny {
             parts.push("may not transcode".to_owned());
         } else {
-            parts.extend(class.transcodes.map(|n| format!("runs at most {n} transcodes together")));
-            parts.extend(class.seats.map(|s| format!("holds at most {s} seats together")));
+            parts.extend(
+                class
+                    .transcodes
+                    .map(|n| format!("runs at most {n} transcodes together")),
+            );
+            parts.extend(
+                class
+                    .seats
+                    .map(|s| format!("holds at most {s} seats together")),
+            );
             if class.uhd == Access::Deny {
                 parts.push("may not transcode 4K".to_owned());
             }
         }
-        parts.extend(class.user.as_ref().map(|user| format!("each of it may run {}", limits(user))));
+        parts.extend(
+            class
+                .user
+                .as_ref()
+                .map(|user| format!("each of it may run {}", limits(user))),
+        );
         if parts.is_empty() {
             parts.push("has no limit of its own".to_owned());
         }
@@ -295,7 +356,12 @@ pub(super) fn summary(config: &Config) -> String {
     }
     for window in &policy.windows {
         let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-        lines.push(format!("From {} to {} window `{}` holds.", time(window.from), time(window.to), window.name));
+        lines.push(format!(
+            "From {} to {} window `{}` holds.",
+            time(window.from),
+            time(window.to),
+            window.name
+        ));
     }
     lines.push(format!(
         "Up to {} may wait, for at most {}.",
@@ -311,13 +377,20 @@ fn uhd_hdr(tone_map: f64) -> f64 {
 }
 
 fn limits(user: &UserLimits) -> String {
-    let transcodes = user.transcodes.map_or_else(|| "any number of transcodes".to_owned(), |n| match n {
-        0 => "no transcode".to_owned(),
-        1 => "1 transcode".to_owned(),
-        n => format!("{n} transcodes"),
-    });
-    let seats = user.seats.map_or_else(String::new, |s| format!(" of {s} seats together"));
-    let streams = user.streams.map_or_else(String::new, |n| format!(", {n} streams in all"));
+    let transcodes = user.transcodes.map_or_else(
+        || "any number of transcodes".to_owned(),
+        |n| match n {
+            0 => "no transcode".to_owned(),
+            1 => "1 transcode".to_owned(),
+            n => format!("{n} transcodes"),
+        },
+    );
+    let seats = user
+        .seats
+        .map_or_else(String::new, |s| format!(" of {s} seats together"));
+    let streams = user
+        .streams
+        .map_or_else(String::new, |n| format!(", {n} streams in all"));
     let watched = match user.mode {
         Mode::Observe => " (only watched)",
         Mode::Enforce => "",

@@ -12,7 +12,7 @@ use serde::{
 };
 
 use super::{
-    place::{Mistake, did_you_mean, listed},
+    place::{Mistake, Place, choice, did_you_mean, listed},
     tree::{Node, Step, Value, key},
 };
 
@@ -101,6 +101,15 @@ impl de::Error for Fault {
 
     // Only the kind of what is there: the value itself may be a secret.
     fn invalid_type(there: de::Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
+        let wanted = wanted.to_string();
+        let wanted = match wanted.as_str() {
+            "a sequence" => "a list",
+            "a map" => "a section with keys",
+            "a string" | "path string" => "a text",
+            "u32" | "u64" => "a whole number from 0",
+            "f64" => "a number",
+            other => other,
+        };
         Self::new(format!("must be {wanted}, not {}", kind(&there)))
     }
 
@@ -109,8 +118,7 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        let hint = did_you_mean(word, known.iter().copied());
-        Self::new(format!("must be {}{hint}", listed(known)))
+        Self::new(format!("must be {}", choice(word, known)))
     }
 
     fn unknown_field(word: &str, known: &'static [&'static str]) -> Self {
@@ -128,7 +136,14 @@ fn kind(there: &de::Unexpected<'_>) -> &'static str {
         de::Unexpected::Seq => "a list",
         de::Unexpected::Map => "a section with keys",
         de::Unexpected::Unit | de::Unexpected::Option => "empty",
-        _ => "this",
+        de::Unexpected::Bytes(_)
+        | de::Unexpected::NewtypeStruct
+        | de::Unexpected::Enum
+        | de::Unexpected::UnitVariant
+        | de::Unexpected::NewtypeVariant
+        | de::Unexpected::TupleVariant
+        | de::Unexpected::StructVariant
+        | de::Unexpected::Other(_) => "this",
     }
 }
 
@@ -185,6 +200,28 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         }
     }
 
+    // From the environment a list comes as one text with commas.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match (&self.0.value, &self.0.place) {
+            (Value::Text(text), Place::Variable(_)) => {
+                let items: Vec<Node> = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .map(|item| Node {
+                        place: self.0.place.clone(),
+                        value: Value::Text(item.to_owned()),
+                        dead: false,
+                    })
+                    .collect();
+                visitor.visit_seq(Items {
+                    items: items.iter().enumerate(),
+                })
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.0.value {
             Value::Bool(value) => visitor.visit_bool(*value),
@@ -207,7 +244,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Fault> {
         match &self.0.value {
             // `leases:` with nothing under it says nothing.
-            Value::Null => visitor.visit_map(Keys { left: [].iter(), next: None }),
+            Value::Null => visitor.visit_map(Keys {
+                left: [].iter(),
+                next: None,
+            }),
             Value::Map(entries) => {
                 if let Some(unknown) = entries
                     .iter()
@@ -218,12 +258,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 }
                 visitor.visit_map(Keys::of(self.0))
             }
-            Value::Bool(_) | Value::Whole(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
-                Err(Fault::new(format!(
-                    "must be a section with the keys {}",
-                    fields.join(", ")
-                )))
-            }
+            Value::Bool(_)
+            | Value::Whole(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_) => Err(Fault::new(format!(
+                "must be a section with the keys {}",
+                fields.join(", ")
+            ))),
         }
     }
 
@@ -262,7 +304,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u128 f32 char str string bytes byte_buf unit unit_struct
-        newtype_struct seq tuple tuple_struct map identifier ignored_any
+        newtype_struct tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -99,9 +99,7 @@ impl Node {
             Raw::Whole(n) => Value::Whole(n),
             Raw::Float(n) => Value::Float(n),
             Raw::Text(t) => Value::Text(t),
-            Raw::List(items) => {
-                Value::List(items.into_iter().map(|i| Self::of(file, i)).collect())
-            }
+            Raw::List(items) => Value::List(items.into_iter().map(|i| Self::of(file, i)).collect()),
             Raw::Map(entries) => Value::Map(
                 entries
                     .into_iter()
@@ -280,6 +278,10 @@ fn syntax(error: &serde_saphyr::Error, text: &str) -> String {
     let first = plain.lines().next().unwrap_or_default();
     let bare = first.split(" at line ").next().unwrap_or(first);
     let bare = bare.trim_end_matches(':').trim();
+    if let Some(rest) = bare.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(',').next().unwrap_or(rest);
+        return format!("the key `{key}` is there twice in one section; keep one of them");
+    }
     format!("this is not YAML: {bare}")
 }
 

@@ -89,7 +89,10 @@ macro_rules! unit {
                         read(text.trim()).map_err(E::custom)
                     }
                     fn visit_u64<E: de::Error>(self, number: u64) -> Result<$name, E> {
-                        #[expect(clippy::cast_precision_loss, reason = "no number here needs 53 bits")]
+                        #[expect(
+                            clippy::cast_precision_loss,
+                            reason = "no number here needs 53 bits"
+                        )]
                         self.visit_f64(number as f64)
                     }
                     fn visit_f64<E: de::Error>(self, number: f64) -> Result<$name, E> {
@@ -150,7 +153,7 @@ unit!(Percent, "a percentage from `0%` to `100%`",
     schema { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$", "examples": ["15%"] });
 unit!(Size, "a size such as `64KiB` or `1MB`",
     text |t| size(t),
-    number |n| Err(format!("needs a unit: write `{n}KiB` or `{n}MiB`")),
+    number |n| Err(format!("needs a unit: write `{n}B` or `{n}KiB`")),
     schema { "type": "string", "pattern": "^[0-9]+ ?(B|KB|KiB|MB|MiB|GB|GiB)$", "examples": ["1MiB"] });
 unit!(Rate, "a rate such as `6/min`, or `unlimited`",
     text |t| rate(t),
@@ -184,9 +187,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
     let mut total = 0.0;
     while !left.is_empty() {
-        let digits = left.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(left.len());
+        let digits = left
+            .find(|c: char| c != '.' && !c.is_ascii_digit())
+            .unwrap_or(left.len());
         let (number, rest) = left.split_at_checked(digits).ok_or_else(wanted)?;
-        let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(rest.len());
         let (unit, rest) = rest.split_at_checked(letters).ok_or_else(wanted)?;
         let factor = match unit {
             "ms" => 0.001,
@@ -202,16 +209,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     if total > NEVER.as_secs_f64() {
         return Err("is longer than ten years; write `never` where that is allowed".to_owned());
     }
-    Ok(Duration::from_millis(Duration::from_secs_f64(total + 0.000_4).as_millis().try_into().unwrap_or(u64::MAX)))
+    Ok(Duration::from_millis(
+        Duration::from_secs_f64(total + 0.000_4)
+            .as_millis()
+            .try_into()
+            .unwrap_or(u64::MAX),
+    ))
 }
 
 fn whole(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| "must be a whole number from 0, or `unlimited`".to_owned())
+    text.parse()
+        .map_err(|_| "must be a whole number from 0, or `unlimited`".to_owned())
 }
 
 fn seats(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(n) if n >= 0.25 && n <= 10_000.0 => Ok(n),
+        Ok(n) if (0.25..=10_000.0).contains(&n) => Ok(n),
         Ok(_) => Err("must be between 0.25 and 10000 seats".to_owned()),
         Err(_) => Err("must be a number of seats, or `unlimited`".to_owned()),
     }
@@ -225,7 +238,9 @@ fn threads(text: &str) -> Result<Workers, String> {
 }
 
 fn percent(text: &str) -> Result<Percent, String> {
-    let number = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok());
+    let number = text
+        .strip_suffix('%')
+        .and_then(|n| n.trim().parse::<f64>().ok());
     match number {
         Some(n) if (0.0..=100.0).contains(&n) => Ok(Percent(n / 100.0)),
         _ => Err("must be a percentage from `0%` to `100%`".to_owned()),
@@ -234,7 +249,9 @@ fn percent(text: &str) -> Result<Percent, String> {
 
 fn size(text: &str) -> Result<Size, String> {
     let wanted = || "must be a size such as `64KiB` or `1MB`".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).ok_or_else(wanted)?;
     let number: usize = number.parse().map_err(|_| wanted())?;
     let factor = match unit.trim() {
@@ -245,7 +262,7 @@ fn size(text: &str) -> Result<Size, String> {
         "MiB" => 1 << 20,
         "GB" => 1_000_000_000,
         "GiB" => 1 << 30,
-        "" => return Err(format!("needs a unit: write `{number}KiB` or `{number}MiB`")),
+        "" => return Err(format!("needs a unit: write `{number}B` or `{number}KiB`")),
         _ => return Err(wanted()),
     };
     number.checked_mul(factor).map(Size).ok_or_else(wanted)
@@ -264,7 +281,9 @@ fn rate(text: &str) -> Result<Rate, String> {
         _ => return Err(wanted()),
     };
     let per_minute = number.checked_mul(factor).ok_or_else(wanted)?;
-    NonZeroU32::new(per_minute).map(|n| Rate(Some(n))).ok_or_else(wanted)
+    NonZeroU32::new(per_minute)
+        .map(|n| Rate(Some(n)))
+        .ok_or_else(wanted)
 }
 
 fn time_of_day(text: &str) -> Result<TimeOfDay, String> {
@@ -299,4 +318,67 @@ fn network(text: &str) -> Result<Network, String> {
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map(Network)
         .map_err(|_| "must be a network such as `10.0.0.0/8`, or an address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("20s", 20_000),
+            ("1.5s", 1500),
+            ("1h30m", 5_400_000),
+            ("1h 30min", 5_400_000),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "20",
+            "s",
+            "20 parsecs",
+            "1h30",
+            "-5s",
+            "1e9s",
+            "99999d",
+            "5s!",
+            "\u{00b5}s",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_rates_times_and_parts_are_read() {
+        assert_eq!(size("64KiB"), Ok(Size(65_536)));
+        assert_eq!(size("1 MB"), Ok(Size(1_000_000)));
+        assert!(size("64").is_err() && size("99999999999GiB").is_err() && size("KiB").is_err());
+        assert_eq!(rate("6/min").map(|r| r.0.map(NonZeroU32::get)), Ok(Some(6)));
+        assert_eq!(rate("1/s").map(|r| r.0.map(NonZeroU32::get)), Ok(Some(60)));
+        assert_eq!(rate("unlimited"), Ok(Rate(None)));
+        assert!(rate("0/min").is_err() && rate("6/h").is_err() && rate("6").is_err());
+        assert_eq!(time_of_day("06:30"), Ok(TimeOfDay(390)));
+        assert_eq!(time_of_day("24:00"), Ok(TimeOfDay(1440)));
+        assert!(
+            time_of_day("24:01").is_err()
+                && time_of_day("7").is_err()
+                && time_of_day("7:60").is_err()
+        );
+        assert_eq!(percent("15%"), Ok(Percent(0.15)));
+        assert!(percent("101%").is_err() && percent("NaN%").is_err() && percent("15").is_err());
+        assert!(seats("NaN").is_err() && seats("0").is_err() && seats("-1").is_err());
+    }
+
+    #[test]
+    fn never_can_be_added_to_any_time() {
+        assert!(
+            std::time::SystemTime::UNIX_EPOCH
+                .checked_add(NEVER * 10)
+                .is_some()
+        );
+    }
 }

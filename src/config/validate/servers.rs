@@ -86,7 +86,10 @@ impl Build<'_> {
     fn capacity(&mut self, entry: &str, gpu: &file::Gpu) -> (Seats, bool) {
         let written = gpu.capacity.unwrap_or(Capacity::Profile);
         if gpu.cores.is_some() && gpu.profile != Some(Profile::Software) {
-            self.warn(&format!("{entry}.cores"), "counts only with `profile: software`");
+            self.warn(
+                &format!("{entry}.cores"),
+                "counts only with `profile: software`",
+            );
         }
         let by_profile = match (gpu.profile, gpu.cores) {
             (Some(Profile::Software), Some(cores)) => Some(f64::from(cores) * SEATS_PER_CORE),
@@ -111,10 +114,17 @@ impl Build<'_> {
         };
         let low_power = match (gpu.low_power, gpu.profile) {
             (Some(false), Some(profile)) if profile.has_low_power() => {
-                if matches!(written, Capacity::Seats(_)) { 1.0 } else { LOW_POWER_OFF }
+                if matches!(written, Capacity::Seats(_)) {
+                    1.0
+                } else {
+                    LOW_POWER_OFF
+                }
             }
             (Some(_), profile) if !profile.is_some_and(Profile::has_low_power) => {
-                self.warn(&format!("{entry}.low_power"), "has no effect: only integrated Intel profiles have low-power encoders");
+                self.warn(
+                    &format!("{entry}.low_power"),
+                    "has no effect: only integrated Intel profiles have low-power encoders",
+                );
                 1.0
             }
             _ => 1.0,
@@ -122,8 +132,15 @@ impl Build<'_> {
         let headroom = gpu.headroom.map_or(headroom, |p| p.0);
         let seats = raw * low_power * (1.0 - headroom);
         if seats < 0.25 {
-            let key = if gpu.headroom.is_some() { format!("{entry}.headroom") } else { entry.to_owned() };
-            self.wrong(&key, "leaves less than a quarter of a seat: nothing could be transcoded");
+            let key = if gpu.headroom.is_some() {
+                format!("{entry}.headroom")
+            } else {
+                entry.to_owned()
+            };
+            self.wrong(
+                &key,
+                "leaves less than a quarter of a seat: nothing could be transcoded",
+            );
         }
         (Seats::from_f64(seats), learn)
     }
@@ -137,13 +154,19 @@ impl Build<'_> {
     ) -> (Vec<admission::Node>, Vec<upstream::Settings>) {
         let alone = several.as_ref().is_none_or(Vec::is_empty);
         if one.is_some() && !alone {
-            self.wrong("jellyfin", "`jellyfin` is for one server and `nodes` for several; keep one of them");
+            self.wrong(
+                "jellyfin",
+                "`jellyfin` is for one server and `nodes` for several; keep one of them",
+            );
         }
         let listed = if alone {
             let one = one.unwrap_or_default();
             vec![file::Node {
                 name: Some("jellyfin".to_owned()),
-                url: Some(one.url.unwrap_or_else(|| "http://127.0.0.1:8096".to_owned())),
+                url: Some(
+                    one.url
+                        .unwrap_or_else(|| "http://127.0.0.1:8096".to_owned()),
+                ),
                 api_key: one.api_key,
                 api_key_file: one.api_key_file,
                 gpu: one.gpu,
@@ -157,14 +180,23 @@ impl Build<'_> {
         let mut taken = BTreeMap::new();
         let (mut nodes, mut upstreams) = (Vec::new(), Vec::new());
         for (nth, node) in listed.into_iter().enumerate() {
-            let entry = if alone { "jellyfin".to_owned() } else { self.entry("nodes", nth) };
+            let entry = if alone {
+                "jellyfin".to_owned()
+            } else {
+                self.entry("nodes", nth)
+            };
             let name = if alone {
                 "jellyfin".to_owned()
             } else {
                 self.name(&entry, node.name.as_deref(), &mut taken)
             };
             let gpu = self.gpu_of(&entry, node.gpu.as_deref(), &names);
-            let key = self.secret(&format!("{entry}.api_key"), node.api_key, node.api_key_file, &format!("{name}-api-key"));
+            let key = self.secret(
+                &format!("{entry}.api_key"),
+                node.api_key,
+                node.api_key_file,
+                &format!("{name}-api-key"),
+            );
             let learns = gpus.iter().position(|g| g.id.as_str() == gpu && g.learn);
             match (&key, learns) {
                 (None, Some(nth)) => {
@@ -185,8 +217,13 @@ impl Build<'_> {
                 self.wrong(&format!("{entry}.timeout"), "must be at least 100ms");
             }
             let ca_file = node.ca_file.map(|path| self.path(path));
-            nodes.push(admission::Node { id: NodeId::new(&name), gpu: GpuId::new(gpu) });
-            if let Some((origin, base_url, url)) = self.origin(&entry, &name, node.url.as_deref(), ca_file.as_deref()) {
+            nodes.push(admission::Node {
+                id: NodeId::new(&name),
+                gpu: GpuId::new(gpu),
+            });
+            if let Some((origin, base_url, url)) =
+                self.origin(&entry, &name, node.url.as_deref(), ca_file.as_deref())
+            {
                 upstreams.push(upstream::Settings {
                     node: NodeId::new(name),
                     origin,
@@ -215,15 +252,26 @@ impl Build<'_> {
             }
             (None, [only]) => only.clone(),
             (None, _) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                self.wrong(entry, format!("needs a `gpu`, as there are several: {}", listed(&names)));
+                let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+                names.sort_unstable();
+                names.dedup();
+                self.wrong(
+                    entry,
+                    format!("needs a `gpu`, as there are several: {}", listed(&names)),
+                );
                 names.first().map_or_else(String::new, |n| (*n).to_owned())
             }
         }
     }
 
     /// Reads `http://host:port/base`, `https://…` or `unix:/path`.
-    fn origin(&mut self, entry: &str, name: &str, url: Option<&str>, ca_file: Option<&Path>) -> Option<(Origin, String, String)> {
+    fn origin(
+        &mut self,
+        entry: &str,
+        name: &str,
+        url: Option<&str>,
+        ca_file: Option<&Path>,
+    ) -> Option<(Origin, String, String)> {
         let key = format!("{entry}.url");
         let Some(url) = url else {
             self.wrong(entry, "needs a `url`, such as `http://127.0.0.1:8096`");
@@ -231,19 +279,31 @@ impl Build<'_> {
         };
         if let Some(path) = url.strip_prefix("unix:") {
             if !path.starts_with('/') {
-                self.wrong(&key, "must name the socket by its whole path: `unix:/run/jellyfin.sock`");
+                self.wrong(
+                    &key,
+                    "must name the socket by its whole path: `unix:/run/jellyfin.sock`",
+                );
                 return None;
             }
-            return Some((Origin::new(name, Address::Unix(PathBuf::from(path))), String::new(), url.to_owned()));
+            return Some((
+                Origin::new(name, Address::Unix(PathBuf::from(path))),
+                String::new(),
+                url.to_owned(),
+            ));
         }
         let Ok(uri) = url.parse::<http::Uri>() else {
             self.wrong(&key, "must be a URL such as `http://127.0.0.1:8096`");
             return None;
         };
-        let scheme = uri.scheme_str().filter(|_| uri.host().is_some_and(|h| !h.is_empty()));
+        let scheme = uri
+            .scheme_str()
+            .filter(|_| uri.host().is_some_and(|h| !h.is_empty()));
         let Some(scheme @ ("http" | "https")) = scheme else {
             let hint = scheme.map_or_else(String::new, |s| did_you_mean(s, ["http", "https"]));
-            self.wrong(&key, format!("must begin with `http://`, `https://` or `unix:/`{hint}"));
+            self.wrong(
+                &key,
+                format!("must begin with `http://`, `https://` or `unix:/`{hint}"),
+            );
             return None;
         };
         if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
@@ -254,32 +314,54 @@ impl Build<'_> {
             self.wrong(&key, "must not have a query; only the base path that Jellyfin is set to may follow the port");
             return None;
         }
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let host = uri
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
         let base_url = uri.path().trim_end_matches('/').to_owned();
         let address = if scheme == "https" {
-            Address::Tls { host, port: uri.port_u16().unwrap_or(443), config: self.tls(entry, ca_file)? }
+            Address::Tls {
+                host,
+                port: uri.port_u16().unwrap_or(443),
+                config: self.tls(entry, ca_file)?,
+            }
         } else {
             if ca_file.is_some() {
                 self.warn(&format!("{entry}.ca_file"), "counts only with `https://`");
             }
-            Address::Tcp { host, port: uri.port_u16().unwrap_or(80) }
+            Address::Tcp {
+                host,
+                port: uri.port_u16().unwrap_or(80),
+            }
         };
-        Some((Origin::new(name, address), base_url, url.trim_end_matches('/').to_owned()))
+        Some((
+            Origin::new(name, address),
+            base_url,
+            url.trim_end_matches('/').to_owned(),
+        ))
     }
 
     fn tls(&mut self, entry: &str, ca_file: Option<&Path>) -> Option<Arc<rustls::ClientConfig>> {
-        let mut roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        let mut roots: rustls::RootCertStore =
+            webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
         if let Some(path) = ca_file {
             let key = format!("{entry}.ca_file");
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+            let certificates: Result<Vec<_>, _> =
+                CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
             match certificates {
                 Ok(certificates) if !certificates.is_empty() => {
                     if roots.add_parsable_certificates(certificates).0 == 0 {
                         self.wrong(&key, "holds no certificate that can be trusted as a root");
                     }
                 }
-                Ok(_) => self.wrong(&key, format!("{} holds no certificate in PEM form", path.display())),
-                Err(error) => self.wrong(&key, format!("{} cannot be read: {error}", path.display())),
+                Ok(_) => self.wrong(
+                    &key,
+                    format!("{} holds no certificate in PEM form", path.display()),
+                ),
+                Err(error) => {
+                    self.wrong(&key, format!("{} cannot be read: {error}", path.display()));
+                }
             }
             self.sources.push(path.to_owned());
         }
@@ -290,21 +372,36 @@ impl Build<'_> {
         match config {
             Ok(config) => Some(Arc::new(config)),
             Err(error) => {
-                self.wrong(&format!("{entry}.url"), format!("TLS is not available: {error}"));
+                self.wrong(
+                    &format!("{entry}.url"),
+                    format!("TLS is not available: {error}"),
+                );
                 None
             }
         }
     }
 
     /// Finds a secret: text, variable, file, or a credential that systemd handed over.
-    pub(super) fn secret(&mut self, key: &str, written: Option<Secret>, file: Option<PathBuf>, credential: &str) -> Option<Token> {
+    pub(super) fn secret(
+        &mut self,
+        key: &str,
+        written: Option<Secret>,
+        file: Option<PathBuf>,
+        credential: &str,
+    ) -> Option<Token> {
         let file_key = format!("{key}_file");
         if written.is_some() && file.is_some() {
             let name = key.rsplit('.').next().unwrap_or(key);
-            self.wrong(&file_key, format!("`{name}` and `{name}_file` are both there; keep one of them"));
+            self.wrong(
+                &file_key,
+                format!("`{name}` and `{name}_file` are both there; keep one of them"),
+            );
             return None;
         }
-        let credentials = self.environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let credentials = self
+            .environment
+            .get("CREDENTIALS_DIRECTORY")
+            .map(PathBuf::from);
         let (text, key) = match (written, file) {
             (Some(Secret(SecretText::Plain(text))), _) => (text, key.to_owned()),
             (Some(Secret(SecretText::Env(name))), _) => match self.environment.get(&name) {
@@ -315,8 +412,13 @@ impl Build<'_> {
                 }
             },
             (None, Some(path)) => {
-                let handed = credentials.map(|c| c.join(&path)).filter(|p| path.components().count() == 1 && p.is_file());
-                (self.read_secret(&file_key, &handed.unwrap_or_else(|| self.path(path)))?, file_key)
+                let handed = credentials
+                    .map(|c| c.join(&path))
+                    .filter(|p| path.components().count() == 1 && p.is_file());
+                (
+                    self.read_secret(&file_key, &handed.unwrap_or_else(|| self.path(path)))?,
+                    file_key,
+                )
             }
             (None, None) => {
                 let path = credentials?.join(credential);
@@ -327,7 +429,10 @@ impl Build<'_> {
             }
         };
         let text = text.trim();
-        if text.is_empty() || text.len() > LONGEST_SECRET || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if text.is_empty()
+            || text.len() > LONGEST_SECRET
+            || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
             self.wrong(&key, "must be one word of visible ASCII characters");
             return None;
         }
@@ -352,6 +457,8 @@ impl Build<'_> {
 
     /// Whether a key was written at all.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.tree.at(&steps(key)).is_some_and(|n| super::written(&n.place))
+        self.tree
+            .at(&steps(key))
+            .is_some_and(|n| super::written(&n.place))
     }
 }
