@@ -70,6 +70,7 @@ sections! {
         /// Players that are treated in another way than the built-in table says.
         clients: Vec<Client>,
         /// Texts for viewers: language, then reason, then text.
+        #[schemars(with = "Option<TextsSchema>")]
         texts: BTreeMap<String, BTreeMap<String, String>>,
         /// Show a message on the screen of players that can.
         messages: bool,
@@ -380,6 +381,33 @@ sections! {
         max_request: Size,
         /// Most of a PlaybackInfo answer.
         max_answer: Size,
+    }
+}
+
+/// Texts by language and reason; the schema knows the reasons.
+struct TextsSchema;
+
+impl JsonSchema for TextsSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let reasons: serde_json::Map<String, serde_json::Value> = super::texts::shown()
+            .map(|reason| {
+                let text = serde_json::json!({ "type": "string", "maxLength": 500 });
+                (reason.as_str().to_owned(), text)
+            })
+            .collect();
+        schemars::json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z]{2,3}$" },
+            "additionalProperties": {
+                "type": "object",
+                "properties": reasons,
+                "additionalProperties": false,
+            },
+        })
     }
 }
 
