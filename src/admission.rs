@@ -323,6 +323,17 @@ impl Admission {
         false
     }
 
+    /// Whether this device of the user's holds a lease that is not reserved, lingering or ended: something plays.
+    pub fn plays(&self, user: &UserId, device: &crate::ident::DeviceId) -> bool {
+        let _ = (user, device);
+        false
+    }
+
+    /// Records that a demand was refused for a reason outside the core (its start rate): emits [`Event::Refused`].
+    pub fn refuse(&mut self, now: Instant, demand: &Demand, reason: Reason, retry_after: Duration) {
+        let _ = (now, demand, reason, retry_after);
+    }
+
     /// Binds a lease given out by [`Admission::decide`] to the PlaySession named in the answer.
     pub fn bind(&mut self, now: Instant, lease: LeaseId, session: &PlaySessionId) {
         let _ = (now, lease, session);

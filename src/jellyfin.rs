@@ -17,7 +17,7 @@ pub use self::{
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,
     rewrite::strip_encoding_variants,
-    route::{Container, Media, Report, Route, Routed, Unreadable, classify},
+    route::{Container, Media, Report, Route, Routed, Starts, Unreadable, classify},
     session::{Job, SessionRow, sessions},
     stream::StreamQuery,
 };

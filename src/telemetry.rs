@@ -178,6 +178,11 @@ impl Telemetry {
         let _ = (node, ok);
     }
 
+    /// Notes whether a node answered the last call.
+    pub fn reachable(&self, node: &NodeId, ok: bool) {
+        let _ = (node, ok);
+    }
+
     /// The last decisions, newest first.
     pub fn recent(&self) -> Vec<Decided> {
         self.0

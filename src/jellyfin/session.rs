@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Source;
+use super::{Plan, Source};
 use crate::ident::{DeviceId, ItemId, UserId};
 
 /// One session that plays something.
@@ -53,6 +53,13 @@ pub struct Job {
     pub bitrate: Option<u64>,
     /// `TranscodeReasons`.
     pub reasons: Vec<String>,
+}
+
+impl SessionRow {
+    /// What Jellyfin does for this session.
+    pub fn plan(&self) -> Plan {
+        Plan::Direct
+    }
 }
 
 /// Reads the answer of `GET /Sessions`: every session, playing or not.
