@@ -26,7 +26,7 @@ const SECRET: [&str; 2] = ["api_key", "token"];
 pub struct Section {
     /// Its key.
     pub name: &'static str,
-    /// A reload takes it over: it is part of the policy.
+    /// A reload takes it over: it is part of the policy, or of how requests are judged.
     pub reloads: bool,
 }
 
@@ -40,13 +40,13 @@ macro_rules! sections {
 sections! {
     "version" true,
     "mode" true,
-    "on_error" false,
+    "on_error" true,
     "jellyfin" false,
     "nodes" false,
     "gpus" true,
     "limits" true,
     "users" true,
-    "starts" false,
+    "starts" true,
     "classes" true,
     "libraries" true,
     "windows" true,
@@ -54,11 +54,11 @@ sections! {
     "queue" true,
     "leases" true,
     "cost" true,
-    "clients" false,
-    "texts" false,
-    "messages" false,
+    "clients" true,
+    "texts" true,
+    "messages" true,
     "poll" false,
-    "requests" false,
+    "requests" true,
     "logging" false,
     "metrics" false,
     "server" false,

@@ -6,6 +6,7 @@ use super::Build;
 use crate::{
     admission::{Mode, Reason},
     config::{file, place::choice, texts, tree::steps},
+    jellyfin::{Client, Shape},
     proxy,
 };
 
@@ -14,7 +15,7 @@ impl Build<'_> {
         &mut self,
         written: Vec<file::Client>,
     ) -> (
-        BTreeMap<&'static str, crate::jellyfin::Shape>,
+        BTreeMap<&'static str, Shape>,
         BTreeMap<&'static str, Duration>,
     ) {
         let (mut shapes, mut patience) = (BTreeMap::new(), BTreeMap::new());
@@ -25,7 +26,7 @@ impl Build<'_> {
                 self.wrong(&entry, "needs a `client`");
                 continue;
             };
-            let name = proxy::client_key(name.into());
+            let name = Client::from(name).as_str();
             if let Some(first) = seen.insert(name, format!("{entry}.client")) {
                 let place = self.tree.place_of(&steps(&first)).clone();
                 self.wrong(

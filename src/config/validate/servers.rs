@@ -235,6 +235,13 @@ impl Build<'_> {
                 });
             }
         }
+        if nodes.len() > 1 {
+            let second = self.entry("nodes", 1);
+            self.warn(
+                &second,
+                "this version forwards to the first server only; until it does more, run one Finweir for each",
+            );
+        }
         for (nth, gpu) in gpus.iter().enumerate() {
             if !nodes.iter().any(|n| n.gpu == gpu.id) {
                 let entry = self.entry("gpus", nth);
