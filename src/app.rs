@@ -1,12 +1,16 @@
 //! Builds the parts from a [`Config`], binds, serves, reloads and drains.
 
 mod reload;
+mod run;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-pub use self::reload::{Reload, Source};
+pub use self::{
+    reload::{Reload, Source},
+    run::{RunError, run},
+};
 use crate::{
     admin::{self, Handles, Readiness, RunningAdmin},
     clock,
@@ -93,8 +97,10 @@ impl Bound {
             tasks: tasks.clone(),
         });
         let listen = format!("{:?}", config.hop.listen);
-        let hop = hop::Bound::bind(config.hop.clone()).map_err(|e| StartError::Listen(listen, e))?;
-        let admin = admin::bind(&config.admin).map_err(|e| StartError::AdminListen(config.admin.listen, e))?;
+        let hop =
+            hop::Bound::bind(config.hop.clone()).map_err(|e| StartError::Listen(listen, e))?;
+        let admin = admin::bind(&config.admin)
+            .map_err(|e| StartError::AdminListen(config.admin.listen, e))?;
         telemetry.reloaded(true, clock::wall());
         let parts = Built {
             gate,
@@ -104,7 +110,14 @@ impl Bound {
             tasks,
             drain: Arc::new(Notify::new()),
         };
-        Ok(Self { config, hop, admin, parts, api, ends })
+        Ok(Self {
+            config,
+            hop,
+            admin,
+            parts,
+            api,
+            ends,
+        })
     }
 
     /// The address of the data path; `None` for a Unix socket.
@@ -122,29 +135,65 @@ impl Bound {
     /// # Errors
     /// The admin thread can't be had.
     pub fn serve(self) -> Result<Running, StartError> {
-        let Self { config, hop, admin, parts, api, ends } = self;
+        let Self {
+            config,
+            hop,
+            admin,
+            parts,
+            api,
+            ends,
+        } = self;
         let (address, admin_address) = (hop.address(), admin.address());
-        let Built { gate, proxy, telemetry, readiness, tasks, drain } = &parts;
+        let Built {
+            gate,
+            proxy,
+            telemetry,
+            readiness,
+            tasks,
+            drain,
+        } = &parts;
 
         let timers = gate.clone();
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
-        tasks.spawn_loop(control::reconcile(api.clone(), gate.clone(), telemetry.clone(), config.control.clone(), move || encoder.encoding()));
-        let base_url = config.nodes.first().map(|node| node.base_url.clone()).unwrap_or_default();
+        tasks.spawn_loop(control::reconcile(
+            api.clone(),
+            gate.clone(),
+            telemetry.clone(),
+            config.control.clone(),
+            move || encoder.encoding(),
+        ));
+        let base_url = config
+            .nodes
+            .first()
+            .map(|node| node.base_url.clone())
+            .unwrap_or_default();
         let learner = proxy.clone();
-        tasks.spawn_loop(control::watch_server(api, base_url, telemetry.clone(), move |d, e| learner.learn(d, e)));
+        tasks.spawn_loop(control::watch_server(
+            api,
+            base_url,
+            telemetry.clone(),
+            move |d, e| learner.learn(d, e),
+        ));
 
         let asked = drain.clone();
         let handles = Handles {
             gate: gate.clone(),
             telemetry: telemetry.clone(),
             readiness: readiness.clone(),
-            keyless: config.nodes.iter().filter(|n| n.api_key.is_none()).map(|n| n.node.clone()).collect(),
+            keyless: config
+                .nodes
+                .iter()
+                .filter(|n| n.api_key.is_none())
+                .map(|n| n.node.clone())
+                .collect(),
             drain: Arc::new(move || asked.notify_one()),
         };
-        let admin = admin.serve(handles).map_err(|e| StartError::AdminListen(admin_address, e))?;
+        let admin = admin
+            .serve(handles)
+            .map_err(|e| StartError::AdminListen(admin_address, e))?;
         let hop = hop.serve(proxy.clone());
         readiness.listening();
         Ok(Running {
@@ -201,7 +250,11 @@ impl Running {
     /// Returns how many connections were cut.
     pub async fn drain(self) -> usize {
         self.built.readiness.draining();
-        tracing::info!(delay_s = self.drain_delay.as_secs(), limit_s = self.drain_limit.as_secs(), "Draining");
+        tracing::info!(
+            delay_s = self.drain_delay.as_secs(),
+            limit_s = self.drain_limit.as_secs(),
+            "Draining"
+        );
         tokio::time::sleep(self.drain_delay).await;
         self.built.gate.drain();
         let cut = self.hop.drain(self.drain_limit).await;
@@ -216,8 +269,28 @@ impl Running {
 // === impl Built ===
 
 impl Built {
+    /// Nodes stay until a restart, and so do the GPUs they encode on: both are wired into the data path.
     fn apply(&self, config: &Config) {
-        self.gate.set_policy(config.policy.clone());
+        let now = self.gate.policy();
+        let mut policy = config.policy.as_ref().clone();
+        if policy
+            .nodes
+            .iter()
+            .map(|n| &n.id)
+            .ne(now.nodes.iter().map(|n| &n.id))
+        {
+            policy.nodes.clone_from(&now.nodes);
+            let lost = now
+                .gpus
+                .iter()
+                .filter(|gpu| now.nodes.iter().any(|n| n.gpu == gpu.id));
+            for gpu in lost {
+                if !policy.gpus.iter().any(|g| g.id == gpu.id) {
+                    policy.gpus.push(gpu.clone());
+                }
+            }
+        }
+        self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());
     }
 }

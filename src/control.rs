@@ -30,7 +30,13 @@ const HEALTH_AT_START: Duration = Duration::from_secs(1);
 const SETTINGS: Duration = Duration::from_secs(300);
 
 /// Compares the ledger with `/Sessions`, for ever.
-pub async fn reconcile(api: Api, gate: Gate, telemetry: Telemetry, settings: Settings) {
+pub async fn reconcile(
+    api: Api,
+    gate: Gate,
+    telemetry: Telemetry,
+    settings: Settings,
+    encoding: impl Fn() -> Encoding + Send,
+) {
     if !api.has_key() {
         tracing::warn!(node = %api.node(), "no API key: Finweir can't see what Jellyfin runs, and goes by what passes through it alone");
         return;
@@ -41,7 +47,9 @@ pub async fn reconcile(api: Api, gate: Gate, telemetry: Telemetry, settings: Set
             Ok(rows) => {
                 let running: Vec<Running> = {
                     let encoding = encoding();
-                    rows.iter().filter_map(|row| demand::running(row, &encoding)).collect()
+                    rows.iter()
+                        .filter_map(|row| demand::running(row, &encoding))
+                        .collect()
                 };
                 gate.reconcile(api.node(), &running);
                 telemetry.polled(api.node(), true);
@@ -89,7 +97,12 @@ pub async fn keep_time(gate: Gate) {
 }
 
 /// Looks whether the server answers, and asks for its version and settings when they may have changed, for ever.
-pub async fn watch_server(api: Api, base_url: String, telemetry: Telemetry, learned: impl Fn(Dialect, Encoding) + Send) {
+pub async fn watch_server(
+    api: Api,
+    base_url: String,
+    telemetry: Telemetry,
+    learned: impl Fn(Dialect, Encoding) + Send,
+) {
     let mut known: Option<(Dialect, Encoding)> = None;
     let mut asked = None;
     loop {
@@ -110,10 +123,17 @@ pub async fn watch_server(api: Api, base_url: String, telemetry: Telemetry, lear
                         known = Some(server);
                     }
                 }
-                Err(error) => tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version"),
+                Err(error) => {
+                    tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version")
+                }
             }
         }
-        tokio::time::sleep(if known.is_some() { HEALTH } else { HEALTH_AT_START }).await;
+        tokio::time::sleep(if known.is_some() {
+            HEALTH
+        } else {
+            HEALTH_AT_START
+        })
+        .await;
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use finweir::config::{self, Config, Environment, Flag, Loaded, Mistakes};
+use finweir::{
+    app,
+    config::{self, Config, Environment, Flag, Loaded, Mistakes},
+};
 
 /// Bad configuration or usage (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
@@ -59,7 +62,7 @@ enum Command {
     Healthcheck(Healthcheck),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Run {
     /// The configuration.
     #[arg(long, short, value_name = "FILE", env = "FINWEIR_CONFIG")]
@@ -151,16 +154,28 @@ fn load(arguments: &Run, environment: &Environment) -> Result<Loaded, Mistakes> 
 }
 
 fn run(arguments: &Run) -> ExitCode {
-    let environment = Environment::of_process();
-    match load(arguments, &environment) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
-            }
-            not_built("run")
-        }
-        Err(mistakes) => bad(&mistakes),
+    let loaded = match load(arguments, &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return bad(&mistakes),
+    };
+    let again = arguments.clone();
+    let source = Box::new(move || load(&again, &Environment::of_process()));
+    match app::run(loaded, source) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
     }
+}
+
+/// Prints an error with all its causes.
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    eprint!("finweir: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ExitCode::from(FAILED)
 }
 
 fn check(arguments: &Check) -> ExitCode {

@@ -24,7 +24,9 @@ use crate::{
     gate::{Gate, Outcome, Throttle},
     hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
-    jellyfin::{Client, Credentials, Dialect, Encoding, Media, Report, Route, classify, credentials},
+    jellyfin::{
+        Client, Credentials, Dialect, Encoding, Media, Report, Route, classify, credentials,
+    },
     tasks::Tasks,
     telemetry::{FailOpen, Served, Telemetry},
     upstream::{self, Api, Identities, Verified},

@@ -6,13 +6,16 @@ use notify::Watcher;
 use tokio::sync::mpsc;
 
 use super::Built;
-use crate::{clock, config::{Config, Mistakes}};
+use crate::{
+    clock,
+    config::{Config, Loaded, Mistakes},
+};
 
 /// A file that is written in several steps is read once, after this pause.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Reads the configuration anew, from wherever it came at the start.
-pub type Source = Box<dyn Fn() -> Result<(Config, Vec<PathBuf>), Mistakes> + Send>;
+pub type Source = Box<dyn Fn() -> Result<Loaded, Mistakes> + Send>;
 
 /// Reloads the configuration of a running program.
 pub struct Reload {
@@ -25,26 +28,41 @@ pub struct Reload {
 
 impl Reload {
     pub(super) fn new(built: Built, source: Source, config: Config) -> Self {
-        Self { built, source, config }
+        Self {
+            built,
+            source,
+            config,
+        }
     }
 
     /// Reads the configuration and puts it in force. `false`: it was rejected, and the last good one stays.
     pub fn reload(&mut self) -> bool {
-        let (config, _) = match (self.source)() {
+        let loaded = match (self.source)() {
             Ok(loaded) => loaded,
             Err(mistakes) => {
-                tracing::error!("The configuration was NOT reloaded; the last good one stays in force:\n{mistakes}");
-                self.built.readiness.config_error(Some(mistakes.to_string()));
+                tracing::error!(
+                    "The configuration was NOT reloaded; the last good one stays in force:\n{mistakes}"
+                );
+                self.built
+                    .readiness
+                    .config_error(Some(mistakes.to_string()));
                 self.built.telemetry.reloaded(false, clock::wall());
                 return false;
             }
         };
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let config = loaded.config;
         for change in self.config.changes(&config) {
             tracing::info!("Configuration: {change}");
         }
         let restart = self.config.needs_restart(&config);
         if !restart.is_empty() {
-            tracing::warn!(keys = restart.join(", "), "These changes need a restart; until then the old values stay");
+            tracing::warn!(
+                keys = restart.join(", "),
+                "These changes need a restart; until then the old values stay"
+            );
         }
         self.built.apply(&config);
         self.built.readiness.config_error(None);
@@ -85,9 +103,13 @@ fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Option<notify::Recomme
     let seen = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let is_ours = |path: &PathBuf| {
-            ours.iter().any(|own| path == own || own.is_dir() && path.starts_with(own) || path.ends_with("..data"))
+            ours.iter().any(|own| {
+                path == own || own.is_dir() && path.starts_with(own) || path.ends_with("..data")
+            })
         };
-        if (event.kind.is_modify() || event.kind.is_create() || event.kind.is_remove()) && event.paths.iter().any(is_ours) {
+        if (event.kind.is_modify() || event.kind.is_create() || event.kind.is_remove())
+            && event.paths.iter().any(is_ours)
+        {
             // One word is enough: the channel holds one.
             let _ = changed.try_send(());
         }
@@ -100,7 +122,11 @@ fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Option<notify::Recomme
         }
     };
     for path in &watched {
-        let directory = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(path) };
+        let directory = if path.is_dir() {
+            path.as_path()
+        } else {
+            path.parent().unwrap_or(path)
+        };
         if let Err(error) = watcher.watch(directory, notify::RecursiveMode::NonRecursive) {
             tracing::warn!(path = %directory.display(), %error, "can't be watched; reload with SIGHUP");
         }

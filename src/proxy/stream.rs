@@ -96,7 +96,12 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
 
     let source = proxy
         .media
-        .source(&proxy.node.api, &asked.item, asked.stream.source.as_ref(), asked.stream.live_stream.as_deref())
+        .source(
+            &proxy.node.api,
+            &asked.item,
+            asked.stream.source.as_ref(),
+            asked.stream.live_stream.as_deref(),
+        )
         .await;
     let progressive = matches!(
         asked.route,
@@ -149,12 +154,7 @@ async fn admit(
         header_text(headers, &header::USER_AGENT),
     );
     let demand = Demand {
-        who: demand::who(
-            verified,
-            claims,
-            asked.stream.device.as_ref(),
-            peer.address,
-        ),
+        who: demand::who(verified, claims, asked.stream.device.as_ref(), peer.address),
         item: asked.item.clone(),
         session: Some(asked.session.clone()),
         node: proxy.node.id.clone(),

@@ -126,10 +126,18 @@ impl Api {
     /// The server did not say its version.
     pub async fn server(&self, base_url: &str) -> Result<(Dialect, Encoding), CallError> {
         let version = self.version().await?;
-        let mut dialect = Dialect { base_url: base_url.to_owned(), ..Dialect::of(version) };
-        let mut encoding = Encoding { version, ..Encoding::dearest() };
+        let mut dialect = Dialect {
+            base_url: base_url.to_owned(),
+            ..Dialect::of(version)
+        };
+        let mut encoding = Encoding {
+            version,
+            ..Encoding::dearest()
+        };
         if let Some(config) = self.setting("/System/Configuration").await
-            && let Some(legacy) = config.get("EnableLegacyAuthorization").and_then(Value::as_bool)
+            && let Some(legacy) = config
+                .get("EnableLegacyAuthorization")
+                .and_then(Value::as_bool)
         {
             dialect.legacy_auth = legacy;
         }

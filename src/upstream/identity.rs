@@ -136,6 +136,11 @@ impl Identity {
             .and_then(Value::as_bool)
             .unwrap_or(false);
         let policy = user.get("Policy").map(UserPolicy::read).unwrap_or_default();
-        Ok(Self { user: UserId::new(id), name: user.get("Name").and_then(Value::as_str).map(Arc::from), admin, policy })
+        Ok(Self {
+            user: UserId::new(id),
+            name: user.get("Name").and_then(Value::as_str).map(Arc::from),
+            admin,
+            policy,
+        })
     }
 }

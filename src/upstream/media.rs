@@ -35,7 +35,10 @@ impl Media {
         let until = clock::now() + FRESH;
         for source in sources {
             // The URL holds a token and describes one play, not the file.
-            let file = Arc::new(Source { transcoding_url: None, ..source.clone() });
+            let file = Arc::new(Source {
+                transcoding_url: None,
+                ..source.clone()
+            });
             let live = source.live_stream.as_deref().map(ItemId::new);
             for key in source.id.clone().into_iter().chain(live) {
                 bound(&self.0.sources);
