@@ -166,6 +166,15 @@ impl Lease {
         self.leave.is_some_and(|leave| leave.why == Ended::Revoked)
     }
 
+    /// Its job begins (again): what was due before is due anew.
+    pub(super) fn lives_anew(&mut self, now: Instant) {
+        self.last_sign = now;
+        self.dead_since = None;
+        if self.paused_since.is_some() {
+            self.paused_since = Some(now);
+        }
+    }
+
     /// What it holds in `state`.
     pub(super) fn holds(asked: &Asked, state: LeaseState) -> Hold {
         let whole = asked.hold();

@@ -327,9 +327,6 @@ impl Admission {
             LeaseState::Ended => false,
         };
         if starts {
-            if lease.paused_since.is_some() {
-                lease.paused_since = Some(now);
-            }
             lease.leave = None;
             lease.job_from = lower(lease.job_from, index);
             lease.seen = super::lease::Seen::default();
@@ -346,6 +343,9 @@ impl Admission {
             return;
         }
         let from = std::mem::replace(&mut lease.state, to);
+        if to == LeaseState::Active {
+            lease.lives_anew(self.latest);
+        }
         let held = Lease::holds(&lease.asked, to);
         let old = std::mem::replace(&mut lease.held, held);
         self.ledger.change(&lease.asked.account, old, held);

@@ -138,7 +138,7 @@ impl Admission {
                 self.tell(subject, id, Reconciled::Restarted);
             }
             LeaseState::Active if runs && one.kind.is_video() != lease.is_video() && !young => {
-                self.rework(id, one.kind);
+                self.rework(now, id, one.kind);
                 self.tell(subject, id, Reconciled::Differs);
             }
             LeaseState::Reserved
@@ -152,7 +152,7 @@ impl Admission {
     }
 
     /// Charges what Jellyfin really does.
-    fn rework(&mut self, id: LeaseId, kind: Kind) {
+    fn rework(&mut self, now: Instant, id: LeaseId, kind: Kind) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
@@ -164,6 +164,7 @@ impl Admission {
         self.ledger.change(&asked.account, Hold::default(), held);
         lease.asked = asked;
         lease.held = held;
+        lease.lives_anew(now);
     }
 
     /// A poll did not mention this lease.

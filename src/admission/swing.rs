@@ -36,7 +36,7 @@ impl Admission {
         self.tell_capacity();
     }
 
-    fn move_step(&mut self, index: usize, before: Option<Instant>, after: Option<Instant>) {
+    pub(super) fn move_step(&mut self, index: usize, before: Option<Instant>, after: Option<Instant>) {
         if let Some(at) = before {
             self.timers.remove(&(at, Timer::Step(index)));
         }
@@ -98,6 +98,8 @@ impl Admission {
         self.requeue(&policy);
         self.events.push(Event::PolicyChanged { mode: policy.mode });
         self.settle(now);
+        // Shorter timers may be due at once.
+        self.advance(now);
     }
 
     /// Puts every waiting demand in line anew, by the new policy's classes and priorities.
@@ -150,7 +152,7 @@ impl Admission {
     }
 
     /// Finds the windows that hold now, and when that changes.
-    fn open_windows(&mut self, now: Instant) {
+    pub(super) fn open_windows(&mut self, now: Instant) {
         self.timers.retain(|(_, timer)| *timer != Timer::Window);
         self.windows.clear();
         if let Some((minute, into)) = self.minute_of_week(now) {
@@ -172,7 +174,7 @@ impl Admission {
     }
 
     /// Tells of each GPU whose capacity is not what was told last.
-    fn tell_capacity(&mut self) {
+    pub(super) fn tell_capacity(&mut self) {
         for (index, gpu) in self.policy.gpus.iter().enumerate() {
             let to = self.capacity_of(index, Mode::Enforce);
             let Some(told) = self.told.get_mut(index) else {
