@@ -32,10 +32,10 @@ mod queue;
 mod reconcile;
 mod rules;
 mod swing;
-mod timers;
-mod view;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod view;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -45,6 +45,12 @@ use std::{
 
 use serde::Serialize;
 
+use self::{
+    capacity::Capacity,
+    lease::{Lease, Right},
+    ledger::Ledger,
+    queue::{Queue, Screen},
+};
 pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
@@ -54,12 +60,6 @@ pub use self::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         QueueBounds, Timers, UserLimits, UserRule, Who, Window,
     },
-};
-use self::{
-    capacity::Capacity,
-    lease::{Lease, Right},
-    ledger::Ledger,
-    queue::{Queue, Screen},
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
 

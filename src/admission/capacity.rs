@@ -95,7 +95,9 @@ impl Capacity {
             }
             self.readings.push_back((now, Seats::from_f64(throughput)));
         }
-        let cooled = self.lowered.is_none_or(|at| now.saturating_duration_since(at) >= COOL_DOWN);
+        let cooled = self
+            .lowered
+            .is_none_or(|at| now.saturating_duration_since(at) >= COOL_DOWN);
         if sample.starving > 0 && cooled {
             let less = Seats::from_milli(self.now.milli() / 8);
             self.now = self.clamped(self.now.less(less));
@@ -163,10 +165,16 @@ mod tests {
     }
 
     fn reading(throughput: f64) -> Sample {
-        Sample { throughput: Some(throughput), starving: 0 }
+        Sample {
+            throughput: Some(throughput),
+            starving: 0,
+        }
     }
 
-    const STARVING: Sample = Sample { throughput: None, starving: 1 };
+    const STARVING: Sample = Sample {
+        throughput: None,
+        starving: 1,
+    };
 
     #[test]
     fn a_fixed_capacity_learns_nothing() {
@@ -184,7 +192,11 @@ mod tests {
         capacity.sample(t0, STARVING);
         assert_eq!(capacity.now(), Seats::from_milli(7000));
         capacity.sample(t0 + seconds(1), STARVING);
-        assert_eq!(capacity.now(), Seats::from_milli(7000), "one fault is punished once");
+        assert_eq!(
+            capacity.now(),
+            Seats::from_milli(7000),
+            "one fault is punished once"
+        );
         for n in 1..30 {
             capacity.sample(t0 + seconds(n * 10), STARVING);
         }
@@ -211,6 +223,10 @@ mod tests {
             assert!(steps < 1000, "it comes to rest");
         }
         assert_eq!(highest, Seats::from_milli(24_000), "three times at most");
-        assert_eq!(capacity.now(), Seats::from_milli(8000), "nobody watches any more");
+        assert_eq!(
+            capacity.now(),
+            Seats::from_milli(8000),
+            "nobody watches any more"
+        );
     }
 }

@@ -184,8 +184,8 @@ impl CostModel {
         let decode = Self::pixel_rate(work.size_in, work.millifps);
         let encode = Self::pixel_rate(work.size_out, work.millifps);
         let ten_bit = if work.bits > 8 { self.ten_bit } else { 1.0 };
-        let mut seats =
-            0.5 * decode * work.codec_in.decode() * ten_bit + 0.5 * encode * work.codec_out.encode();
+        let mut seats = 0.5 * decode * work.codec_in.decode() * ten_bit
+            + 0.5 * encode * work.codec_out.encode();
         if work.tone_map {
             seats += tone_map * decode;
         }

@@ -70,7 +70,11 @@ impl Admission {
             None => self.queue.place(asked.priority),
         };
         let verdict = self.judge(&asked, place, claim.freed);
-        let Judgement { block, would, alone } = verdict;
+        let Judgement {
+            block,
+            would,
+            alone,
+        } = verdict;
         let Some((reason, line)) = block else {
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
@@ -147,7 +151,11 @@ impl Admission {
             }
             let mut line = self.queue.next_shared(None);
             while let Some(here) = line {
-                while self.queue.head(&here).is_some_and(|head| self.retry(now, head)) {}
+                while self
+                    .queue
+                    .head(&here)
+                    .is_some_and(|head| self.retry(now, head))
+                {}
                 line = self.queue.next_shared(Some(&here));
             }
         }
@@ -222,7 +230,8 @@ impl Admission {
 
     fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.queue.remove(ticket)?;
-        self.timers.remove(&(waiter.deadline, Timer::Deadline(ticket)));
+        self.timers
+            .remove(&(waiter.deadline, Timer::Deadline(ticket)));
         if let Some(at) = waiter.recheck {
             self.timers.remove(&(at, Timer::Recheck(ticket)));
         }
@@ -265,7 +274,11 @@ impl Admission {
         };
         self.queue.insert(ticket, waiter);
         self.arm_recheck(now, ticket);
-        Decision::Queue { ticket, deadline, reason }
+        Decision::Queue {
+            ticket,
+            deadline,
+            reason,
+        }
     }
 
     /// A lease of the same screen that is read now may have become replaceable later.
@@ -299,7 +312,10 @@ impl Admission {
             waited: Duration::ZERO,
             retry_after,
         });
-        Decision::Reject { reason, retry_after }
+        Decision::Reject {
+            reason,
+            retry_after,
+        }
     }
 
     fn admit(
@@ -312,7 +328,12 @@ impl Admission {
     ) -> Decision {
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, claim, reason);
-        self.events.push(Event::Admitted { subject, lease, reason, would });
+        self.events.push(Event::Admitted {
+            subject,
+            lease,
+            reason,
+            would,
+        });
         Decision::Admit { lease, reason }
     }
 
@@ -358,7 +379,10 @@ impl Admission {
         let demand = &asked.demand;
         let video = demand.kind.is_video();
         let timers = &self.policy.timers;
-        let known = demand.session.as_ref().and_then(|session| self.sessions.get(session));
+        let known = demand
+            .session
+            .as_ref()
+            .and_then(|session| self.sessions.get(session));
         if let Some(Known::Lease(id) | Known::Alias(id)) = known
             && let Some(lease) = self.leases.get(id)
             && lease.asked.account.user == asked.account.user
@@ -390,7 +414,8 @@ impl Admission {
             let adopted = lease.session().is_none() && lease.reason == Reason::Adopted;
             if lease.asked.demand.item == demand.item {
                 // A direct answer for what is being transcoded changes nothing until the player stops the old one.
-                if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved {
+                if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
+                {
                     claim.takes.push(lease.id);
                 } else {
                     claim.freed += u32::from(lease.held.stream);
@@ -509,12 +534,7 @@ impl Admission {
     }
 
     /// Binds a session to a lease; a lease that it was bound to before has been replaced.
-    pub(super) fn claim_session(
-        &mut self,
-        now: Instant,
-        session: PlaySessionId,
-        id: LeaseId,
-    ) {
+    pub(super) fn claim_session(&mut self, now: Instant, session: PlaySessionId, id: LeaseId) {
         match self.sessions.insert(session, Known::Lease(id)) {
             Some(Known::Lease(old)) if old != id => {
                 self.end(now, old, Ended::Replaced);
@@ -594,7 +614,8 @@ impl Admission {
             | Reason::WaitedOut => {
                 let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 let each = self.pace.average.unwrap_or(secs(15));
-                each.saturating_mul(ahead.saturating_add(1)).clamp(secs(5), secs(120))
+                each.saturating_mul(ahead.saturating_add(1))
+                    .clamp(secs(5), secs(120))
             }
             Reason::UhdDenied
             | Reason::TranscodeDenied

@@ -179,10 +179,19 @@ impl Lease {
     pub(super) fn holds(asked: &Asked, state: LeaseState) -> Hold {
         let whole = asked.hold();
         match state {
-            LeaseState::Reserved => Hold { reserved: true, ..whole },
+            LeaseState::Reserved => Hold {
+                reserved: true,
+                ..whole
+            },
             LeaseState::Active => whole,
-            LeaseState::Finished => Hold { stream: true, ..Hold::default() },
-            LeaseState::Lingering => Hold { stream: false, ..whole },
+            LeaseState::Finished => Hold {
+                stream: true,
+                ..Hold::default()
+            },
+            LeaseState::Lingering => Hold {
+                stream: false,
+                ..whole
+            },
             LeaseState::Parked | LeaseState::Ended => Hold::default(),
         }
     }

@@ -103,7 +103,10 @@ impl Ledger {
         }
         apply(&mut self.all);
         self.classes.get_mut(account.class).map(apply);
-        account.gpu.and_then(|gpu| self.gpus.get_mut(gpu)).map(apply);
+        account
+            .gpu
+            .and_then(|gpu| self.gpus.get_mut(gpu))
+            .map(apply);
         for place in places {
             libraries.get_mut(*place).map(apply);
         }

@@ -24,8 +24,16 @@ impl Admission {
     /// Starts empty under `policy`. For [`super::Timers::recovery`] from `now`, unknown running streams are taken
     /// in.
     pub fn new(now: Instant, policy: Arc<Policy>) -> Self {
-        let ledger = Ledger::new(policy.gpus.len(), policy.classes.len(), policy.libraries.len());
-        let limiters = policy.gpus.iter().map(|gpu| Capacity::new(gpu.capacity, gpu.learn)).collect();
+        let ledger = Ledger::new(
+            policy.gpus.len(),
+            policy.classes.len(),
+            policy.libraries.len(),
+        );
+        let limiters = policy
+            .gpus
+            .iter()
+            .map(|gpu| Capacity::new(gpu.capacity, gpu.learn))
+            .collect();
         let told = policy.gpus.iter().map(|gpu| gpu.capacity).collect();
         Self {
             policy,
@@ -85,8 +93,14 @@ impl Admission {
             Some(Known::Alias(id)) => (*id, false),
             Some(Known::Right(screen)) => {
                 let screen = screen.clone();
-                let covered = self.rights.get(&screen).is_some_and(|right| self.covers(&right.asked, kind));
-                return match covered.then(|| self.come_back(now, &screen, activity)).flatten() {
+                let covered = self
+                    .rights
+                    .get(&screen)
+                    .is_some_and(|right| self.covers(&right.asked, kind));
+                return match covered
+                    .then(|| self.come_back(now, &screen, activity))
+                    .flatten()
+                {
                     Some(id) => Covered::Yes(id),
                     None => Covered::Unknown,
                 };
@@ -152,7 +166,9 @@ impl Admission {
         let screen = (user.clone(), device.clone());
         let all = self.screens.get(&screen).cloned().unwrap_or_default();
         let direct = |id: &LeaseId| {
-            self.leases.get(id).is_some_and(|lease| lease.asked.demand.kind == Kind::Direct)
+            self.leases
+                .get(id)
+                .is_some_and(|lease| lease.asked.demand.kind == Kind::Direct)
         };
         // Transcodes are reported with their session by every client seen.
         let direct: Vec<LeaseId> = all.iter().copied().filter(direct).collect();
@@ -222,7 +238,12 @@ impl Admission {
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, Claim::default(), Reason::Resume);
         let reason = Reason::Resume;
-        self.events.push(Event::Admitted { subject, lease, reason, would: None });
+        self.events.push(Event::Admitted {
+            subject,
+            lease,
+            reason,
+            would: None,
+        });
         self.note(now, lease, activity, true);
         self.settle(now);
         Some(lease)
@@ -322,7 +343,8 @@ impl Admission {
             LeaseState::Reserved | LeaseState::Lingering | LeaseState::Parked => true,
             // What its job encoded is still there; before the job's start there is nothing.
             LeaseState::Finished => {
-                reopened || index.is_some_and(|index| lease.job_from.is_some_and(|from| index < from))
+                reopened
+                    || index.is_some_and(|index| lease.job_from.is_some_and(|from| index < from))
             }
             LeaseState::Ended => false,
         };
@@ -353,7 +375,12 @@ impl Admission {
             self.pace.note(self.latest);
         }
         let subject = Arc::clone(&lease.asked.subject);
-        self.events.push(Event::Moved { subject, lease: id, from, to });
+        self.events.push(Event::Moved {
+            subject,
+            lease: id,
+            from,
+            to,
+        });
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.
@@ -363,7 +390,11 @@ impl Admission {
         };
         match lease.state {
             LeaseState::Active if lease.is_video() => {
-                lease.leave = Some(Leave { at: now + linger, stopped: now, why });
+                lease.leave = Some(Leave {
+                    at: now + linger,
+                    stopped: now,
+                    why,
+                });
                 lease.open = false;
                 let user = lease.asked.account.user.clone();
                 self.change_state(id, LeaseState::Lingering);
@@ -412,7 +443,13 @@ impl Admission {
         }
         let since = lease.leave.map_or(now, |leave| leave.stopped);
         let until = since + self.policy.timers.grace;
-        self.remember(now, Right { asked: lease.asked, until });
+        self.remember(
+            now,
+            Right {
+                asked: lease.asked,
+                until,
+            },
+        );
     }
 
     fn give_back(&mut self, now: Instant, lease: Lease, why: Ended) {
@@ -437,7 +474,12 @@ impl Admission {
                 let subject = Arc::clone(&asked.subject);
                 let id = self.open(now, asked, Claim::default(), Reason::Resume);
                 let reason = Reason::Resume;
-                self.events.push(Event::Admitted { subject, lease: id, reason, would: None });
+                self.events.push(Event::Admitted {
+                    subject,
+                    lease: id,
+                    reason,
+                    would: None,
+                });
                 self.change_state(id, state);
                 self.arm(id);
             }
@@ -452,7 +494,8 @@ impl Admission {
         if let Some(armed) = lease.armed {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
-        self.ledger.change(&lease.asked.account, lease.held, Hold::default());
+        self.ledger
+            .change(&lease.asked.account, lease.held, Hold::default());
         self.ledger.mark(lease.asked.account.user.clone());
         if lease.held.transcode && why != Ended::Replaced {
             self.pace.note(now);
@@ -493,16 +536,20 @@ impl Admission {
         let screen = right.asked.screen();
         self.forget_right(&screen);
         if let Some(session) = right.asked.demand.session.clone() {
-            self.sessions.entry(session).or_insert_with(|| Known::Right(screen.clone()));
+            self.sessions
+                .entry(session)
+                .or_insert_with(|| Known::Right(screen.clone()));
         }
-        self.timers.insert((right.until, Timer::Right(screen.clone())));
+        self.timers
+            .insert((right.until, Timer::Right(screen.clone())));
         self.ledger.mark(screen.0.clone());
         self.rights.insert(screen, right);
     }
 
     pub(super) fn forget_right(&mut self, screen: &Screen) -> Option<Right> {
         let right = self.rights.remove(screen)?;
-        self.timers.remove(&(right.until, Timer::Right(screen.clone())));
+        self.timers
+            .remove(&(right.until, Timer::Right(screen.clone())));
         if let Some(session) = &right.asked.demand.session
             && matches!(self.sessions.get(session), Some(Known::Right(whose)) if whose == screen)
         {

@@ -447,7 +447,10 @@ fn same_letter(a: char, b: char) -> bool {
 impl Who {
     /// Whether `name` means this user: his name, a pattern of it, or his id.
     pub fn is_called(&self, name: &str) -> bool {
-        self.name.as_deref().is_some_and(|own| fits_pattern(name, own)) || UserId::new(name) == self.user
+        self.name
+            .as_deref()
+            .is_some_and(|own| fits_pattern(name, own))
+            || UserId::new(name) == self.user
     }
 }
 
@@ -470,7 +473,8 @@ const DAY: u32 = 24 * 60;
 impl Window {
     /// Whether it holds at this minute of the week (0 = Monday 00:00).
     pub fn holds_at(&self, minute: u16) -> bool {
-        self.spans().any(|(start, length)| (u32::from(minute) + WEEK - start) % WEEK < length)
+        self.spans()
+            .any(|(start, length)| (u32::from(minute) + WEEK - start) % WEEK < length)
     }
 
     /// Whether it is about `class`.
@@ -491,7 +495,11 @@ impl Window {
 
     fn spans(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let (from, to) = (u32::from(self.from), u32::from(self.to));
-        let length = if to > from { to - from } else { DAY - from.min(DAY) + to };
+        let length = if to > from {
+            to - from
+        } else {
+            DAY - from.min(DAY) + to
+        };
         (0..7u8)
             .filter(|day| self.days.has(*day))
             .map(move |day| (u32::from(day) * DAY + from, length))
@@ -505,11 +513,16 @@ impl Class {
     pub fn matches(&self, who: &Who) -> bool {
         let user = self.users.is_empty() || self.users.iter().any(|name| who.is_called(name));
         let client = self.clients.is_empty()
-            || self.clients.iter().any(|name| fits_pattern(name, &who.client));
+            || self
+                .clients
+                .iter()
+                .any(|name| fits_pattern(name, &who.client));
         let network = self.networks.is_empty()
             || who.address.is_some_and(|address| {
                 let address = address.to_canonical();
-                self.networks.iter().any(|network| network.contains(&address))
+                self.networks
+                    .iter()
+                    .any(|network| network.contains(&address))
             });
         user && client && network && self.admin.is_none_or(|admin| admin == who.admin)
     }

@@ -85,18 +85,26 @@ impl Queue {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Ticket, &Waiter)> {
-        self.waiters.iter().map(|(ticket, waiter)| (*ticket, waiter))
+        self.waiters
+            .iter()
+            .map(|(ticket, waiter)| (*ticket, waiter))
     }
 
     /// A new place behind all of the same priority.
     pub(super) fn place(&mut self, priority: u32) -> Place {
         self.order += 1;
-        Place { priority: Reverse(priority), order: self.order }
+        Place {
+            priority: Reverse(priority),
+            order: self.order,
+        }
     }
 
     /// The same turn under another priority, after a new policy.
     pub(super) fn keep_turn(place: Place, priority: u32) -> Place {
-        Place { priority: Reverse(priority), ..place }
+        Place {
+            priority: Reverse(priority),
+            ..place
+        }
     }
 
     /// Whether somebody stands in `line` before `place`.
@@ -112,7 +120,10 @@ impl Queue {
     }
 
     pub(super) fn head(&self, line: &Line) -> Option<Ticket> {
-        self.lines.get(line)?.first_key_value().map(|(_, ticket)| *ticket)
+        self.lines
+            .get(line)?
+            .first_key_value()
+            .map(|(_, ticket)| *ticket)
     }
 
     /// The shared line after `line` that somebody stands in.
@@ -125,8 +136,14 @@ impl Queue {
     pub(super) fn insert(&mut self, ticket: Ticket, waiter: Waiter) {
         let who = &waiter.asked.demand.who;
         self.users.entry(who.user.clone()).or_default().push(ticket);
-        self.screens.entry(waiter.asked.screen()).or_default().push(ticket);
-        self.lines.entry(waiter.line.clone()).or_default().insert(waiter.place, ticket);
+        self.screens
+            .entry(waiter.asked.screen())
+            .or_default()
+            .push(ticket);
+        self.lines
+            .entry(waiter.line.clone())
+            .or_default()
+            .insert(waiter.place, ticket);
         self.waiters.insert(ticket, waiter);
     }
 

@@ -65,7 +65,11 @@ impl Admission {
     /// item, the newest of the screen.
     fn lease_of(&self, node: &NodeId, one: &Running, taken: &HashSet<LeaseId>) -> Option<LeaseId> {
         let screen = (one.who.user.clone(), one.who.device.clone());
-        let leases = self.screens.get(&screen)?.iter().filter_map(|id| self.leases.get(id));
+        let leases = self
+            .screens
+            .get(&screen)?
+            .iter()
+            .filter_map(|id| self.leases.get(id));
         leases
             .filter(|lease| !taken.contains(&lease.id) && lease.asked.demand.node == *node)
             .filter(|lease| one.item.as_str().is_empty() || lease.asked.demand.item == one.item)
@@ -95,7 +99,11 @@ impl Admission {
 
     fn tell(&mut self, subject: Arc<super::Subject>, lease: LeaseId, found: Reconciled) {
         let lease = Some(lease);
-        self.events.push(Event::Reconciled { subject, lease, found });
+        self.events.push(Event::Reconciled {
+            subject,
+            lease,
+            found,
+        });
     }
 
     /// Takes in what Jellyfin says about a lease.
@@ -156,11 +164,15 @@ impl Admission {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
-        let demand = Demand { kind, ..lease.asked.demand.clone() };
+        let demand = Demand {
+            kind,
+            ..lease.asked.demand.clone()
+        };
         let asked = Arc::new(Asked::new(&self.policy, demand));
         let held = Lease::holds(&asked, lease.state);
         // The account may differ: only video is charged to a GPU.
-        self.ledger.change(&lease.asked.account, lease.held, Hold::default());
+        self.ledger
+            .change(&lease.asked.account, lease.held, Hold::default());
         self.ledger.change(&asked.account, Hold::default(), held);
         lease.asked = asked;
         lease.held = held;
@@ -222,7 +234,10 @@ impl Admission {
         if self.policy.gpus.get(index).is_none_or(|gpu| !gpu.learn) {
             return;
         }
-        let jobs = self.leases.values().filter(|lease| lease.asked.account.gpu == Some(index));
+        let jobs = self
+            .leases
+            .values()
+            .filter(|lease| lease.asked.account.gpu == Some(index));
         let sample = reading(now, jobs);
         self.learn(now, index, sample);
     }
@@ -256,7 +271,10 @@ fn follow(now: Instant, before: Seen, one: &Running) -> Seen {
 
 /// The throughput of the jobs of one GPU, and how many of them starve.
 fn reading<'a>(now: Instant, jobs: impl Iterator<Item = &'a Lease>) -> Sample {
-    let mut sample = Sample { throughput: None, starving: 0 };
+    let mut sample = Sample {
+        throughput: None,
+        starving: 0,
+    };
     let mut thousandths = 0_u64;
     for lease in jobs.filter(|lease| lease.state == LeaseState::Active) {
         let Some((speed, at)) = lease.seen.speed else {

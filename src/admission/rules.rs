@@ -28,7 +28,11 @@ impl Asked {
         let class_index = policy.class_index(&demand.who).unwrap_or(0);
         let class = policy.classes.get(class_index);
         let class_id = class.map_or_else(|| ClassId::new("default"), |class| class.id.clone());
-        let gpu = if demand.kind.is_video() { policy.gpu_index(&demand.node) } else { None };
+        let gpu = if demand.kind.is_video() {
+            policy.gpu_index(&demand.node)
+        } else {
+            None
+        };
         let library = demand.library.as_deref();
         let libraries = policy
             .libraries
@@ -46,7 +50,9 @@ impl Asked {
             class: class_id,
             item: demand.item.clone(),
             node: demand.node.clone(),
-            gpu: gpu.and_then(|gpu| policy.gpus.get(gpu)).map(|gpu| gpu.id.clone()),
+            gpu: gpu
+                .and_then(|gpu| policy.gpus.get(gpu))
+                .map(|gpu| gpu.id.clone()),
             session: demand.session.clone(),
             work: demand.kind.to_string(),
             cost,
@@ -62,7 +68,9 @@ impl Asked {
             priority: class.map_or(0, |class| class.priority),
             max_wait: class
                 .and_then(|class| class.max_wait)
-                .map_or(policy.queue.max_wait, |wait| wait.min(policy.queue.max_wait)),
+                .map_or(policy.queue.max_wait, |wait| {
+                    wait.min(policy.queue.max_wait)
+                }),
             cost,
             subject,
             demand,
@@ -76,7 +84,13 @@ impl Asked {
     /// The same, bound to the session that was named later.
     pub(super) fn bound(&self, policy: &Policy, session: &PlaySessionId) -> Self {
         let session = Some(session.clone());
-        Self::new(policy, Demand { session, ..self.demand.clone() })
+        Self::new(
+            policy,
+            Demand {
+                session,
+                ..self.demand.clone()
+            },
+        )
     }
 
     /// What it holds while its job may encode.
@@ -172,7 +186,11 @@ impl Admission {
                 return true;
             }
         }
-        let rules = asked.account.libraries.iter().filter_map(|rule| policy.libraries.get(*rule));
+        let rules = asked
+            .account
+            .libraries
+            .iter()
+            .filter_map(|rule| policy.libraries.get(*rule));
         for rule in rules {
             let refused = denied(rule.transcode) || uhd && denied(rule.uhd);
             if refused && verdict.breach(self.mode(rule.mode), Reason::LibraryRule, None) {
@@ -196,8 +214,12 @@ impl Admission {
         // Somebody of this user who came first goes first, as far as the limit is the reason for waiting.
         let behind = self.queue.is_behind(&line, place);
         if asked.demand.kind.is_video() {
-            let full = limits.transcodes.is_some_and(|most| used.transcodes >= most || behind)
-                || limits.seats.is_some_and(|most| used.seats.plus(asked.cost) > most || behind);
+            let full = limits
+                .transcodes
+                .is_some_and(|most| used.transcodes >= most || behind)
+                || limits
+                    .seats
+                    .is_some_and(|most| used.seats.plus(asked.cost) > most || behind);
             let line = may_fit(limits.seats, asked.cost).then(|| line.clone());
             if full && verdict.breach(mode, Reason::UserLimit, line) {
                 return true;
@@ -215,8 +237,12 @@ impl Admission {
         let line = Line::Class(index);
         let behind = self.queue.is_behind(&line, place);
         if let Some(class) = policy.classes.get(index) {
-            let full = class.transcodes.is_some_and(|most| used.transcodes >= most || behind)
-                || class.seats.is_some_and(|most| used.seats.plus(asked.cost) > most || behind);
+            let full = class
+                .transcodes
+                .is_some_and(|most| used.transcodes >= most || behind)
+                || class
+                    .seats
+                    .is_some_and(|most| used.seats.plus(asked.cost) > most || behind);
             let mode = self.mode(class.mode);
             let line = may_fit(class.seats, asked.cost).then(|| line.clone());
             if full && verdict.breach(mode, Reason::ClassLimit, line) {
@@ -237,7 +263,9 @@ impl Admission {
             }
         }
         for window in self.windows_now(&asked.subject.class) {
-            let full = window.transcodes.is_some_and(|most| used.transcodes >= most || behind);
+            let full = window
+                .transcodes
+                .is_some_and(|most| used.transcodes >= most || behind);
             let mode = self.mode(window.mode);
             if full && verdict.breach(mode, Reason::TimeWindow, Some(line.clone())) {
                 return true;

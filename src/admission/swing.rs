@@ -36,7 +36,12 @@ impl Admission {
         self.tell_capacity();
     }
 
-    pub(super) fn move_step(&mut self, index: usize, before: Option<Instant>, after: Option<Instant>) {
+    pub(super) fn move_step(
+        &mut self,
+        index: usize,
+        before: Option<Instant>,
+        after: Option<Instant>,
+    ) {
         if let Some(at) = before {
             self.timers.remove(&(at, Timer::Step(index)));
         }
@@ -59,7 +64,8 @@ impl Admission {
         self.advance(now);
         let old = std::mem::replace(&mut self.policy, policy);
         let policy = Arc::clone(&self.policy);
-        self.timers.retain(|(_, timer)| !matches!(timer, Timer::Step(_)));
+        self.timers
+            .retain(|(_, timer)| !matches!(timer, Timer::Step(_)));
         let mut limiters = Vec::new();
         for (index, gpu) in policy.gpus.iter().enumerate() {
             let known = old.gpus.iter().position(|known| known.id == gpu.id);
@@ -74,7 +80,9 @@ impl Admission {
             .iter()
             .map(|gpu| {
                 let known = old.gpus.iter().position(|known| known.id == gpu.id);
-                known.and_then(|index| self.told.get(index).copied()).unwrap_or(gpu.capacity)
+                known
+                    .and_then(|index| self.told.get(index).copied())
+                    .unwrap_or(gpu.capacity)
             })
             .collect();
         self.limiters = limiters;
@@ -87,7 +95,8 @@ impl Admission {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.asked = Arc::new(Asked::new(&policy, lease.asked.demand.clone()));
                 lease.held = Lease::holds(&lease.asked, lease.state);
-                self.ledger.change(&lease.asked.account, Hold::default(), lease.held);
+                self.ledger
+                    .change(&lease.asked.account, Hold::default(), lease.held);
             }
             self.arm(id);
         }
@@ -118,7 +127,10 @@ impl Admission {
     }
 
     /// The windows that hold now for this class.
-    pub(super) fn windows_now<'a>(&'a self, class: &'a ClassId) -> impl Iterator<Item = &'a Window> {
+    pub(super) fn windows_now<'a>(
+        &'a self,
+        class: &'a ClassId,
+    ) -> impl Iterator<Item = &'a Window> {
         self.windows
             .iter()
             .filter_map(|index| self.policy.windows.get(*index))
@@ -128,11 +140,16 @@ impl Admission {
     /// What may be handed out on a GPU. [`Mode::Enforce`]: with the windows that are enforced; [`Mode::Observe`]:
     /// as if all were.
     pub(super) fn capacity_of(&self, gpu: usize, mode: Mode) -> Seats {
-        let (Some(limiter), Some(rule)) = (self.limiters.get(gpu), self.policy.gpus.get(gpu)) else {
+        let (Some(limiter), Some(rule)) = (self.limiters.get(gpu), self.policy.gpus.get(gpu))
+        else {
             return Seats::ZERO;
         };
         let mut capacity = limiter.now();
-        for window in self.windows.iter().filter_map(|index| self.policy.windows.get(*index)) {
+        for window in self
+            .windows
+            .iter()
+            .filter_map(|index| self.policy.windows.get(*index))
+        {
             let ours = window.gpus.is_empty() || window.gpus.contains(&rule.id);
             let counts = mode == Mode::Observe || self.mode(window.mode) == Mode::Enforce;
             if let Some(factor) = window.capacity.filter(|_| ours && counts) {
@@ -147,7 +164,8 @@ impl Admission {
         let since = now.saturating_duration_since(at);
         let minutes = (since.as_secs() / 60) % u64::from(WEEK);
         let minute = (u64::from(minute) + minutes) % u64::from(WEEK);
-        let into = Duration::from_secs(since.as_secs() % 60) + Duration::from_nanos(since.subsec_nanos().into());
+        let into = Duration::from_secs(since.as_secs() % 60)
+            + Duration::from_nanos(since.subsec_nanos().into());
         Some((u16::try_from(minute).unwrap_or(0), into))
     }
 
@@ -157,8 +175,16 @@ impl Admission {
         self.windows.clear();
         if let Some((minute, into)) = self.minute_of_week(now) {
             let windows = self.policy.windows.iter().enumerate();
-            self.windows = windows.filter(|(_, w)| w.holds_at(minute)).map(|(i, _)| i).collect();
-            let edge = self.policy.windows.iter().filter_map(|w| w.next_edge(minute)).min();
+            self.windows = windows
+                .filter(|(_, w)| w.holds_at(minute))
+                .map(|(i, _)| i)
+                .collect();
+            let edge = self
+                .policy
+                .windows
+                .iter()
+                .filter_map(|w| w.next_edge(minute))
+                .min();
             if let Some(minutes) = edge {
                 let at = now + Duration::from_secs(u64::from(minutes) * 60) - into;
                 self.timers.insert((at, Timer::Window));
@@ -169,8 +195,13 @@ impl Admission {
     }
 
     pub(super) fn until_window_edge(&self) -> Duration {
-        let timer = self.timers.iter().find(|(_, timer)| *timer == Timer::Window);
-        timer.map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(self.latest))
+        let timer = self
+            .timers
+            .iter()
+            .find(|(_, timer)| *timer == Timer::Window);
+        timer.map_or(Duration::ZERO, |(at, _)| {
+            at.saturating_duration_since(self.latest)
+        })
     }
 
     /// Tells of each GPU whose capacity is not what was told last.

@@ -79,7 +79,11 @@ impl World {
     fn new(policy: Policy) -> Self {
         policy.check().unwrap();
         let start = crate::clock::now();
-        let mut world = Self { core: Admission::new(start, Arc::new(policy)), now: start, start };
+        let mut world = Self {
+            core: Admission::new(start, Arc::new(policy)),
+            now: start,
+            start,
+        };
         world.wait(1000);
         world.start = world.now;
         world
@@ -102,7 +106,10 @@ impl World {
     /// Asks with a patience of ten seconds.
     fn patient(&mut self, user: &str, device: &str, item: &str) -> Decision {
         let demand = ask(user, device, item, Kind::Video(ONE));
-        self.decide(Demand { patience: secs(10), ..demand })
+        self.decide(Demand {
+            patience: secs(10),
+            ..demand
+        })
     }
 
     /// Plays: asks, binds, reads the first segment.
@@ -115,12 +122,17 @@ impl World {
 
     fn segment(&mut self, session: &str, index: i64) -> Covered {
         let activity = Activity::Segment { index };
-        self.core.confirm(self.now, &session.into(), &Kind::Video(ONE), activity)
+        self.core
+            .confirm(self.now, &session.into(), &Kind::Video(ONE), activity)
     }
 
     fn report(&mut self, session: &str, paused: bool, position: u64) -> bool {
         let position = Some(secs(position));
-        self.core.touch(self.now, &session.into(), Activity::Progress { paused, position })
+        self.core.touch(
+            self.now,
+            &session.into(),
+            Activity::Progress { paused, position },
+        )
     }
 
     fn stop(&mut self, session: &str) {
@@ -132,7 +144,10 @@ impl World {
     }
 
     fn state(&self, lease: LeaseId) -> LeaseState {
-        self.core.leases.get(&lease).map_or(LeaseState::Ended, |lease| lease.state)
+        self.core
+            .leases
+            .get(&lease)
+            .map_or(LeaseState::Ended, |lease| lease.state)
     }
 
     fn events(&mut self) -> Vec<Event> {
@@ -159,7 +174,10 @@ fn admitted(decision: &Decision) -> LeaseId {
 #[track_caller]
 fn rejected(decision: &Decision) -> Reason {
     match decision {
-        Decision::Reject { reason, retry_after } => {
+        Decision::Reject {
+            reason,
+            retry_after,
+        } => {
             assert!(*retry_after >= secs(1));
             *reason
         }

@@ -4,9 +4,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{
-    Admission, Ended, Event, LeaseState, Reason, Timer, lease::Fate,
-};
+use super::{Admission, Ended, Event, LeaseState, Reason, Timer, lease::Fate};
 use crate::ident::LeaseId;
 
 impl Admission {
@@ -38,7 +36,11 @@ impl Admission {
                 }
             }
             Timer::Right(screen) => {
-                if self.rights.get(&screen).is_some_and(|right| right.until <= at) {
+                if self
+                    .rights
+                    .get(&screen)
+                    .is_some_and(|right| right.until <= at)
+                {
                     self.forget_right(&screen);
                 }
             }
@@ -69,7 +71,11 @@ impl Admission {
             Fate::End(why) => {
                 if why == Ended::DeadPlayer && self.policy.end_dead_jobs {
                     let subject = Arc::clone(&lease.asked.subject);
-                    self.events.push(Event::EndJob { subject, lease: id, ended: why });
+                    self.events.push(Event::EndJob {
+                        subject,
+                        lease: id,
+                        ended: why,
+                    });
                 }
                 self.finish(at, id, why);
             }

@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use super::{
-    Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView,
-    queue::Line,
-};
+use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView, queue::Line};
 
 impl Admission {
     /// Shows all that is held and waiting.

@@ -7,7 +7,11 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{super::ledger::{Hold, Usage}, super::lease::Lease, *};
+use super::{
+    super::lease::Lease,
+    super::ledger::{Hold, Usage},
+    *,
+};
 
 const STEPS_OF_A_WORLD: u64 = 2500;
 
@@ -31,7 +35,8 @@ impl Dice {
     }
 
     fn maybe(&mut self, least: u64, most: u64) -> Option<u32> {
-        self.one_in(2).then(|| u32::try_from(least + self.roll(most - least + 1)).unwrap())
+        self.one_in(2)
+            .then(|| u32::try_from(least + self.roll(most - least + 1)).unwrap())
     }
 }
 
@@ -62,9 +67,19 @@ fn random_policy(dice: &mut Dice) -> Policy {
     }
     policy.gpus[0].learn = dice.one_in(2);
     policy.gpus[0].max_sessions = dice.maybe(1, 4);
-    policy.gpus.push(Gpu { id: "other".into(), capacity: seats(2500), ..policy.gpus[0].clone() });
-    policy.nodes.push(Node { id: "second".into(), gpu: "gpu".into() });
-    policy.nodes.push(Node { id: "third".into(), gpu: "other".into() });
+    policy.gpus.push(Gpu {
+        id: "other".into(),
+        capacity: seats(2500),
+        ..policy.gpus[0].clone()
+    });
+    policy.nodes.push(Node {
+        id: "second".into(),
+        gpu: "gpu".into(),
+    });
+    policy.nodes.push(Node {
+        id: "third".into(),
+        gpu: "other".into(),
+    });
     policy.transcodes = dice.maybe(2, 6);
     policy.user.transcodes = dice.maybe(1, 3);
     policy.user.streams = dice.maybe(2, 4);
@@ -110,7 +125,11 @@ fn random_policy(dice: &mut Dice) -> Policy {
             mode: Mode::Enforce,
         });
     }
-    policy.queue = QueueBounds { length: 6, per_user: 3, max_wait: secs(15) };
+    policy.queue = QueueBounds {
+        length: 6,
+        per_user: 3,
+        max_wait: secs(15),
+    };
     policy.end_dead_jobs = dice.one_in(2);
     policy
 }
@@ -130,7 +149,10 @@ impl Torture {
         let names = Names {
             users,
             items: ["one", "two", "three"].iter().map(ItemId::new).collect(),
-            nodes: ["node", "second", "third"].iter().map(NodeId::new).collect(),
+            nodes: ["node", "second", "third"]
+                .iter()
+                .map(NodeId::new)
+                .collect(),
             libraries: vec![None, Some(Arc::from("Films 4K"))],
         };
         let mut core = Admission::new(now, Arc::new(policy));
@@ -154,7 +176,11 @@ impl Torture {
         let dice = &mut self.dice;
         let work = match dice.roll(4) {
             0 => Work::UNKNOWN,
-            1 => Work { size_in: (1280, 720), size_out: (1280, 720), ..ONE },
+            1 => Work {
+                size_in: (1280, 720),
+                size_out: (1280, 720),
+                ..ONE
+            },
             _ => ONE,
         };
         let kind = match dice.roll(8) {
@@ -181,7 +207,11 @@ impl Torture {
             session,
             node: dice.pick(&self.names.nodes),
             kind,
-            origin: if stream { Origin::Stream } else { Origin::Negotiation },
+            origin: if stream {
+                Origin::Stream
+            } else {
+                Origin::Negotiation
+            },
             library: dice.pick(&self.names.libraries),
             rungs: Vec::new(),
             patience: secs(dice.pick(&[0, 3, 10, 60])),
@@ -193,13 +223,21 @@ impl Torture {
             let surplus = self.sessions.len() - 24;
             self.sessions.drain(..surplus);
         }
-        if self.sessions.is_empty() { "nobody".into() } else { self.dice.pick(&self.sessions) }
+        if self.sessions.is_empty() {
+            "nobody".into()
+        } else {
+            self.dice.pick(&self.sessions)
+        }
     }
 
     fn lease(&mut self) -> LeaseId {
         let mut ids: Vec<_> = self.leases.iter().copied().collect();
         ids.sort_unstable();
-        if ids.is_empty() { LeaseId(0) } else { self.dice.pick(&ids) }
+        if ids.is_empty() {
+            LeaseId(0)
+        } else {
+            self.dice.pick(&ids)
+        }
     }
 
     fn activity(&mut self) -> Activity {
@@ -208,11 +246,25 @@ impl Torture {
             1 => Activity::Stream,
             2 => Activity::StreamEnded,
             3 => Activity::Started,
-            4 => Activity::Progress { paused: true, position: Some(Duration::ZERO) },
-            5 => Activity::Progress { paused: true, position: Some(secs(60)) },
-            6 => Activity::Progress { paused: false, position: Some(secs(90)) },
-            7 => Activity::Progress { paused: false, position: None },
-            _ => Activity::Segment { index: self.dice.roll(40).cast_signed() - 1 },
+            4 => Activity::Progress {
+                paused: true,
+                position: Some(Duration::ZERO),
+            },
+            5 => Activity::Progress {
+                paused: true,
+                position: Some(secs(60)),
+            },
+            6 => Activity::Progress {
+                paused: false,
+                position: Some(secs(90)),
+            },
+            7 => Activity::Progress {
+                paused: false,
+                position: None,
+            },
+            _ => Activity::Segment {
+                index: self.dice.roll(40).cast_signed() - 1,
+            },
         }
     }
 
@@ -244,7 +296,11 @@ impl Torture {
             }
             18..40 => {
                 let (session, activity) = (self.session(), self.activity());
-                let kind = if self.dice.one_in(5) { Kind::Video(Work::UNKNOWN) } else { Kind::Video(ONE) };
+                let kind = if self.dice.one_in(5) {
+                    Kind::Video(Work::UNKNOWN)
+                } else {
+                    Kind::Video(ONE)
+                };
                 let _ = self.core.confirm(now, &session, &kind, activity);
             }
             40..66 => {
@@ -253,7 +309,11 @@ impl Torture {
             }
             66..72 => {
                 let session = self.session();
-                let why = if self.dice.one_in(6) { Ended::Revoked } else { Ended::Stopped };
+                let why = if self.dice.one_in(6) {
+                    Ended::Revoked
+                } else {
+                    Ended::Stopped
+                };
                 self.core.stop(now, &session, why);
             }
             72..78 => {
@@ -278,13 +338,21 @@ impl Torture {
             }
             84..87 => {
                 let (who, activity) = (self.dice.pick(&self.names.users), self.activity());
-                self.core.touch_device(now, &who.user, &who.device, activity);
+                self.core
+                    .touch_device(now, &who.user, &who.device, activity);
             }
             87..91 => {
                 let gpu = self.core.policy.gpus[0].id.clone();
                 let throughput = self.dice.one_in(2).then_some(4.0);
                 let starving = u32::from(self.dice.one_in(3));
-                self.core.sample(now, &gpu, Sample { throughput, starving });
+                self.core.sample(
+                    now,
+                    &gpu,
+                    Sample {
+                        throughput,
+                        starving,
+                    },
+                );
             }
             91..99 => self.poll(),
             _ => {
@@ -298,8 +366,14 @@ impl Torture {
         }
         self.check(&format!("operation {op}"));
         self.core.advance(now);
-        assert!(self.core.events.is_empty(), "a second advance to one moment does nothing");
-        assert!(self.core.next_deadline().is_none_or(|at| at > now), "nothing is overdue");
+        assert!(
+            self.core.events.is_empty(),
+            "a second advance to one moment does nothing"
+        );
+        assert!(
+            self.core.next_deadline().is_none_or(|at| at > now),
+            "nothing is overdue"
+        );
     }
 
     fn poll(&mut self) {
@@ -312,9 +386,16 @@ impl Torture {
             if lease.asked.demand.node != node || self.dice.one_in(4) {
                 continue;
             }
-            let completion = self.dice.pick(&[None, Some(0.2), Some(0.4), Some(0.7), Some(1.0)]);
+            let completion = self
+                .dice
+                .pick(&[None, Some(0.2), Some(0.4), Some(0.7), Some(1.0)]);
             let demand = &lease.asked.demand;
-            running.push((demand.who.clone(), demand.item.clone(), demand.kind, completion));
+            running.push((
+                demand.who.clone(),
+                demand.item.clone(),
+                demand.kind,
+                completion,
+            ));
         }
         if self.dice.one_in(6) {
             let demand = self.demand();
@@ -345,21 +426,38 @@ impl Torture {
             match event {
                 Event::Admitted { lease, reason, .. } => {
                     assert!(self.leases.insert(*lease), "{lease} began twice");
-                    if *reason == Reason::Fits { asked.push(*lease); } else { unasked = true; }
+                    if *reason == Reason::Fits {
+                        asked.push(*lease);
+                    } else {
+                        unasked = true;
+                    }
                 }
                 Event::Granted { lease, ticket, .. } => {
                     assert!(self.leases.insert(*lease), "{lease} began twice");
                     assert!(self.tickets.remove(ticket), "{ticket} ended twice");
                     let reason = self.core.leases.get(lease).map(|lease| lease.reason);
-                    if reason == Some(Reason::Waited) { asked.push(*lease); } else { unasked = true; }
+                    if reason == Some(Reason::Waited) {
+                        asked.push(*lease);
+                    } else {
+                        unasked = true;
+                    }
                 }
                 Event::Queued { ticket, .. } => assert!(self.tickets.insert(*ticket)),
-                Event::Refused { ticket, retry_after, .. } => {
+                Event::Refused {
+                    ticket,
+                    retry_after,
+                    ..
+                } => {
                     assert!(*retry_after >= secs(1));
-                    assert!(ticket.is_none_or(|t| self.tickets.remove(&t)), "ended twice");
+                    assert!(
+                        ticket.is_none_or(|t| self.tickets.remove(&t)),
+                        "ended twice"
+                    );
                 }
                 Event::Withdrawn { ticket, .. } => assert!(self.tickets.remove(ticket)),
-                Event::LeaseEnded { lease, .. } => assert!(self.leases.remove(lease), "{lease} ended twice"),
+                Event::LeaseEnded { lease, .. } => {
+                    assert!(self.leases.remove(lease), "{lease} ended twice")
+                }
                 Event::Reconciled { lease, found, .. } => {
                     if *found == Reconciled::Adopted {
                         assert!(self.leases.insert(lease.unwrap()));
@@ -374,14 +472,23 @@ impl Torture {
         }
         let core = &self.core;
         let known: HashSet<LeaseId> = core.leases.keys().copied().collect();
-        assert_eq!(known, self.leases, "leases began and ended as told ({what})");
+        assert_eq!(
+            known, self.leases,
+            "leases began and ended as told ({what})"
+        );
         let waiting: HashSet<Ticket> = core.queue.iter().map(|(ticket, _)| ticket).collect();
-        assert_eq!(waiting, self.tickets, "tickets began and ended as told ({what})");
+        assert_eq!(
+            waiting, self.tickets,
+            "tickets began and ended as told ({what})"
+        );
         self.check_sums();
         self.check_indexes();
         for (ticket, waiter) in core.queue.iter() {
             let claim = core.claim(core.latest, &waiter.asked);
-            assert!(core.holds_claim(&claim, &waiter.asked).is_none(), "{ticket} has a claim and waits ({what})");
+            assert!(
+                core.holds_claim(&claim, &waiter.asked).is_none(),
+                "{ticket} has a claim and waits ({what})"
+            );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed());
             assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");
         }
@@ -390,12 +497,18 @@ impl Torture {
         let swung = moved_limit || unasked || what == "timer" && !core.policy.windows.is_empty();
         for (limit, is) in &over {
             let was = self.before.get(limit).copied().unwrap_or(false);
-            assert!(!is || was || swung, "{limit} was exceeded by {events:?} ({what})");
+            assert!(
+                !is || was || swung,
+                "{limit} was exceeded by {events:?} ({what})"
+            );
         }
         if !unasked {
             for lease in asked.iter().filter_map(|id| core.leases.get(id)) {
                 for (limit, is) in over.iter().filter(|(limit, _)| concerns(limit, lease)) {
-                    assert!(!is, "{limit} does not bear what was admitted: {events:?} ({what})");
+                    assert!(
+                        !is,
+                        "{limit} does not bear what was admitted: {events:?} ({what})"
+                    );
                 }
             }
         }
@@ -414,17 +527,33 @@ impl Torture {
             assert_ne!(lease.state, LeaseState::Ended);
             let account = &lease.asked.account;
             add(&mut all, lease.held);
-            if let Some(gpu) = account.gpu { add(&mut gpus[gpu], lease.held); }
+            if let Some(gpu) = account.gpu {
+                add(&mut gpus[gpu], lease.held);
+            }
             add(&mut classes[account.class], lease.held);
             add(users.entry(&account.user).or_default(), lease.held);
-            for rule in &account.libraries { add(&mut libraries[*rule], lease.held); }
+            for rule in &account.libraries {
+                add(&mut libraries[*rule], lease.held);
+            }
         }
         assert_eq!(all, core.ledger.all());
-        for (index, usage) in gpus.iter().enumerate() { assert_eq!(*usage, core.ledger.gpu(index)); }
-        for (index, usage) in classes.iter().enumerate() { assert_eq!(*usage, core.ledger.class(index)); }
-        for (index, usage) in libraries.iter().enumerate() { assert_eq!(*usage, core.ledger.library(index)); }
+        for (index, usage) in gpus.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.gpu(index));
+        }
+        for (index, usage) in classes.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.class(index));
+        }
+        for (index, usage) in libraries.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.library(index));
+        }
         users.retain(|_, usage| *usage != Usage::default());
-        assert_eq!(users, core.ledger.users().map(|(user, usage)| (user, *usage)).collect());
+        assert_eq!(
+            users,
+            core.ledger
+                .users()
+                .map(|(user, usage)| (user, *usage))
+                .collect()
+        );
     }
 
     fn check_indexes(&self) {
@@ -432,8 +561,14 @@ impl Torture {
         let mut timers = core.queue.len() + core.rights.len();
         for lease in core.leases.values() {
             let armed = lease.armed.unwrap();
-            assert!(core.timers.contains(&(armed, Timer::Lease(lease.id))), "each lease has a timer");
-            assert!(armed <= lease.fate(&core.policy.timers).0, "and it is not late");
+            assert!(
+                core.timers.contains(&(armed, Timer::Lease(lease.id))),
+                "each lease has a timer"
+            );
+            assert!(
+                armed <= lease.fate(&core.policy.timers).0,
+                "and it is not late"
+            );
             assert!(core.screens[&lease.screen()].contains(&lease.id));
             timers += 1;
         }
@@ -449,7 +584,11 @@ impl Torture {
         let others = core.timers.iter().filter(|(_, timer)| {
             matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))
         });
-        assert_eq!(core.timers.len(), timers + others.count(), "no timer outlives its owner");
+        assert_eq!(
+            core.timers.len(),
+            timers + others.count(),
+            "no timer outlives its owner"
+        );
     }
 
     /// Which enforced limits are exceeded now. A job alone on its GPU never exceeds it.
@@ -482,13 +621,22 @@ impl Torture {
         }
         if policy.user.mode == Mode::Enforce {
             for (user, used) in core.ledger.users() {
-                let full = policy.user.transcodes.is_some_and(|most| used.transcodes > most)
+                let full = policy
+                    .user
+                    .transcodes
+                    .is_some_and(|most| used.transcodes > most)
                     || policy.user.seats.is_some_and(|most| used.seats > most)
                     || policy.user.streams.is_some_and(|most| used.streams > most);
                 note("user", user.as_str(), full);
             }
         }
-        note("server", "", policy.transcodes.is_some_and(|most| core.ledger.all().transcodes > most));
+        note(
+            "server",
+            "",
+            policy
+                .transcodes
+                .is_some_and(|most| core.ledger.all().transcodes > most),
+        );
         over
     }
 }
@@ -522,7 +670,10 @@ fn torture(seed: u64, steps: u64) {
     // Time alone gives everything back.
     let far = world.now + secs(3 * 24 * 3600);
     while let Some(at) = world.core.next_deadline().filter(|at| *at <= far) {
-        if world.core.leases.is_empty() && world.core.queue.len() == 0 && world.core.rights.is_empty() {
+        if world.core.leases.is_empty()
+            && world.core.queue.len() == 0
+            && world.core.rights.is_empty()
+        {
             break;
         }
         world.core.advance(at);
@@ -550,7 +701,10 @@ fn nothing_is_oversold_lost_or_stranded_whatever_happens() {
             }
             let seed = first + world;
             let result = std::panic::catch_unwind(|| torture(seed, STEPS_OF_A_WORLD));
-            assert!(result.is_ok(), "seed {seed} failed: FINWEIR_TORTURE_STEPS=1 FINWEIR_TORTURE_SEED={seed}");
+            assert!(
+                result.is_ok(),
+                "seed {seed} failed: FINWEIR_TORTURE_STEPS=1 FINWEIR_TORTURE_SEED={seed}"
+            );
         }
     };
     std::thread::scope(|scope| {
