@@ -2,7 +2,12 @@
 //!
 //! The bars: a decision at most 20 µs and a touch at most 1 µs with 10,000 leases and 1,000 waiters, and no growth
 //! beyond O(log n) from a tenth of that.
-#![expect(clippy::unwrap_used, reason = "a benchmark reports by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark reports by panicking"
+)]
 #![expect(clippy::print_stdout, reason = "it prints its result")]
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 
@@ -99,7 +104,7 @@ fn main() {
         let asks: Vec<Demand> = (0..ROUNDS).map(|n| demand(1_000_000 + n, 0)).collect();
         let mut asks = asks.into_iter();
         let reject = nanos(ROUNDS, |_| {
-            let _ = black_box(core.decide(now, asks.next().unwrap()));
+            drop(black_box(core.decide(now, asks.next().unwrap())));
             core.drain_events();
         });
         // A demand that queues, and its client that leaves: two operations.
@@ -122,7 +127,7 @@ fn main() {
         let mut late: Vec<Demand> = (0..rounds).map(|n| demand(3_000_000 + n, 3600)).collect();
         let hand_over = nanos(rounds, |_| {
             core.release(now, ids.pop().unwrap(), finweir::admission::Ended::Revoked);
-            let _ = black_box(core.decide(now, late.pop().unwrap()));
+            drop(black_box(core.decide(now, late.pop().unwrap())));
             core.drain_events();
         });
         let touch = nanos(ROUNDS * 20, |n| {

@@ -5,10 +5,10 @@
 //!
 //! - `policy`, `rules`: what the operator wrote, and what it says about one demand.
 //! - `cost`, `capacity`: what a transcode takes, and what a GPU can bear now.
-//! - `decide`: the order of answers. Replacement and resume are never refused; what is cheap is let in; access
+//! - `decide`, `claim`: the order of answers. Replacement and resume are never refused; what is cheap is let in; access
 //!   rules; limits of the user, class, library, window, server, GPU; then admit, wait or refuse.
-//! - `lease`, `life`: what happens to a grant until it ends.
-//! - `queue`: who waits, in which line, and who is next.
+//! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
+//! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -21,8 +21,11 @@
 //! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, a touch two look-ups.
 
 mod capacity;
+mod claim;
 mod cost;
 mod decide;
+mod dispatch;
+mod ending;
 mod event;
 mod lease;
 mod ledger;

@@ -1,4 +1,4 @@
-//! The order of answers to a demand, and the dispatch of those that wait.
+//! The order of answers to a demand, and the making of a lease.
 
 use std::{
     sync::Arc,
@@ -8,34 +8,13 @@ use std::{
 use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, Origin, Pace,
     Reason, Timer,
+    claim::Claim,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
-    queue::{Line, Place, Queue, Waiter},
+    queue::{Place, Queue},
     rules::{Asked, Judgement},
 };
-use crate::ident::{DeviceId, LeaseId, PlaySessionId, Ticket, UserId};
-
-/// What a demand has a claim to before any limit is asked.
-#[derive(Debug, Default)]
-pub(super) struct Claim {
-    /// It comes back, or goes on on the same screen: it is not refused.
-    reason: Option<Reason>,
-    /// Leases whose place it takes.
-    takes: Vec<LeaseId>,
-    /// It uses up the right that its screen was left with.
-    right: bool,
-    /// The old thing was another item: rules about this one still hold.
-    other_item: bool,
-    /// Streams of this user that it takes the place of.
-    freed: u32,
-}
-
-impl Claim {
-    #[cfg(test)]
-    pub(super) fn freed(&self) -> u32 {
-        self.freed
-    }
-}
+use crate::ident::{LeaseId, PlaySessionId};
 
 impl Admission {
     /// Decides about a demand: admits, queues, steps down or rejects it.
@@ -104,29 +83,6 @@ impl Admission {
         self.holds_claim(&claim, &asked).is_some()
     }
 
-    /// Takes a waiting demand out: its client has gone.
-    pub fn withdraw(&mut self, now: Instant, ticket: Ticket) {
-        self.advance(now);
-        if let Some(waiter) = self.unqueue(ticket) {
-            self.events.push(Event::Withdrawn {
-                subject: Arc::clone(&waiter.asked.subject),
-                ticket,
-                waited: now.saturating_duration_since(waiter.since),
-            });
-        }
-        self.settle(now);
-    }
-
-    /// Everything that this device waits for is void: it has asked for something else. Its tickets end with
-    /// [`Reason::Superseded`].
-    pub fn supersede(&mut self, now: Instant, user: &UserId, device: &DeviceId) {
-        self.advance(now);
-        for ticket in self.queue.of_screen(&(user.clone(), device.clone())) {
-            self.refuse(now, ticket, Reason::Superseded);
-        }
-        self.settle(now);
-    }
-
     /// Refuses all new demands and everything that waits, from now on. Running leases stay, and may come back.
     pub fn drain(&mut self, now: Instant) {
         self.advance(now);
@@ -136,174 +92,7 @@ impl Admission {
         }
     }
 
-    /// Gives every waiting demand that fits now its seats. Looks at the demands of users whose usage has moved,
-    /// and at the head of each shared line, until nothing moves any more.
-    pub(super) fn settle(&mut self, now: Instant) {
-        if self.queue.len() == 0 {
-            self.ledger.take_moved();
-            return;
-        }
-        while self.ledger.has_moved() {
-            for user in self.ledger.take_moved() {
-                for ticket in self.queue.of_user(&user) {
-                    self.retry(now, ticket);
-                }
-            }
-            let mut line = self.queue.next_shared(None);
-            while let Some(here) = line {
-                while self
-                    .queue
-                    .head(&here)
-                    .is_some_and(|head| self.retry(now, head))
-                {}
-                line = self.queue.next_shared(Some(&here));
-            }
-        }
-    }
-
-    /// Judges a waiting demand again. `true`: it has left its line.
-    pub(super) fn retry(&mut self, now: Instant, ticket: Ticket) -> bool {
-        let Some(waiter) = self.queue.get(ticket) else {
-            return false;
-        };
-        let (asked, place) = (Arc::clone(&waiter.asked), waiter.place);
-        let claim = self.claim(now, &asked);
-        let claimed = self.holds_claim(&claim, &asked);
-        if claimed.is_none() {
-            match self.judge(&asked, place, claim.freed).block {
-                None => {}
-                Some((reason, None)) => {
-                    self.refuse(now, ticket, reason);
-                    return true;
-                }
-                Some((reason, Some(line))) => return self.shift(ticket, line, reason),
-            }
-        }
-        let Some(waiter) = self.unqueue(ticket) else {
-            return false;
-        };
-        let reason = claimed.unwrap_or(Reason::Waited);
-        let lease = self.open(now, Arc::clone(&asked), claim, reason);
-        self.events.push(Event::Granted {
-            subject: Arc::clone(&asked.subject),
-            ticket,
-            lease,
-            waited: now.saturating_duration_since(waiter.since),
-        });
-        true
-    }
-
-    fn shift(&mut self, ticket: Ticket, line: Line, reason: Reason) -> bool {
-        let Some(waiter) = self.queue.get_mut(ticket) else {
-            return false;
-        };
-        if waiter.line == line {
-            waiter.reason = reason;
-            return false;
-        }
-        // Whoever stood behind it in the line it leaves may go now.
-        let user = waiter.asked.account.user.clone();
-        self.queue.shift(ticket, line, reason);
-        self.ledger.mark(user);
-        true
-    }
-
-    /// Ends a ticket with a refusal.
-    pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
-        if let Some(waiter) = self.unqueue(ticket) {
-            self.events.push(Event::Refused {
-                subject: Arc::clone(&waiter.asked.subject),
-                ticket: Some(ticket),
-                reason,
-                waited: now.saturating_duration_since(waiter.since),
-                retry_after: self.retry_after(reason),
-            });
-        }
-    }
-
-    /// Every ticket, in the order they would be served.
-    pub(super) fn in_order(&self) -> Vec<Ticket> {
-        let mut tickets: Vec<_> = self.queue.iter().map(|(t, w)| (w.place, t)).collect();
-        tickets.sort_unstable();
-        tickets.into_iter().map(|(_, ticket)| ticket).collect()
-    }
-
-    fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
-        let waiter = self.queue.remove(ticket)?;
-        self.timers
-            .remove(&(waiter.deadline, Timer::Deadline(ticket)));
-        if let Some(at) = waiter.recheck {
-            self.timers.remove(&(at, Timer::Recheck(ticket)));
-        }
-        self.ledger.mark(waiter.asked.account.user.clone());
-        Some(waiter)
-    }
-
-    fn enqueue(
-        &mut self,
-        now: Instant,
-        asked: Arc<Asked>,
-        place: Place,
-        line: Line,
-        reason: Reason,
-        wait: Duration,
-    ) -> Decision {
-        let bounds = &self.policy.queue;
-        let own = self.queue.of_user(&asked.account.user).len();
-        let (length, per_user) = (bounds.length as usize, bounds.per_user as usize);
-        if self.queue.len() >= length || own >= per_user {
-            return self.reject(&asked, Reason::QueueFull);
-        }
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let deadline = now + wait;
-        self.timers.insert((deadline, Timer::Deadline(ticket)));
-        self.events.push(Event::Queued {
-            subject: Arc::clone(&asked.subject),
-            ticket,
-            reason,
-        });
-        let waiter = Waiter {
-            asked,
-            place,
-            line,
-            reason,
-            since: now,
-            deadline,
-            recheck: None,
-        };
-        self.queue.insert(ticket, waiter);
-        self.arm_recheck(now, ticket);
-        Decision::Queue {
-            ticket,
-            deadline,
-            reason,
-        }
-    }
-
-    /// A lease of the same screen that is read now may have become replaceable later.
-    pub(super) fn arm_recheck(&mut self, now: Instant, ticket: Ticket) {
-        let Some(waiter) = self.queue.get(ticket) else {
-            return;
-        };
-        let screen = waiter.asked.screen();
-        let idle = self.policy.timers.replace_idle;
-        let leases = self.screens.get(&screen).into_iter().flatten();
-        let at = leases
-            .filter_map(|id| self.leases.get(id))
-            .filter(|lease| lease.leave.is_none() && !lease.open)
-            .map(|lease| lease.last_read + idle)
-            .filter(|at| *at > now)
-            .min();
-        if let Some(waiter) = self.queue.get_mut(ticket) {
-            waiter.recheck = at;
-            if let Some(at) = at {
-                self.timers.insert((at, Timer::Recheck(ticket)));
-            }
-        }
-    }
-
-    fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
+    pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
         let retry_after = self.retry_after(reason);
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
@@ -337,133 +126,10 @@ impl Admission {
         Decision::Admit { lease, reason }
     }
 
-    /// What waits for the same screen is void. Returns the turn of the oldest that waited for the same item.
-    fn void(&mut self, now: Instant, asked: &Asked) -> Option<Place> {
-        if asked.account.user == UserId::anonymous() {
-            return None;
-        }
-        let mut turn: Option<Place> = None;
-        for ticket in self.queue.of_screen(&asked.screen()) {
-            if let Some(waiter) = self.queue.get(ticket)
-                && waiter.asked.demand.item == asked.demand.item
-            {
-                turn = Some(turn.map_or(waiter.place, |turn| turn.min(waiter.place)));
-            }
-            self.refuse(now, ticket, Reason::Superseded);
-        }
-        turn
-    }
-
     /// An unknown running stream, soon after a start: its lease was lost with the last process.
     fn recovers(&self, now: Instant, asked: &Asked) -> bool {
         let stream = asked.demand.origin == Origin::Stream && asked.demand.session.is_some();
         stream && now < self.started + self.policy.timers.recovery
-    }
-
-    /// The claim, if it holds. Coming back to the same thing is beyond any rule. Another item on the same screen
-    /// is beyond limits, but not beyond a rule which says that this item may not be transcoded.
-    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked) -> Option<Reason> {
-        let reason = claim.reason?;
-        if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
-            return None;
-        }
-        Some(reason)
-    }
-
-    /// Finds what a demand replaces or comes back to.
-    ///
-    /// Seats go on only from a transcode: who plays directly has none to take with him, so that a transcode of
-    /// the same item is judged like any other (else a direct play would be a free pass).
-    pub(super) fn claim(&self, now: Instant, asked: &Asked) -> Claim {
-        let mut claim = Claim::default();
-        let demand = &asked.demand;
-        let video = demand.kind.is_video();
-        let timers = &self.policy.timers;
-        let known = demand
-            .session
-            .as_ref()
-            .and_then(|session| self.sessions.get(session));
-        if let Some(Known::Lease(id) | Known::Alias(id)) = known
-            && let Some(lease) = self.leases.get(id)
-            && lease.asked.account.user == asked.account.user
-            && !lease.is_revoked()
-        {
-            claim.takes.push(*id);
-            let former = match &lease.before {
-                Before::Running(former) => {
-                    former.asked.demand.session == demand.session
-                        && former.asked.demand.kind.is_video()
-                }
-                Before::Nothing | Before::Right(_) => false,
-            };
-            if lease.is_video() || former || !video {
-                claim.reason = Some(Reason::Resume);
-            }
-        }
-        let screen = asked.screen();
-        if asked.account.user == UserId::anonymous() {
-            return self.with_freed(claim);
-        }
-        let mut other: Option<&Lease> = None;
-        let leases = self.screens.get(&screen).into_iter().flatten();
-        for lease in leases.filter_map(|id| self.leases.get(id)) {
-            if lease.is_revoked() || claim.takes.contains(&lease.id) {
-                continue;
-            }
-            let replaceable = lease.is_replaceable(now, timers);
-            let adopted = lease.session().is_none() && lease.reason == Reason::Adopted;
-            if lease.asked.demand.item == demand.item {
-                // A direct answer for what is being transcoded changes nothing until the player stops the old one.
-                if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
-                {
-                    claim.takes.push(lease.id);
-                } else {
-                    claim.freed += u32::from(lease.held.stream);
-                }
-                if lease.is_video() && video && claim.reason.is_none() {
-                    let stream = demand.origin == Origin::Stream;
-                    claim.reason = Some(if adopted && stream {
-                        Reason::Adopted
-                    } else {
-                        Reason::Replacement
-                    });
-                }
-            } else if replaceable && (lease.is_video() || !video) {
-                // One for one: the one that was read longest ago.
-                let key = |lease: &Lease| (lease.leave.is_none(), lease.last_read, lease.id);
-                if other.is_none_or(|best| key(lease) < key(best)) {
-                    other = Some(lease);
-                }
-            }
-        }
-        if claim.takes.is_empty()
-            && let Some(lease) = other
-        {
-            claim.takes.push(lease.id);
-            if video {
-                claim.reason = Some(Reason::Replacement);
-                claim.other_item = true;
-            }
-        } else if video
-            && claim.reason.is_none()
-            && let Some(right) = self.rights.get(&screen)
-            && now < right.until
-        {
-            claim.reason = Some(Reason::Replacement);
-            claim.right = true;
-            claim.other_item = right.asked.demand.item != demand.item;
-        }
-        self.with_freed(claim)
-    }
-
-    fn with_freed(&self, mut claim: Claim) -> Claim {
-        claim.freed += claim
-            .takes
-            .iter()
-            .filter_map(|id| self.leases.get(id))
-            .map(|lease| u32::from(lease.held.stream))
-            .sum::<u32>();
-        claim
     }
 
     /// Makes the lease. What it replaces ends first, and nothing is dispatched in between: the seats go with it.

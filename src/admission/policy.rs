@@ -1,8 +1,10 @@
 //! Limits, classes, rules and timers: immutable, valid by construction, swapped whole on reload.
 
+mod check;
+mod matching;
+mod week;
+
 use std::{
-    collections::HashSet,
-    str::Chars,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -11,6 +13,7 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub(super) use self::week::WEEK;
 use super::{CostModel, Seats};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
@@ -315,54 +318,6 @@ impl Policy {
         }
     }
 
-    /// Checks what a single field can't show: names that are there twice or not at all, the last class.
-    ///
-    /// # Errors
-    /// All faults found, not only the first.
-    pub fn check(&self) -> Result<(), Vec<PolicyError>> {
-        let mut faults = Vec::new();
-        let gpus: Vec<&str> = self.gpus.iter().map(|g| g.id.as_str()).collect();
-        let nodes: Vec<&str> = self.nodes.iter().map(|n| n.id.as_str()).collect();
-        let classes: Vec<&str> = self.classes.iter().map(|c| c.id.as_str()).collect();
-        for (what, names) in [("gpu", &gpus), ("node", &nodes), ("class", &classes)] {
-            twice(what, names, &mut faults);
-        }
-        if gpus.is_empty() {
-            faults.push(PolicyError::Missing("gpu"));
-        }
-        if nodes.is_empty() {
-            faults.push(PolicyError::Missing("node"));
-        }
-        let mut known = |what: &'static str, name: &str, names: &[&str]| {
-            if !names.contains(&name) {
-                let name = name.to_owned();
-                faults.push(PolicyError::Unknown { what, name });
-            }
-        };
-        for node in &self.nodes {
-            known("gpu", node.gpu.as_str(), &gpus);
-        }
-        for class in self.libraries.iter().flat_map(|rule| &rule.classes) {
-            known("class", class.as_str(), &classes);
-        }
-        for window in &self.windows {
-            for class in &window.classes {
-                known("class", class.as_str(), &classes);
-            }
-            for gpu in &window.gpus {
-                known("gpu", gpu.as_str(), &gpus);
-            }
-        }
-        if !self.classes.last().is_some_and(Class::is_everybody) {
-            faults.push(PolicyError::NoDefaultClass);
-        }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(faults)
-        }
-    }
-
     /// The class of `who`: the first that matches.
     pub fn class_of(&self, who: &Who) -> &Class {
         static NOBODY: LazyLock<Class> = LazyLock::new(Class::everybody);
@@ -400,141 +355,9 @@ impl Policy {
     }
 }
 
-fn twice(what: &'static str, names: &[&str], faults: &mut Vec<PolicyError>) {
-    let mut seen = HashSet::new();
-    let mut told = HashSet::new();
-    for name in names {
-        if !seen.insert(*name) && told.insert(*name) {
-            let name = (*name).to_owned();
-            faults.push(PolicyError::Duplicate { what, name });
-        }
-    }
-}
-
-/// Whether `text` fits a pattern with `*` (any run) and `?` (any one), in any letter case. Never worse than
-/// the product of both lengths.
-fn fits_pattern(pattern: &str, text: &str) -> bool {
-    let (mut pattern, mut text) = (pattern.chars(), text.chars());
-    let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
-    loop {
-        let here = text.clone();
-        match (pattern.next(), text.next()) {
-            (None, None) => return true,
-            (Some('*'), _) => {
-                text = here;
-                star = Some((pattern.clone(), text.clone()));
-            }
-            (Some(want), Some(got)) if want == '?' || same_letter(want, got) => {}
-            (None | Some(_), _) => {
-                let Some((after, swallowed)) = &mut star else {
-                    return false;
-                };
-                if swallowed.next().is_none() {
-                    return false;
-                }
-                (pattern, text) = (after.clone(), swallowed.clone());
-            }
-        }
-    }
-}
-
-fn same_letter(a: char, b: char) -> bool {
-    a == b || a.eq_ignore_ascii_case(&b) || (!a.is_ascii() && a.to_lowercase().eq(b.to_lowercase()))
-}
-
-// === impl Who ===
-
-impl Who {
-    /// Whether `name` means this user: his name, a pattern of it, or his id.
-    pub fn is_called(&self, name: &str) -> bool {
-        self.name
-            .as_deref()
-            .is_some_and(|own| fits_pattern(name, own))
-            || UserId::new(name) == self.user
-    }
-}
-
-// === impl LibraryRule ===
-
-impl LibraryRule {
-    /// Whether it is about items of `library` that `class` plays.
-    pub fn concerns(&self, library: Option<&str>, class: &ClassId) -> bool {
-        library.is_some_and(|library| fits_pattern(&self.library, library))
-            && (self.classes.is_empty() || self.classes.contains(class))
-    }
-}
-
-// === impl Window ===
-
-/// Minutes in a week.
-pub(super) const WEEK: u32 = 7 * DAY;
-const DAY: u32 = 24 * 60;
-
-impl Window {
-    /// Whether it holds at this minute of the week (0 = Monday 00:00).
-    pub fn holds_at(&self, minute: u16) -> bool {
-        self.spans()
-            .any(|(start, length)| (u32::from(minute) + WEEK - start) % WEEK < length)
-    }
-
-    /// Whether it is about `class`.
-    pub fn concerns(&self, class: &ClassId) -> bool {
-        self.classes.is_empty() || self.classes.contains(class)
-    }
-
-    /// Minutes from `minute` until it next begins or ends; between 1 and a week. `None`: it has no day.
-    pub(super) fn next_edge(&self, minute: u16) -> Option<u32> {
-        let until = |edge: u32| match (edge % WEEK + WEEK - u32::from(minute) % WEEK) % WEEK {
-            0 => WEEK,
-            minutes => minutes,
-        };
-        self.spans()
-            .flat_map(|(start, length)| [until(start), until(start + length)])
-            .min()
-    }
-
-    fn spans(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let (from, to) = (u32::from(self.from), u32::from(self.to));
-        let length = if to > from {
-            to - from
-        } else {
-            DAY - from.min(DAY) + to
-        };
-        (0..7u8)
-            .filter(|day| self.days.has(*day))
-            .map(move |day| (u32::from(day) * DAY + from, length))
-    }
-}
-
 // === impl Class ===
 
 impl Class {
-    /// Whether `who` belongs to it.
-    pub fn matches(&self, who: &Who) -> bool {
-        let user = self.users.is_empty() || self.users.iter().any(|name| who.is_called(name));
-        let client = self.clients.is_empty()
-            || self
-                .clients
-                .iter()
-                .any(|name| fits_pattern(name, &who.client));
-        let network = self.networks.is_empty()
-            || who.address.is_some_and(|address| {
-                let address = address.to_canonical();
-                self.networks
-                    .iter()
-                    .any(|network| network.contains(&address))
-            });
-        user && client && network && self.admin.is_none_or(|admin| admin == who.admin)
-    }
-
-    /// Whether everybody belongs to it, so that it can stand last.
-    pub fn is_everybody(&self) -> bool {
-        self.users.is_empty()
-            && self.clients.is_empty()
-            && self.networks.is_empty()
-            && self.admin.is_none()
-    }
-
     /// The class `default`, which matches everybody and limits nothing.
     pub fn everybody() -> Self {
         Self {

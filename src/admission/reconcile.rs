@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running, Sample,
-    decide::Claim,
+    claim::Claim,
     lease::{Lease, Seen},
     ledger::Hold,
     rules::Asked,

@@ -1,9 +1,18 @@
 //! Properties of the core.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one event among many"
+)]
+
+mod invariants;
 mod life;
 mod limits;
 mod lost_seats;
+mod numbers;
+mod polls;
 mod torture;
+mod waiting;
 
 use std::{
     sync::Arc,
@@ -13,6 +22,11 @@ use std::{
 use super::*;
 
 const JUST: Duration = Duration::from_millis(1);
+
+/// Any moment.
+fn t0() -> Instant {
+    crate::clock::now()
+}
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -67,6 +81,8 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
     }
 }
 
+const STEPS_OF_A_WORLD: u64 = 2500;
+
 /// A world with its own clock.
 struct World {
     core: Admission,
@@ -78,7 +94,7 @@ impl World {
     /// Starts after the time in which unknown streams are taken in.
     fn new(policy: Policy) -> Self {
         policy.check().unwrap();
-        let start = crate::clock::now();
+        let start = t0();
         let mut world = Self {
             core: Admission::new(start, Arc::new(policy)),
             now: start,
@@ -201,4 +217,58 @@ fn reason(decision: &Decision) -> Reason {
         | Decision::Downgrade { reason, .. }
         | Decision::Reject { reason, .. } => *reason,
     }
+}
+
+fn limited(transcodes: u32) -> Policy {
+    let mut policy = policy(8000);
+    policy.user.transcodes = Some(transcodes);
+    policy
+}
+
+fn guests() -> Class {
+    let mut class = Class::everybody();
+    class.id = "guests".into();
+    class.users = vec!["Guest*".to_owned()];
+    class
+}
+
+fn with_class(class: Class) -> Policy {
+    let mut limits = policy(8000);
+    limits.classes.insert(0, class);
+    limits
+}
+
+/// `FINWEIR_TORTURE_STEPS` sets the number of steps, `FINWEIR_TORTURE_SEED` the first seed (a failure names it).
+#[test]
+fn nothing_is_oversold_lost_or_stranded_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let steps = number("FINWEIR_TORTURE_STEPS").unwrap_or(1_000_000);
+    let first = number("FINWEIR_TORTURE_SEED").unwrap_or(1);
+    let worlds = steps.div_ceil(STEPS_OF_A_WORLD);
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let run = || {
+        loop {
+            let world = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if world >= worlds {
+                return;
+            }
+            let seed = first + world;
+            let result = std::panic::catch_unwind(|| torture::torture(seed, STEPS_OF_A_WORLD));
+            assert!(
+                result.is_ok(),
+                "seed {seed} failed: FINWEIR_TORTURE_STEPS=1 FINWEIR_TORTURE_SEED={seed}"
+            );
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(run);
+        }
+    });
+    let ran = worlds * STEPS_OF_A_WORLD;
+    #[expect(clippy::print_stdout, reason = "`just torture` shows it")]
+    {
+        println!("{ran} random steps in {worlds} worlds, every invariant after each");
+    }
+    assert!(ran >= steps);
 }

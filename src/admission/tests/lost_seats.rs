@@ -233,7 +233,7 @@ fn a_node_of_an_adopted_stream_that_is_gone_frees_its_seats() {
 fn the_number_of_leases_is_bounded() {
     let mut world = World::new(policy(1000));
     for n in 0..=MOST_LEASES {
-        let _ = world.decide(ask("ann", &format!("d{n}"), "film", Kind::Direct));
+        admitted(&world.decide(ask("ann", &format!("d{n}"), "film", Kind::Direct)));
         world.core.events.clear();
     }
     assert_eq!(world.core.leases.len(), MOST_LEASES);
