@@ -216,7 +216,7 @@ impl Gate {
 
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
     pub fn refuse(&self, demand: &Demand, reason: Reason, retry_after: Duration) -> Outcome {
-        self.apply(|state, now| state.core.refuse(now, demand, reason, retry_after));
+        self.apply(|state, _| state.core.turn_away(demand, reason, retry_after));
         Outcome::Rejected {
             reason,
             retry_after,

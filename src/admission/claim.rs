@@ -1,0 +1,133 @@
+//! What a demand has a claim to before any limit is asked: its own place on its own screen.
+
+use std::time::Instant;
+
+use super::{
+    Admission, Known, LeaseState, Origin, Reason,
+    lease::{Before, Lease},
+    rules::{Asked, Judgement},
+};
+use crate::ident::{LeaseId, UserId};
+
+/// What a demand has a claim to before any limit is asked.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    /// It comes back, or goes on on the same screen: it is not refused.
+    pub(super) reason: Option<Reason>,
+    /// Leases whose place it takes.
+    pub(super) takes: Vec<LeaseId>,
+    /// It uses up the right that its screen was left with.
+    pub(super) right: bool,
+    /// The old thing was another item: rules about this one still hold.
+    other_item: bool,
+    /// Streams of this user that it takes the place of.
+    pub(super) freed: u32,
+}
+
+impl Admission {
+    /// The claim, if it holds. Coming back to the same thing is beyond any rule. Another item on the same screen
+    /// is beyond limits, but not beyond a rule which says that this item may not be transcoded.
+    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked) -> Option<Reason> {
+        let reason = claim.reason?;
+        if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
+            return None;
+        }
+        Some(reason)
+    }
+
+    /// Finds what a demand replaces or comes back to.
+    ///
+    /// Seats go on only from a transcode: who plays directly has none to take with him, so that a transcode of
+    /// the same item is judged like any other (else a direct play would be a free pass).
+    pub(super) fn claim(&self, now: Instant, asked: &Asked) -> Claim {
+        let mut claim = Claim::default();
+        let demand = &asked.demand;
+        let video = demand.kind.is_video();
+        let timers = &self.policy.timers;
+        let known = demand
+            .session
+            .as_ref()
+            .and_then(|session| self.sessions.get(session));
+        if let Some(Known::Lease(id) | Known::Alias(id)) = known
+            && let Some(lease) = self.leases.get(id)
+            && lease.asked.account.user == asked.account.user
+            && !lease.is_revoked()
+        {
+            claim.takes.push(*id);
+            let former = match &lease.before {
+                Before::Running(former) => {
+                    former.asked.demand.session == demand.session
+                        && former.asked.demand.kind.is_video()
+                }
+                Before::Nothing | Before::Right(_) => false,
+            };
+            if lease.is_video() || former || !video {
+                claim.reason = Some(Reason::Resume);
+            }
+        }
+        let screen = asked.screen();
+        if asked.account.user == UserId::anonymous() {
+            return self.with_freed(claim);
+        }
+        let mut other: Option<&Lease> = None;
+        let leases = self.screens.get(&screen).into_iter().flatten();
+        for lease in leases.filter_map(|id| self.leases.get(id)) {
+            if lease.is_revoked() || claim.takes.contains(&lease.id) {
+                continue;
+            }
+            let replaceable = lease.is_replaceable(now, timers);
+            let adopted = lease.session().is_none() && lease.reason == Reason::Adopted;
+            if lease.asked.demand.item == demand.item {
+                // A direct answer for what is being transcoded changes nothing until the player stops the old one.
+                if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
+                {
+                    claim.takes.push(lease.id);
+                } else {
+                    claim.freed += u32::from(lease.held.stream);
+                }
+                if lease.is_video() && video && claim.reason.is_none() {
+                    let stream = demand.origin == Origin::Stream;
+                    claim.reason = Some(if adopted && stream {
+                        Reason::Adopted
+                    } else {
+                        Reason::Replacement
+                    });
+                }
+            } else if replaceable && (lease.is_video() || !video) {
+                // One for one: the one that was read longest ago.
+                let key = |lease: &Lease| (lease.leave.is_none(), lease.last_read, lease.id);
+                if other.is_none_or(|best| key(lease) < key(best)) {
+                    other = Some(lease);
+                }
+            }
+        }
+        if claim.takes.is_empty()
+            && let Some(lease) = other
+        {
+            claim.takes.push(lease.id);
+            if video {
+                claim.reason = Some(Reason::Replacement);
+                claim.other_item = true;
+            }
+        } else if video
+            && claim.reason.is_none()
+            && let Some(right) = self.rights.get(&screen)
+            && now < right.until
+        {
+            claim.reason = Some(Reason::Replacement);
+            claim.right = true;
+            claim.other_item = right.asked.demand.item != demand.item;
+        }
+        self.with_freed(claim)
+    }
+
+    fn with_freed(&self, mut claim: Claim) -> Claim {
+        claim.freed += claim
+            .takes
+            .iter()
+            .filter_map(|id| self.leases.get(id))
+            .map(|lease| u32::from(lease.held.stream))
+            .sum::<u32>();
+        claim
+    }
+}
