@@ -7,6 +7,7 @@
 mod fingerprints;
 mod playback;
 mod refusal;
+mod refused;
 mod report;
 mod settings;
 mod stream;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
 pub use self::settings::{OnError, Settings, Starts, Texts};
-use self::{fingerprints::Fingerprints, refusal::Refusal};
+use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused};
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{Gate, Outcome, Throttle},
@@ -53,6 +54,7 @@ pub struct Proxy {
     identities: Identities,
     media: upstream::Media,
     judged: Fingerprints,
+    refused: Refused,
     tasks: Tasks,
 }
 
@@ -121,6 +123,7 @@ impl Proxy {
             identities: Identities::default(),
             media: upstream::Media::default(),
             judged: Fingerprints::default(),
+            refused: Refused::default(),
             tasks,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     clock, demand,
     gate::Outcome,
     hop::{Body, Exchanged, Peer},
-    ident::ItemId,
+    ident::{DeviceId, ItemId, Token},
     jellyfin::{
         Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
         Source,
@@ -61,6 +61,9 @@ pub(super) async fn answer(
         headers: parts.headers.clone(),
         peer,
     };
+    if let Some(refused) = negotiation.refused_just_now() {
+        return refused;
+    }
     // The answer has to be read: compressed, it can't be.
     parts.headers.remove(header::ACCEPT_ENCODING);
     let max_answer = proxy.current.load().settings.max_answer;
@@ -89,6 +92,34 @@ pub(super) async fn answer(
 // === impl Negotiation ===
 
 impl Negotiation<'_> {
+    /// The answer to a wish that was refused a moment ago. Shape N needs Jellyfin's answer, so it is asked.
+    fn refused_just_now(&self) -> Option<Response<Body>> {
+        let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
+        let current = self.proxy.current.load();
+        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let refusal = Refusal {
+            reason,
+            retry_after,
+            client: self.client,
+            language,
+        };
+        let shape = refusal.shape(&current.settings, Moment::Initial);
+        match shape {
+            Shape::ErrorCode | Shape::Http => {
+                Some(refusal.playback_info(&current.settings, shape, None))
+            }
+            Shape::NothingSupported => None,
+        }
+    }
+
+    fn key(&self) -> Option<(Token, Option<DeviceId>, ItemId)> {
+        Some((
+            self.claims.token.clone()?,
+            self.claims.device.clone(),
+            self.item.clone(),
+        ))
+    }
+
     async fn judge(
         &self,
         response: Response<Bytes>,
@@ -152,6 +183,9 @@ impl Negotiation<'_> {
                 retry_after,
             } => {
                 self.close_live_stream(&source);
+                if let Some(key) = self.key() {
+                    self.proxy.refused.note(key, reason, retry_after);
+                }
                 self.refuse(answer, &source, &device, playing, reason, retry_after)
             }
         }
