@@ -183,7 +183,9 @@ impl Negotiation<'_> {
                 retry_after,
             } => {
                 self.close_live_stream(&source);
-                if let Some(key) = self.key() {
+                // Who has waited may wait again.
+                let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
+                if let Some(key) = self.key().filter(|_| !waited) {
                     self.proxy.refused.note(key, reason, retry_after);
                 }
                 self.refuse(answer, &source, &device, playing, reason, retry_after)
