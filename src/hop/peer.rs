@@ -10,6 +10,9 @@ use super::{Peer, fields};
 /// Longest PROXY header that is read: what a version 2 sender puts in it beside addresses is bounded.
 const LONGEST: usize = 4096;
 
+/// Longest PROXY header of version 1, by its specification.
+const LONGEST_V1: usize = 107;
+
 /// What the start of a connection says about a PROXY header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Proxied {
@@ -74,11 +77,13 @@ pub(super) fn proxied(data: &[u8]) -> Proxied {
     }
     let result = HeaderResult::parse(data);
     if result.is_incomplete() {
-        return if data.len() < LONGEST {
-            Proxied::Partial
+        // Version 1 is one line; what is still incomplete at its end stays so.
+        let over = if data.starts_with(V1) {
+            data.len() >= LONGEST_V1 || data.contains(&b'\n')
         } else {
-            Proxied::Bad
+            data.len() >= LONGEST
         };
+        return if over { Proxied::Bad } else { Proxied::Partial };
     }
     match result {
         HeaderResult::V1(Ok(header)) => {
@@ -163,7 +168,9 @@ mod tests {
         assert_eq!(proxied(b"PRO"), Proxied::Partial);
         assert_eq!(proxied(b"POST / "), Proxied::Absent);
         assert_eq!(proxied(b"PROXY TCP4 203"), Proxied::Partial);
-        assert_eq!(proxied(b"PROXY TCP4 x y z\r\n"), Proxied::Bad);
+        for bad in [&b"PROXY TCP4 x y z\r\n"[..], b"PROXY TCP4 nobody\r\n", &[b"PROXY ", [b'1'; 200].as_slice()].concat()] {
+            assert_eq!(proxied(bad), Proxied::Bad);
+        }
         let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c".to_vec();
         v2.extend_from_slice(&[203, 0, 113, 9, 10, 0, 0, 1, 0x13, 0x88, 0, 80]);
         assert_eq!(
