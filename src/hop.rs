@@ -189,8 +189,11 @@ pub struct Forward {
     /// It is finished upstream even if the client leaves.
     pub finish: bool,
     /// Called once, when the exchange is over however it ended (also when it is dropped).
-    pub on_done: Option<Box<dyn FnOnce(&Done) + Send>>,
+    pub on_done: Option<OnDone>,
 }
+
+/// Called when an exchange is over.
+pub type OnDone = Box<dyn FnOnce(&Done) + Send>;
 
 /// How an exchange ended.
 #[derive(Clone, Debug)]

@@ -41,7 +41,13 @@ pub(super) async fn write<H: Handler>(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(parts.status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(
+        parts
+            .status
+            .canonical_reason()
+            .unwrap_or_default()
+            .as_bytes(),
+    );
     out.extend_from_slice(b"\r\n");
     let given_length = parts.headers.get(header::CONTENT_LENGTH);
     for (name, value) in &parts.headers {
@@ -134,9 +140,13 @@ async fn write_body<H: Handler>(
             }
             send(&mut connection.down, out, &[], &mut idle).await.ok()?;
         } else {
-            send(&mut connection.down, out, &data, &mut idle).await.ok()?;
+            send(&mut connection.down, out, &data, &mut idle)
+                .await
+                .ok()?;
             if chunked {
-                send(&mut connection.down, b"\r\n", &[], &mut idle).await.ok()?;
+                send(&mut connection.down, b"\r\n", &[], &mut idle)
+                    .await
+                    .ok()?;
             }
         }
         out.clear();

@@ -101,7 +101,11 @@ impl Chunked {
             (At::Extension, _) => return Err("control character in a chunk extension"),
             (At::SizeLf, b'\n') => {
                 self.line = 0;
-                if self.left == 0 { At::Trailer } else { At::Data }
+                if self.left == 0 {
+                    At::Trailer
+                } else {
+                    At::Data
+                }
             }
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::Size,
@@ -203,7 +207,11 @@ mod tests {
             b"0\r\n: empty\r\n\r\n",
         ] {
             for step in [1, 3, bad.len()] {
-                assert!(decode(bad, step).is_err(), "{:?}", bad.escape_ascii().to_string());
+                assert!(
+                    decode(bad, step).is_err(),
+                    "{:?}",
+                    bad.escape_ascii().to_string()
+                );
             }
         }
     }

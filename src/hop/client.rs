@@ -16,9 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
-    Body, Failure, Origin, Timeouts, fields,
-    pool::lock,
-    stream::Stream,
+    Body, Failure, Origin, Timeouts, fields, pool::lock, stream::Stream,
     transfer::Idle as IdleTimer,
 };
 use crate::{clock, tasks::Tasks};
@@ -94,14 +92,19 @@ impl Client {
         parts.headers.remove(header::EXPECT);
         parts.headers.remove(header::CONTENT_LENGTH);
         if !body.is_empty() || parts.method == Method::POST || parts.method == Method::PUT {
-            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         if !parts.headers.contains_key(header::HOST) {
-            parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+            parts
+                .headers
+                .insert(header::HOST, HeaderValue::from_static("localhost"));
         }
         let path = parts.uri.path_and_query().cloned();
         parts.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
-        let repeatable = body.is_empty() && (parts.method == Method::GET || parts.method == Method::HEAD);
+        let repeatable =
+            body.is_empty() && (parts.method == Method::GET || parts.method == Method::HEAD);
         let request = || Request::from_parts(parts.clone(), Full::new(body.clone()));
 
         if let Some(line) = self.pooled(origin) {
@@ -128,7 +131,10 @@ impl Client {
         limit: usize,
     ) -> Result<Exchanged, Asked> {
         let name = || Arc::clone(&origin.0.name);
-        let answer = timeout(self.0.timeouts.first_byte, line.sender.try_send_request(request));
+        let answer = timeout(
+            self.0.timeouts.first_byte,
+            line.sender.try_send_request(request),
+        );
         let answer = match answer.await {
             Err(_) => return Err(Asked::Failed(Failure::FirstByteTimeout(name()))),
             Ok(Ok(answer)) => answer,
@@ -177,7 +183,9 @@ impl Client {
     /// The idle connection used last that still stands.
     fn pooled(&self, origin: &Origin) -> Option<Line> {
         let mut idle = lock(&self.0.idle);
-        let (_, lines) = idle.iter_mut().find(|(o, _)| Arc::ptr_eq(&o.0, &origin.0))?;
+        let (_, lines) = idle
+            .iter_mut()
+            .find(|(o, _)| Arc::ptr_eq(&o.0, &origin.0))?;
         let now = clock::now();
         lines.retain(|l| !l.sender.is_closed() && now.duration_since(l.since) < IDLE);
         let at = lines.iter().rposition(|l| l.sender.is_ready())?;
@@ -289,7 +297,11 @@ fn strip(headers: &mut HeaderMap) {
     let mut listed: Vec<String> = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         let members = fields::list(value.as_bytes());
-        listed.extend(members.filter_map(|m| std::str::from_utf8(m).ok()).map(str::to_owned));
+        listed.extend(
+            members
+                .filter_map(|m| std::str::from_utf8(m).ok())
+                .map(str::to_owned),
+        );
     }
     let hop_by_hop: Vec<_> = headers
         .keys()

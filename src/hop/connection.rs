@@ -42,9 +42,8 @@ pub(super) enum After {
     Linger,
 }
 
-/// What came of waiting for a request.
-enum Next {
-    Request(Ask, Vec<u8>, Step),
+/// Why no request came.
+enum Unasked {
     Bad(&'static str),
     Gone,
 }
@@ -91,9 +90,9 @@ impl<H: Handler> Connection<H> {
         let mut fresh = true;
         loop {
             let after = match self.next(fresh).await {
-                Next::Request(ask, head, step) => self.exchange(ask, head, step).await,
-                Next::Bad(why) => self.refuse(why).await,
-                Next::Gone => After::Close,
+                Ok((ask, head, step)) => self.exchange(ask, head, step).await,
+                Err(Unasked::Bad(why)) => self.refuse(why).await,
+                Err(Unasked::Gone) => After::Close,
             };
             if after != After::Keep {
                 return after;
@@ -125,14 +124,18 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Waits for the next request. A fresh connection gets its first request served even in a drain.
-    async fn next(&mut self, fresh: bool) -> Next {
+    async fn next(&mut self, fresh: bool) -> Result<(Ask, Vec<u8>, Step), Unasked> {
         if self.inbox.is_empty() {
             self.worker.heads.put(&mut self.inbox);
             let timeouts = &self.worker.settings.timeouts;
-            let limit = if fresh { timeouts.head } else { timeouts.keep_alive };
+            let limit = if fresh {
+                timeouts.head
+            } else {
+                timeouts.keep_alive
+            };
             match timeout(limit, self.first_bytes(fresh)).await {
                 Ok(true) => {}
-                Ok(false) | Err(_) => return Next::Gone,
+                Ok(false) | Err(_) => return Err(Unasked::Gone),
             }
         }
         let deadline = Instant::from_std(clock::now() + self.worker.settings.timeouts.head);
@@ -151,23 +154,23 @@ impl<H: Handler> Connection<H> {
                     });
                     let ask = parsed.ask;
                     self.inbox.drain(..ask.len.min(self.inbox.len()));
-                    return Next::Request(ask, head, step);
+                    return Ok((ask, head, step));
                 }
                 Ok(None) if self.inbox.len() >= HEAD => {
                     self.worker.heads.put(&mut head);
-                    return Next::Bad("head too long");
+                    return Err(Unasked::Bad("head too long"));
                 }
                 Ok(None) => {}
                 Err(why) => {
                     self.worker.heads.put(&mut head);
-                    return Next::Bad(why);
+                    return Err(Unasked::Bad(why));
                 }
             }
             match timeout_at(deadline, self.more()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => {
                     self.worker.heads.put(&mut head);
-                    return Next::Gone;
+                    return Err(Unasked::Gone);
                 }
             }
         }
@@ -220,9 +223,7 @@ impl<H: Handler> Connection<H> {
     /// Does what the handler said.
     async fn exchange(&mut self, mut ask: Ask, mut head: Vec<u8>, step: Step) -> After {
         match step {
-            Step::Forward(forward) => {
-                exchange::forward(self, ask, head, forward, Vec::new()).await
-            }
+            Step::Forward(forward) => exchange::forward(self, ask, head, forward, Vec::new()).await,
             Step::Answer(response) => {
                 self.worker.heads.put(&mut head);
                 answer::write(self, &mut ask, response).await.1
@@ -304,9 +305,7 @@ impl<H: Handler> Connection<H> {
         let idle = self.worker.settings.timeouts.idle;
         let (mut content, mut raw) = (Vec::new(), Vec::new());
         loop {
-            let taken = ask
-                .body
-                .take(&self.inbox, |c| content.extend_from_slice(c));
+            let taken = ask.body.take(&self.inbox, |c| content.extend_from_slice(c));
             let n = match taken {
                 Ok(n) => n.min(self.inbox.len()),
                 Err(why) => return Taken::Bad(why),
@@ -349,7 +348,7 @@ impl<H: Handler> Connection<H> {
         ask.body.done()
     }
 
-    /// An upload of what is left of the request's body, `first` before it.
+    /// An upload of what is left of the request's body.
     pub(super) fn upload<'a>(&'a mut self, ask: &'a mut Ask, up: &'a mut Stream) -> Upload<'a> {
         Upload {
             worker: &self.worker,

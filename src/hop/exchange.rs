@@ -15,14 +15,14 @@ use tokio::{
 };
 
 use super::{
-    Done, End, Failure, Forward, Handler, Origin,
+    Done, End, Failure, Forward, Handler, OnDone, Origin,
     connection::{After, Connection},
     fields::{Framing, push},
     pool::HEAD,
     request::Ask,
     response::{self, Answer},
     stream::Stream,
-    transfer::{Download, Idle, Stopped, poll_left, send, tunnel, unless_left},
+    transfer::{Download, Idle, Stopped, poll_left, send, tunnel, unless_left, unsent},
     worker::Worker,
 };
 use crate::clock;
@@ -49,7 +49,7 @@ enum Broken {
 /// Tells the handler how an exchange ended, once, even if it is dropped.
 struct Ending<H: Handler> {
     handler: Arc<H>,
-    on_done: Option<Box<dyn FnOnce(&Done) + Send>>,
+    on_done: Option<OnDone>,
     done: Done,
     started: Instant,
 }
@@ -185,7 +185,11 @@ async fn attempt<H: Handler>(
     };
 
     let limit = connection.worker.settings.timeouts.first_byte;
-    let waited = timeout(limit, await_head(connection, ask, &mut up, sent.reply, watch)).await;
+    let waited = timeout(
+        limit,
+        await_head(connection, ask, &mut up, sent.reply, watch),
+    )
+    .await;
     let (mut answer, mut head) = match waited {
         Ok(Ok(Some(found))) => found,
         Ok(Ok(None)) if sent.reply.is_empty() => {
@@ -211,7 +215,16 @@ async fn attempt<H: Handler>(
         push(&mut head, "Connection", b"close");
     }
     head.extend_from_slice(b"\r\n");
-    let relayed = relay(connection, ask, &mut up, sent.reply, &mut answer, &mut head, ending).await;
+    let relayed = relay(
+        connection,
+        ask,
+        &mut up,
+        sent.reply,
+        &mut answer,
+        &mut head,
+        ending,
+    )
+    .await;
     connection.worker.heads.put(&mut head);
     match relayed {
         Ok(clean) => {
@@ -240,9 +253,7 @@ async fn connect<H: Handler>(
     watch: bool,
 ) -> Result<(Stream, bool), Broken> {
     let worker = &connection.worker;
-    if !fresh
-        && let Some(up) = worker.idles.take(origin, clock::now(), !repeatable)
-    {
+    if !fresh && let Some(up) = worker.idles.take(origin, clock::now(), !repeatable) {
         return Ok((up, true));
     }
     let connecting = Box::pin(Stream::connect(origin, worker.settings.timeouts.connect));
@@ -313,10 +324,7 @@ async fn relay<H: Handler>(
     ending.done.status = Some(answer.status);
     let mut idle = Idle::new(connection.idle());
     let mut clean = true;
-    let left = |e: io::Error| match e.kind() {
-        io::ErrorKind::TimedOut => Stopped::Idle,
-        _ => Stopped::Left,
-    };
+    let left = |e: io::Error| unsent(&e);
     let down = &mut connection.down;
     if decode || matches!(answer.body, Framing::Empty) {
         clean = first.is_empty() || decode;

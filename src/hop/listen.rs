@@ -114,6 +114,10 @@ impl Bound {
     }
 
     /// Starts serving on worker threads.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the workers own it from here on"
+    )]
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
         let shared = Arc::new(Shared::new(self.settings.max_connections));
         for (i, (runtime, listener)) in self.loops.into_iter().enumerate() {
@@ -161,7 +165,9 @@ impl Running {
         self.shared.phase.notify_waiters();
         let shared = &self.shared;
         // When the limit passes, the count says what is left.
-        timeout(limit, shared.wait_for(Shared::quiet)).await.unwrap_or_default();
+        timeout(limit, shared.wait_for(Shared::quiet))
+            .await
+            .unwrap_or_default();
         let cut = self.connections();
         shared.stop();
         let gone = shared.wait_for(|s| s.threads.load(Ordering::Acquire) == 0);
@@ -322,11 +328,17 @@ async fn sweep(worker: Arc<Worker>) {
 }
 
 fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;

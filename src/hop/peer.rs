@@ -168,7 +168,11 @@ mod tests {
         assert_eq!(proxied(b"PRO"), Proxied::Partial);
         assert_eq!(proxied(b"POST / "), Proxied::Absent);
         assert_eq!(proxied(b"PROXY TCP4 203"), Proxied::Partial);
-        for bad in [&b"PROXY TCP4 x y z\r\n"[..], b"PROXY TCP4 nobody\r\n", &[b"PROXY ", [b'1'; 200].as_slice()].concat()] {
+        for bad in [
+            &b"PROXY TCP4 x y z\r\n"[..],
+            b"PROXY TCP4 nobody\r\n",
+            &[b"PROXY ", [b'1'; 200].as_slice()].concat(),
+        ] {
             assert_eq!(proxied(bad), Proxied::Bad);
         }
         let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c".to_vec();
@@ -178,6 +182,9 @@ mod tests {
             Proxied::Header(28, Some("203.0.113.9:5000".parse().unwrap()))
         );
         assert_eq!(proxied(v2.get(..20).unwrap()), Proxied::Partial);
-        assert_eq!(proxied(b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"), Proxied::Header(16, None));
+        assert_eq!(
+            proxied(b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"),
+            Proxied::Header(16, None)
+        );
     }
 }

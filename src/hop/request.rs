@@ -117,7 +117,11 @@ pub(super) fn parse<'b>(
     }
     if let Some(via) = &settings.via {
         let version = if old { "1.0 " } else { "1.1 " };
-        push(out, "Via", [version.as_bytes(), via.as_bytes()].concat().as_slice());
+        push(
+            out,
+            "Via",
+            [version.as_bytes(), via.as_bytes()].concat().as_slice(),
+        );
     }
     out.extend_from_slice(b"\r\n");
     let head_only = method == "HEAD";
@@ -252,7 +256,10 @@ fn write_fields(
             continue;
         }
         let listed = !wishes.listed.is_empty()
-            && wishes.listed.iter().any(|l| l.eq_ignore_ascii_case(h.name.as_bytes()))
+            && wishes
+                .listed
+                .iter()
+                .any(|l| l.eq_ignore_ascii_case(h.name.as_bytes()))
             && !fields::kept_whatever_is_listed(h.name);
         let gone = fields::hop_by_hop(h.name) && !(upgrade && is(h.name, "upgrade"))
             || is(h.name, "trailer")

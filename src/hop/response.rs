@@ -84,7 +84,9 @@ pub(super) fn parse(
     out.extend_from_slice(b"\r\n");
     for h in response.headers.iter() {
         let dropped = fields::hop_by_hop(h.name) && !(switching && is(h.name, "upgrade"))
-            || listed.iter().any(|l| l.eq_ignore_ascii_case(h.name.as_bytes()))
+            || listed
+                .iter()
+                .any(|l| l.eq_ignore_ascii_case(h.name.as_bytes()))
                 && !fields::kept_whatever_is_listed(h.name);
         if !dropped {
             push(out, h.name, h.value);

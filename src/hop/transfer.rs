@@ -188,7 +188,7 @@ pub(super) async fn send(
 }
 
 /// What a failed write to the client means.
-fn unsent(error: &io::Error) -> Stopped {
+pub(super) fn unsent(error: &io::Error) -> Stopped {
     if error.kind() == io::ErrorKind::TimedOut {
         Stopped::Idle
     } else {
@@ -327,11 +327,8 @@ impl Download<'_> {
                         return poll_waiting(worker, down, inbox, idle, cx).map(Err);
                     }
                 }
-                let lent = match pipe.take().map_or_else(|| worker.pipes.take(), Ok) {
-                    Ok(lent) => lent,
-                    Err(_) => return Poll::Ready(Ok(false)),
-                };
-                let Some(from) = up.raw() else {
+                let lent = pipe.take().map_or_else(|| worker.pipes.take(), Ok);
+                let (Ok(lent), Some(from)) = (lent, up.raw()) else {
                     return Poll::Ready(Ok(false));
                 };
                 let most = usize::try_from(*left).map_or(PIPE, |l| l.min(PIPE));

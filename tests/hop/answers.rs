@@ -16,7 +16,10 @@ fn fed() -> (mpsc::Sender<Result<Bytes, Failure>>, Body) {
     (sender, SyncBody(std::sync::Mutex::new(stream)).boxed())
 }
 
-type Poll = Box<dyn FnMut(&mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Bytes, Failure>>> + Send>;
+type Poll = Box<
+    dyn FnMut(&mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Bytes, Failure>>>
+        + Send,
+>;
 struct Fed(Poll);
 struct SyncBody(std::sync::Mutex<Fed>);
 
@@ -46,11 +49,19 @@ async fn an_answer_has_its_length_and_date_and_keeps_the_connection() {
         let date = header(&head, "date").unwrap();
         assert!(date.ends_with(" GMT") && date.len() == 29, "{date}");
     }
-    client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET /204 HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client
+        .send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET /204 HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "content-length")), (429, Some("8")));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (429, Some("8"))
+    );
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "content-length")), (204, None));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (204, None)
+    );
     client.send("GET / HTTP/1.0\r\n\r\n").await;
     let head = client.head().await.unwrap();
     assert_eq!(header(&head, "connection"), Some("close"));
@@ -61,9 +72,13 @@ async fn an_answer_has_its_length_and_date_and_keeps_the_connection() {
 async fn an_unread_body_ends_the_connection_unless_it_is_here_already() {
     let hop = Hop::start(Script::new(|_| Step::Answer(text(403, "no"))));
     let mut client = hop.client().await;
-    let (head, _) = client.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody").await;
+    let (head, _) = client
+        .ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+        .await;
     assert_eq!(header(&head, "connection"), None);
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\nbody").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\nbody")
+        .await;
     let head = client.head().await.unwrap();
     assert_eq!(header(&head, "connection"), Some("close"));
     // The answer survives what the client is still sending.
@@ -84,7 +99,10 @@ async fn a_body_of_unknown_length_goes_in_chunks_as_it_comes() {
     let head = client.head().await.unwrap();
     assert_eq!(header(&head, "transfer-encoding"), Some("chunked"));
     assert_eq!(client.take(10).await, b"5\r\nhello\r\n");
-    sender.send(Ok(Bytes::from(vec![b'x'; 40_000]))).await.unwrap();
+    sender
+        .send(Ok(Bytes::from(vec![b'x'; 40_000])))
+        .await
+        .unwrap();
     drop(sender);
     let rest = client.until(b"0\r\n\r\n").await;
     assert_eq!(rest.len(), 6 + 40_000 + 2 + 5);
@@ -127,7 +145,12 @@ fn echo(limit: usize, overflow: Option<finweir::hop::Origin>) -> Script {
         finish: false,
     });
     script.answer = Box::new(|request, _| {
-        let said = format!("{} {} {:?}", request.method(), request.uri(), request.body());
+        let said = format!(
+            "{} {} {:?}",
+            request.method(),
+            request.uri(),
+            request.body()
+        );
         Box::pin(async move { text(200, &said) })
     });
     script
@@ -146,8 +169,13 @@ async fn a_handler_reads_bodies_of_both_framings() {
         assert_eq!(body, b"POST /a?b b\"hello\"");
         assert_eq!(header(&head, "connection"), None);
     }
-    client.send("POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
-    assert_eq!(client.head().await.unwrap(), "HTTP/1.1 100 Continue\r\n\r\n");
+    client
+        .send("POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.head().await.unwrap(),
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
     let (_, body) = client.ask("hello").await;
     assert_eq!(body, b"POST /a b\"hello\"");
 }
@@ -174,7 +202,9 @@ async fn a_body_beyond_the_bound_is_refused_or_goes_on_unread() {
     assert_eq!(wire.take(chunks.len()).await, chunks.as_bytes());
     wire.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     assert_eq!(status(&client.head().await.unwrap()), 204);
-    client.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello").await;
+    client
+        .send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+        .await;
     wire.head().await.unwrap();
     assert_eq!(wire.take(5).await, b"hello");
 }
@@ -198,7 +228,9 @@ async fn a_decision_may_forward_or_answer_and_leaves_the_body_alone() {
     let mut client = hop.client().await;
     let (head, body) = client.ask("GET /no HTTP/1.1\r\nHost: h\r\n\r\n").await;
     assert_eq!((status(&head), body.as_slice()), (429, &b"wait"[..]));
-    client.send("POST /go HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody").await;
+    client
+        .send("POST /go HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+        .await;
     let (mut wire, _) = upstream.request().await;
     assert_eq!(wire.take(4).await, b"body");
     wire.send("HTTP/1.1 204 No Content\r\n\r\n").await;

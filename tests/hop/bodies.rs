@@ -7,7 +7,9 @@ use finweir::hop::End;
 
 /// Bytes that show a shift, a loss or a swap.
 fn pattern(n: usize) -> Vec<u8> {
-    (0..n as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    (0..n as u64)
+        .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect()
 }
 
 #[tokio::test]
@@ -44,23 +46,42 @@ async fn answers_of_every_framing_arrive_byte_for_byte() {
         ("/gzip", 200, "Accept-Encoding: gzip\r\n", gzip),
         ("/fixed", 200, "", "hello"),
     ] {
-        let (head, got) = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n{extra}\r\n")).await;
-        assert_eq!((status(&head), got.as_slice()), (code, body.as_bytes()), "{path}");
+        let (head, got) = client
+            .ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n{extra}\r\n"))
+            .await;
+        assert_eq!(
+            (status(&head), got.as_slice()),
+            (code, body.as_bytes()),
+            "{path}"
+        );
         assert_eq!(header(&head, "connection"), None);
     }
-    client.send("GET /304 HTTP/1.1\r\nHost: h\r\n\r\nHEAD /head HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client
+        .send("GET /304 HTTP/1.1\r\nHost: h\r\n\r\nHEAD /head HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "content-length")), (304, Some("900")));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (304, Some("900"))
+    );
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "content-length")), (200, Some("1000")));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (200, Some("1000"))
+    );
 
-    client.send("GET /chunked HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client
+        .send("GET /chunked HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
     let head = client.head().await.unwrap();
     assert_eq!(header(&head, "transfer-encoding"), Some("chunked"));
     assert_eq!(client.take(chunked.len()).await, chunked.as_bytes());
     assert!(client.buffer.is_empty());
     let done = hop.script.dones(9).await;
-    assert!(done.iter().all(|d| d.end == End::Complete && d.first_byte.is_some()));
+    assert!(
+        done.iter()
+            .all(|d| d.end == End::Complete && d.first_byte.is_some())
+    );
     assert_eq!(done[0].bytes, 5);
 }
 
@@ -82,7 +103,8 @@ async fn a_body_that_ends_with_its_connection_ends_the_clients_as_well() {
 async fn http_1_0_gets_content_without_chunks_and_the_end_of_the_connection() {
     let origin = Upstream::start().await.serve(|head| {
         assert!(head.starts_with("GET /a HTTP/1.1\r\n"), "{head}");
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n".to_vec()
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n"
+            .to_vec()
     });
     let hop = Hop::start(Script::forward(origin));
     let mut client = hop.client().await;
@@ -120,7 +142,8 @@ async fn a_long_chunked_stream_is_passed_on_as_it_came() {
     let mut client = hop.client().await;
     client.send("GET /live HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let (mut wire, _) = upstream.request().await;
-    wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
     client.head().await.unwrap();
     let mut all = Vec::new();
     for size in [1usize, 70_000, 3, 200_000, 16_384] {
@@ -143,12 +166,18 @@ async fn uploads_of_both_framings_arrive_byte_for_byte() {
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
     let mut client = hop.client().await;
     let data = pattern(1 << 20);
-    client.send(format!("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", data.len())).await;
+    client
+        .send(format!(
+            "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            data.len()
+        ))
+        .await;
     let (mut wire, head) = upstream.request().await;
     assert_eq!(header(&head, "content-length"), Some("1048576"));
     let ((), got) = tokio::join!(client.send(&data), wire.take(data.len()));
     assert!(got == data);
-    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     assert_eq!(status(&client.head().await.unwrap()), 200);
     client.take(2).await;
 
@@ -168,11 +197,22 @@ async fn uploads_of_both_framings_arrive_byte_for_byte() {
 async fn pipelined_requests_are_answered_in_order() {
     let origin = Upstream::start().await.serve(|head| {
         let path = head.split(' ').nth(1).unwrap();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()).into_bytes()
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}",
+            path.len()
+        )
+        .into_bytes()
     });
     let hop = Hop::start(Script::forward(origin));
     let mut client = hop.client().await;
-    let all: String = (0..300).map(|i| format!("GET /{i} HTTP/1.1\r\nHost: h\r\nX-Pad: {}\r\n\r\n", "p".repeat(90))).collect();
+    let all: String = (0..300)
+        .map(|i| {
+            format!(
+                "GET /{i} HTTP/1.1\r\nHost: h\r\nX-Pad: {}\r\n\r\n",
+                "p".repeat(90)
+            )
+        })
+        .collect();
     client.send(all).await;
     for i in 0..300 {
         let head = client.head().await.unwrap();
@@ -213,7 +253,8 @@ async fn a_reader_that_stops_stops_the_upstream() {
         let mut client = hop.client().await;
         client.send("GET /film HTTP/1.1\r\nHost: h\r\n\r\n").await;
         let (mut wire, _) = upstream.request().await;
-        wire.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n40000000\r\n")).await;
+        wire.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n40000000\r\n"))
+            .await;
         client.head().await.unwrap();
         let block = vec![7u8; 1 << 20];
         let mut taken = 0;
@@ -222,7 +263,10 @@ async fn a_reader_that_stops_stops_the_upstream() {
             tokio::time::timeout(std::time::Duration::from_millis(400), wire.io.write(&block)).await
         {
             taken += n.unwrap();
-            assert!(taken < 200 << 20, "the upstream is read though nobody reads the answer");
+            assert!(
+                taken < 200 << 20,
+                "the upstream is read though nobody reads the answer"
+            );
         }
         // And it goes on where it stopped.
         assert!(client.take(1 << 20).await.ends_with(&[7u8; 1000]));

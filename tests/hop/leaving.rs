@@ -1,10 +1,8 @@
 //! Clients that leave: the upstream is cancelled at once, or the work is finished, as the handler says.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use finweir::hop::{End, Step, Verdict};
@@ -17,7 +15,9 @@ async fn leaving_before_the_answer_closes_the_upstream_connection() {
     let mut upstream = Upstream::start().await;
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
     let mut client = hop.client().await;
-    client.send("GET /segment HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client
+        .send("GET /segment HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await;
     let (mut wire, _) = upstream.request().await;
     drop(client);
     assert!(wire.rest().await.is_empty());
@@ -29,11 +29,16 @@ async fn leaving_before_the_answer_closes_the_upstream_connection() {
 async fn leaving_in_the_middle_of_a_body_closes_the_upstream_connection() {
     let mut upstream = Upstream::start().await;
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
-    for framing in ["Content-Length: 10000000", "Content-Length: 1000", "Transfer-Encoding: chunked"] {
+    for framing in [
+        "Content-Length: 10000000",
+        "Content-Length: 1000",
+        "Transfer-Encoding: chunked",
+    ] {
         let mut client = hop.client().await;
         client.send("GET /film HTTP/1.1\r\nHost: h\r\n\r\n").await;
         let (mut wire, _) = upstream.request().await;
-        wire.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n5\r\nhe")).await;
+        wire.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n5\r\nhe"))
+            .await;
         client.head().await.unwrap();
         client.take(5).await;
         // The upstream is silent: only the client's end tells.
@@ -41,7 +46,10 @@ async fn leaving_in_the_middle_of_a_body_closes_the_upstream_connection() {
         assert!(wire.rest().await.is_empty());
     }
     let done = hop.script.dones(3).await;
-    assert!(done.iter().all(|d| d.end == End::ClientLeft && d.status == Some(200)));
+    assert!(
+        done.iter()
+            .all(|d| d.end == End::ClientLeft && d.status == Some(200))
+    );
 }
 
 #[tokio::test]
@@ -52,10 +60,12 @@ async fn a_request_sent_ahead_is_not_a_client_that_left() {
     client.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let (mut wire, _) = upstream.request().await;
     client.send("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1").await;
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")
+        .await;
     let head = wire.head().await.unwrap();
     assert!(head.starts_with("GET /2 "));
-    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2").await;
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2")
+        .await;
     for body in [b"1", b"2"] {
         client.head().await.unwrap();
         assert_eq!(client.take(1).await, body);
@@ -107,7 +117,9 @@ async fn a_report_is_finished_upstream_though_its_client_hung_up() {
         Step::Forward(forward)
     }));
     let mut client = hop.client().await;
-    client.send("POST /Sessions/Playing/Stopped HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}").await;
+    client
+        .send("POST /Sessions/Playing/Stopped HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+        .await;
     drop(client);
     let (mut wire, head) = upstream.request().await;
     assert_eq!(header(&head, "content-length"), Some("2"));
@@ -121,10 +133,17 @@ async fn a_report_is_finished_upstream_though_its_client_hung_up() {
 
 #[tokio::test]
 async fn an_answer_to_be_finished_is_worked_out_though_the_client_left() {
-    let (entered, go, finished) =
-        (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (entered, go, finished) = (
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+    );
     let (e, g, f) = (Arc::clone(&entered), Arc::clone(&go), Arc::clone(&finished));
-    let mut script = Script::new(|_| Step::Take { limit: 100, overflow: None, finish: true });
+    let mut script = Script::new(|_| Step::Take {
+        limit: 100,
+        overflow: None,
+        finish: true,
+    });
     script.answer = Box::new(move |request, _| {
         assert_eq!(request.body().as_ref(), b"abc");
         let (e, g, f) = (Arc::clone(&e), Arc::clone(&g), Arc::clone(&f));
@@ -137,7 +156,9 @@ async fn an_answer_to_be_finished_is_worked_out_though_the_client_left() {
     });
     let hop = Hop::start(script);
     let mut client = hop.client().await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+        .await;
     soon(entered.notified()).await;
     drop(client);
     go.notify_one();
@@ -149,7 +170,9 @@ async fn a_half_sent_upload_is_cancelled_when_its_client_leaves() {
     let mut upstream = Upstream::start().await;
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
     let mut client = hop.client().await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+        .await;
     let (mut wire, _) = upstream.request().await;
     drop(client);
     assert_eq!(wire.rest().await, b"half");
@@ -174,7 +197,8 @@ async fn each_way_to_end_calls_on_done_once() {
     let mut client = hop.client().await;
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     let (mut wire, _) = upstream.request().await;
-    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .await;
     assert_eq!(status(&client.head().await.unwrap()), 200);
     // Failed.
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;

@@ -37,12 +37,21 @@ async fn unix_sockets_work_at_both_ends() {
         answer.extend_from_slice(&sent);
         answer
     });
-    let settings = Settings { listen: Listen::Unix(path.clone()), workers: 2, ..settings() };
+    let settings = Settings {
+        listen: Listen::Unix(path.clone()),
+        workers: 2,
+        ..settings()
+    };
     let hop = Hop::with(settings, Script::forward(origin));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o660
+    );
     for _ in 0..4 {
         let mut client = Wire::to_unix(&path).await;
-        let (head, got) = client.ask("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n").await;
+        let (head, got) = client
+            .ask("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
+            .await;
         assert_eq!(status(&head), 200);
         assert!(got == body);
     }
@@ -55,7 +64,10 @@ async fn a_drain_leaves_the_socket_of_the_next_instance_in_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hop.sock");
     let origin = Upstream::start().await.serve(ok);
-    let settings = Settings { listen: Listen::Unix(path.clone()), ..settings() };
+    let settings = Settings {
+        listen: Listen::Unix(path.clone()),
+        ..settings()
+    };
     let first = Hop::with(settings.clone(), Script::forward(origin.clone()));
     let _second = Hop::with(settings, Script::forward(origin));
     soon(first.running.drain(LONG)).await;
@@ -108,16 +120,25 @@ async fn a_real_websocket_client_is_served() {
         let key = header(&head, "sec-websocket-key").unwrap();
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
         wire.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n")).await;
-        // A text frame: "hi".
-        wire.send([0x81, 2, b'h', b'i']).await;
         wire
     };
-    let (connected, _wire) =
-        soon(async { tokio::join!(tokio_tungstenite::client_async("ws://h/socket", stream), serve) }).await;
+    let (connected, mut wire) = soon(async {
+        tokio::join!(
+            tokio_tungstenite::client_async("ws://h/socket", stream),
+            serve
+        )
+    })
+    .await;
     let (mut socket, _) = connected.unwrap();
-    // tungstenite reads from the stream under it: what it is handed must be a frame as the upstream sent it.
+    // A text frame: "hi". What tungstenite is handed must be the frame as the upstream sent it.
+    wire.send([0x81, 2, b'h', b'i']).await;
     let mut frame = [0u8; 4];
-    soon(tokio::io::AsyncReadExt::read_exact(socket.get_mut(), &mut frame)).await.unwrap();
+    soon(tokio::io::AsyncReadExt::read_exact(
+        socket.get_mut(),
+        &mut frame,
+    ))
+    .await
+    .unwrap();
     assert_eq!(frame, [0x81, 2, b'h', b'i']);
 }
 
@@ -146,10 +167,16 @@ async fn a_body_is_asked_for_only_when_the_upstream_asks() {
     let (mut wire, head) = upstream.request().await;
     assert_eq!(header(&head, "expect"), Some("100-continue"));
     wire.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-    assert_eq!(client.head().await.unwrap(), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(
+        client.head().await.unwrap(),
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
     client.send("body").await;
     assert_eq!(wire.take(4).await, b"body");
-    wire.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    wire.send(
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
     let head = client.head().await.unwrap();
     assert_eq!((status(&head), header(&head, "connection")), (200, None));
 
@@ -158,16 +185,21 @@ async fn a_body_is_asked_for_only_when_the_upstream_asks() {
     client.send("body").await;
     wire.head().await.unwrap();
     assert_eq!(wire.take(4).await, b"body");
-    wire.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    wire.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
     let head = client.head().await.unwrap();
     assert_eq!(status(&head), 200);
 
     // An upstream that does not want it.
     client.send(request).await;
     wire.head().await.unwrap();
-    wire.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").await;
+    wire.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        .await;
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "connection")), (413, Some("close")));
+    assert_eq!(
+        (status(&head), header(&head, "connection")),
+        (413, Some("close"))
+    );
     assert!(client.rest().await.is_empty());
 }
 
@@ -176,12 +208,18 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let mut upstream = Upstream::start().await;
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
     let mut client = hop.client().await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nstart")
+        .await;
     let (mut wire, _) = upstream.request().await;
-    wire.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\nConnection: close\r\n\r\nstop").await;
+    wire.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\nConnection: close\r\n\r\nstop")
+        .await;
     drop(wire);
     let head = client.head().await.unwrap();
-    assert_eq!((status(&head), header(&head, "connection")), (401, Some("close")));
+    assert_eq!(
+        (status(&head), header(&head, "connection")),
+        (401, Some("close"))
+    );
     client.send(vec![b'x'; 500_000]).await;
     assert_eq!(client.rest().await, b"stop");
 }
@@ -189,7 +227,13 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_their_turn() {
     let origin = Upstream::start().await.serve(ok);
-    let hop = Hop::with(Settings { max_connections: 2, ..settings() }, Script::forward(origin));
+    let hop = Hop::with(
+        Settings {
+            max_connections: 2,
+            ..settings()
+        },
+        Script::forward(origin),
+    );
     let mut first = hop.client().await;
     let mut second = hop.client().await;
     assert_eq!(status(&first.ask(GET).await.0), 200);
@@ -233,7 +277,8 @@ async fn a_drain_ends_idle_connections_lets_exchanges_finish_and_serves_the_back
     let mut busy = hop.client().await;
     busy.send(GET).await;
     wire.head().await.unwrap();
-    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").await;
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        .await;
     busy.head().await.unwrap();
     let mut waiting = hop.client().await;
     waiting.send(GET).await;
@@ -255,9 +300,12 @@ async fn what_outlasts_a_drain_is_cut_and_counted_and_a_websocket_is_not_waited_
     let mut upstream = Upstream::start().await;
     let hop = Hop::start(Script::forward(upstream.origin.clone()));
     let mut client = hop.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
     let (mut wire, _) = upstream.request().await;
-    wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n").await;
+    wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+        .await;
     client.head().await.unwrap();
     // Far less than the limit: nothing else is left.
     assert_eq!(soon(hop.running.drain(Duration::from_secs(3600))).await, 1);
@@ -274,7 +322,10 @@ async fn what_outlasts_a_drain_is_cut_and_counted_and_a_websocket_is_not_waited_
 #[tokio::test]
 async fn a_new_instance_takes_over_without_losing_a_connection() {
     let origin = Upstream::start().await.serve(ok);
-    let mut settings = Settings { workers: 2, ..settings() };
+    let mut settings = Settings {
+        workers: 2,
+        ..settings()
+    };
     let first = Hop::with(settings.clone(), Script::forward(origin.clone()));
     settings.listen = Listen::Tcp(first.address);
     let stop = Arc::new(AtomicBool::new(false));

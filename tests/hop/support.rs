@@ -28,44 +28,51 @@ use tokio::{
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-pub async fn soon<F: Future>(f: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, f).await.expect("this takes too long")
+pub(crate) async fn soon<F: Future>(f: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, f)
+        .await
+        .expect("this takes too long")
 }
 
 /// One end of a connection.
-pub struct Wire {
-    pub io: Box<dyn Io>,
-    pub buffer: Vec<u8>,
+pub(crate) struct Wire {
+    pub(crate) io: Box<dyn Io>,
+    pub(crate) buffer: Vec<u8>,
 }
 
 impl Wire {
-    pub fn new(io: impl Io + 'static) -> Self {
-        Self { io: Box::new(io), buffer: Vec::new() }
+    pub(crate) fn new(io: impl Io + 'static) -> Self {
+        Self {
+            io: Box::new(io),
+            buffer: Vec::new(),
+        }
     }
 
-    pub async fn to(address: SocketAddr) -> Self {
+    pub(crate) async fn to(address: SocketAddr) -> Self {
         Self::new(soon(TcpStream::connect(address)).await.unwrap())
     }
 
-    pub async fn to_unix(path: &std::path::Path) -> Self {
+    pub(crate) async fn to_unix(path: &std::path::Path) -> Self {
         Self::new(soon(UnixStream::connect(path)).await.unwrap())
     }
 
-    pub async fn send(&mut self, data: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, data: impl AsRef<[u8]>) {
         soon(self.io.write_all(data.as_ref())).await.unwrap();
         soon(self.io.flush()).await.unwrap();
     }
 
     /// `false`: the other end is gone.
     async fn fill(&mut self) -> bool {
-        soon(self.io.read_buf(&mut self.buffer)).await.is_ok_and(|n| n > 0)
+        soon(self.io.read_buf(&mut self.buffer))
+            .await
+            .is_ok_and(|n| n > 0)
     }
 
     /// A head, with its empty line. `None`: the other end closed first.
-    pub async fn head(&mut self) -> Option<String> {
+    pub(crate) async fn head(&mut self) -> Option<String> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 let rest = self.buffer.split_off(at + 4);
@@ -78,16 +85,20 @@ impl Wire {
         }
     }
 
-    pub async fn take(&mut self, n: usize) -> Vec<u8> {
+    pub(crate) async fn take(&mut self, n: usize) -> Vec<u8> {
         while self.buffer.len() < n {
-            assert!(self.fill().await, "closed after {} of {n} bytes", self.buffer.len());
+            assert!(
+                self.fill().await,
+                "closed after {} of {n} bytes",
+                self.buffer.len()
+            );
         }
         let rest = self.buffer.split_off(n);
         std::mem::replace(&mut self.buffer, rest)
     }
 
     /// Everything up to and including `mark`.
-    pub async fn until(&mut self, mark: &[u8]) -> Vec<u8> {
+    pub(crate) async fn until(&mut self, mark: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = self.buffer.windows(mark.len()).position(|w| w == mark) {
                 return self.take(at + mark.len()).await;
@@ -97,13 +108,13 @@ impl Wire {
     }
 
     /// Everything until the other end closes.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.buffer)
     }
 
     /// A request and the head of its answer, with a body of a given length.
-    pub async fn ask(&mut self, request: &str) -> (String, Vec<u8>) {
+    pub(crate) async fn ask(&mut self, request: &str) -> (String, Vec<u8>) {
         self.send(request).await;
         let head = self.head().await.expect("an answer");
         let length = header(&head, "content-length").map_or(0, |l| l.parse().unwrap());
@@ -113,25 +124,25 @@ impl Wire {
 }
 
 /// The value of a header, whatever its letter case.
-pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     head.lines()
         .filter_map(|l| l.split_once(':'))
         .find(|(n, _)| n.eq_ignore_ascii_case(name))
         .map(|(_, v)| v.trim())
 }
 
-pub fn status(head: &str) -> u16 {
+pub(crate) fn status(head: &str) -> u16 {
     head[9..12].parse().unwrap()
 }
 
 /// An upstream whose connections are handed to the test.
-pub struct Upstream {
-    pub origin: Origin,
-    pub wires: mpsc::Receiver<Wire>,
+pub(crate) struct Upstream {
+    pub(crate) origin: Origin,
+    pub(crate) wires: mpsc::Receiver<Wire>,
 }
 
 impl Upstream {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, wires) = mpsc::channel(100);
@@ -142,11 +153,17 @@ impl Upstream {
                 }
             }
         });
-        let address = Address::Tcp { host: "127.0.0.1".into(), port };
-        Self { origin: Origin::new("upstream", address), wires }
+        let address = Address::Tcp {
+            host: "127.0.0.1".into(),
+            port,
+        };
+        Self {
+            origin: Origin::new("upstream", address),
+            wires,
+        }
     }
 
-    pub async fn start_unix(path: PathBuf) -> Self {
+    pub(crate) async fn start_unix(path: PathBuf) -> Self {
         let listener = UnixListener::bind(&path).unwrap();
         let (sender, wires) = mpsc::channel(100);
         Tasks::new().spawn(async move {
@@ -156,22 +173,28 @@ impl Upstream {
                 }
             }
         });
-        Self { origin: Origin::new("upstream", Address::Unix(path)), wires }
+        Self {
+            origin: Origin::new("upstream", Address::Unix(path)),
+            wires,
+        }
     }
 
-    pub async fn accept(&mut self) -> Wire {
+    pub(crate) async fn accept(&mut self) -> Wire {
         soon(self.wires.recv()).await.unwrap()
     }
 
     /// The next connection, and the head of its first request.
-    pub async fn request(&mut self) -> (Wire, String) {
+    pub(crate) async fn request(&mut self) -> (Wire, String) {
         let mut wire = self.accept().await;
         let head = wire.head().await.expect("a request");
         (wire, head)
     }
 
     /// Answers every request on every connection by `reply`, which sees the head.
-    pub fn serve(mut self, reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Origin {
+    pub(crate) fn serve(
+        mut self,
+        reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Origin {
         let origin = self.origin.clone();
         let reply = Arc::new(reply);
         Tasks::new().spawn(async move {
@@ -195,16 +218,16 @@ type Answering<T, R> =
     Box<dyn Fn(Request<T>, Peer) -> Pin<Box<dyn Future<Output = R> + Send>> + Send + Sync>;
 
 /// A handler made of closures. What isn't given is not expected.
-pub struct Script {
-    pub step: Box<dyn Fn(&Head<'_>) -> Step + Send + Sync>,
-    pub decide: Answering<(), Verdict>,
-    pub answer: Answering<Bytes, Response<Body>>,
+pub(crate) struct Script {
+    pub(crate) step: Box<dyn Fn(&Head<'_>) -> Step + Send + Sync>,
+    pub(crate) decide: Answering<(), Verdict>,
+    pub(crate) answer: Answering<Bytes, Response<Body>>,
     done: Mutex<Vec<Done>>,
     ended: Notify,
 }
 
 impl Script {
-    pub fn new(step: impl Fn(&Head<'_>) -> Step + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(step: impl Fn(&Head<'_>) -> Step + Send + Sync + 'static) -> Self {
         Self {
             step: Box::new(step),
             decide: Box::new(|_, _| panic!("nothing to decide")),
@@ -215,22 +238,22 @@ impl Script {
     }
 
     /// Everything goes to `origin`.
-    pub fn forward(origin: Origin) -> Self {
+    pub(crate) fn forward(origin: Origin) -> Self {
         Self::new(move |_| Step::Forward(to(&origin)))
     }
 
     /// The first exchange that ended.
-    pub async fn first_done(&self) -> Done {
+    pub(crate) async fn first_done(&self) -> Done {
         self.dones(1).await.remove(0)
     }
 
     /// Exchanges that have ended.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.done.lock().unwrap().len()
     }
 
     /// Waits until at least `n` exchanges have ended.
-    pub async fn ended_at_least(&self, n: usize) {
+    pub(crate) async fn ended_at_least(&self, n: usize) {
         soon(async {
             loop {
                 let ended = self.ended.notified();
@@ -244,7 +267,7 @@ impl Script {
     }
 
     /// Waits until `n` exchanges have ended, and no more.
-    pub async fn dones(&self, n: usize) -> Vec<Done> {
+    pub(crate) async fn dones(&self, n: usize) -> Vec<Done> {
         soon(async {
             loop {
                 let ended = self.ended.notified();
@@ -293,17 +316,22 @@ impl Handler for Script {
     }
 }
 
-pub fn to(origin: &Origin) -> Forward {
-    Forward { origin: origin.clone(), label: "test", finish: false, on_done: None }
+pub(crate) fn to(origin: &Origin) -> Forward {
+    Forward {
+        origin: origin.clone(),
+        label: "test",
+        finish: false,
+        on_done: None,
+    }
 }
 
-pub fn text(status: u16, body: &str) -> Response<Body> {
+pub(crate) fn text(status: u16, body: &str) -> Response<Body> {
     let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
     let body = body.map_err(|never| match never {}).boxed();
     Response::builder().status(status).body(body).unwrap()
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         listen: Listen::Tcp("127.0.0.1:0".parse().unwrap()),
         trusted: Vec::new(),
@@ -317,26 +345,32 @@ pub fn settings() -> Settings {
 }
 
 /// A hop that runs.
-pub struct Hop {
-    pub address: SocketAddr,
-    pub script: Arc<Script>,
-    pub running: Running,
+pub(crate) struct Hop {
+    pub(crate) address: SocketAddr,
+    pub(crate) script: Arc<Script>,
+    pub(crate) running: Running,
 }
 
 impl Hop {
-    pub fn with(settings: Settings, script: Script) -> Self {
+    pub(crate) fn with(settings: Settings, script: Script) -> Self {
         let bound = Bound::bind(settings).unwrap();
-        let address = bound.address().unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
+        let address = bound
+            .address()
+            .unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
         let script = Arc::new(script);
         let running = bound.serve(Arc::clone(&script));
-        Self { address, script, running }
+        Self {
+            address,
+            script,
+            running,
+        }
     }
 
-    pub fn start(script: Script) -> Self {
+    pub(crate) fn start(script: Script) -> Self {
         Self::with(settings(), script)
     }
 
-    pub async fn client(&self) -> Wire {
+    pub(crate) async fn client(&self) -> Wire {
         Wire::to(self.address).await
     }
 }
