@@ -72,7 +72,9 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
             told = signals.next() => match told {
                 Told::Stop => break,
                 // One word is enough: the channel holds one.
-                Told::Reload => drop(reload.try_send(())),
+                Told::Reload => {
+                    reload.try_send(()).ok();
+                }
             },
             () = running.drain_asked() => break,
             () = &mut reloads => {}
