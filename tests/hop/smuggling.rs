@@ -285,6 +285,10 @@ async fn what_is_odd_but_clear_passes() {
             "GET /a?x={}|\"<>^`[]\\ HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a?x={}|\"<>^`[]\\ HTTP/1.1",
         ),
+        (
+            "GET /h2c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            "GET /h2c HTTP/1.1",
+        ),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.1"),
         (
             "GET / HTTP/1.1\r\nHost:a\r\nX:\r\nY:\t1\t\r\n\r\n",
