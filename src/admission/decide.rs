@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, Origin, Pace,
-    Reason, Timer,
+    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
+    Origin, Pace, Reason, Timer,
     claim::Claim,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::{Place, Queue},
     rules::{Asked, Judgement},
 };
-use crate::ident::{LeaseId, PlaySessionId};
+use crate::ident::{LeaseId, PlaySessionId, UserId};
 
 impl Admission {
     /// Decides about a demand: admits, queues, steps down or rejects it.
@@ -140,7 +140,7 @@ impl Admission {
         claim: Claim,
         reason: Reason,
     ) -> LeaseId {
-        self.make_room(now);
+        self.make_room(now, &asked);
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
         let mut before = Before::Nothing;
@@ -190,7 +190,7 @@ impl Admission {
             armed: None,
             asked,
         };
-        self.screens.entry(lease.screen()).or_default().push(id);
+        self.screens.entry(lease.screen()).or_default().insert(id);
         if let Some(session) = lease.session().cloned() {
             self.claim_session(now, session, id);
         }
@@ -239,7 +239,16 @@ impl Admission {
         }
     }
 
-    fn make_room(&mut self, now: Instant) {
+    fn make_room(&mut self, now: Instant, asked: &Asked) {
+        let of_screen = self.screens.get(&asked.screen());
+        if let Some(ids) = of_screen.filter(|ids| ids.len() >= MOST_OF_A_SCREEN)
+            && asked.account.user != UserId::anonymous()
+        {
+            let idle = |id: &&LeaseId| self.leases.get(id).is_some_and(|l| !l.held.transcode);
+            if let Some(id) = ids.iter().find(idle).copied() {
+                self.end(now, id, Ended::Idle);
+            }
+        }
         if self.leases.len() < MOST_LEASES {
             return;
         }

@@ -101,10 +101,7 @@ impl Admission {
             waiter.reason = reason;
             return false;
         }
-        // Whoever stood behind it in the line it leaves may go now.
-        let user = waiter.asked.account.user.clone();
         self.queue.shift(ticket, line, reason);
-        self.ledger.mark(user);
         true
     }
 

@@ -164,7 +164,8 @@ impl Admission {
     ) {
         self.advance(now);
         let screen = (user.clone(), device.clone());
-        let all = self.screens.get(&screen).cloned().unwrap_or_default();
+        let all = self.screens.get(&screen).into_iter().flatten().copied();
+        let all: Vec<LeaseId> = all.collect();
         let direct = |id: &LeaseId| {
             self.leases
                 .get(id)

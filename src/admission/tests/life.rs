@@ -161,6 +161,21 @@ fn a_paused_viewer_frees_nothing_until_he_is_parked_and_comes_back_without_askin
 }
 
 #[test]
+fn a_parked_viewer_is_no_stream_and_a_finished_one_is() {
+    let mut rules = policy(8000);
+    rules.user.streams = Some(1);
+    let mut world = World::new(rules);
+    let lease = world.play("ann", "roku", "film", "s1");
+    world.core.change_state(lease, LeaseState::Finished);
+    assert_eq!(
+        rejected(&world.video("ann", "tv", "film")),
+        Reason::UserStreams
+    );
+    world.core.change_state(lease, LeaseState::Parked);
+    admitted(&world.video("ann", "tv", "film"));
+}
+
+#[test]
 fn a_viewer_who_reports_a_pause_once_and_then_nothing_may_come_back() {
     let mut world = World::new(policy(1000));
     let lease = world.play("ann", "roku", "film", "s1");
