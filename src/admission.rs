@@ -80,6 +80,8 @@ pub struct Admission {
     week: Option<(Instant, u16)>,
     /// Windows that hold now: places in the policy's list.
     windows: Vec<usize>,
+    /// When that changes next.
+    edge: Option<Instant>,
     limiters: Vec<Capacity>,
     /// Capacity of each GPU as it was last told.
     told: Vec<Seats>,

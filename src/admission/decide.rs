@@ -90,6 +90,7 @@ impl Admission {
         for ticket in self.in_order() {
             self.refuse(now, ticket, Reason::Draining);
         }
+        self.settle(now);
     }
 
     pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {

@@ -30,6 +30,10 @@ impl Admission {
     /// [`Reason::Superseded`].
     pub fn supersede(&mut self, now: Instant, user: &UserId, device: &DeviceId) {
         self.advance(now);
+        // Streams without a login share one name, but not one screen.
+        if *user == UserId::anonymous() {
+            return;
+        }
         for ticket in self.queue.of_screen(&(user.clone(), device.clone())) {
             self.refuse(now, ticket, Reason::Superseded);
         }

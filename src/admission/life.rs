@@ -41,6 +41,7 @@ impl Admission {
             latest: now,
             week: None,
             windows: Vec::new(),
+            edge: None,
             limiters,
             told,
             ledger,

@@ -340,3 +340,51 @@ fn the_snapshot_tells_who_holds_what_and_why() {
     assert_eq!(snapshot.transcodes, 1);
     assert!(world.now > world.start + JUST);
 }
+
+#[test]
+fn a_direct_play_leaves_a_transcode_of_the_same_screen_alone() {
+    let mut rules = policy(1000);
+    rules.user.streams = Some(1);
+    let mut world = World::new(rules);
+    let lease = world.play("ann", "web", "film", "s1");
+    admitted(&world.decide(ask("ann", "web", "film", Kind::Direct)));
+    assert_eq!(world.segment("s1", 4), Covered::Yes(lease));
+    assert_eq!(world.held(), 1000);
+    let other = world.decide(ask("ann", "web", "other", Kind::Direct));
+    assert_eq!(rejected(&other), Reason::UserStreams);
+}
+
+#[test]
+fn a_transcode_comes_back_after_a_direct_play_took_its_place() {
+    let mut world = World::new(policy(1000));
+    world.play("ann", "web", "film", "s1");
+    world.wait(20);
+    admitted(&world.decide(ask("ann", "web", "other", Kind::Direct)));
+    world.play("bob", "tv", "film", "s2");
+    assert!(matches!(world.segment("s1", 4), Covered::Dearer(_)));
+    let demand = ask("ann", "web", "film", Kind::Video(ONE));
+    let session = Some("s1".into());
+    let back = world.decide(Demand {
+        session,
+        origin: Origin::Stream,
+        ..demand
+    });
+    assert_eq!(reason(&back), Reason::Resume);
+}
+
+#[test]
+fn streams_without_a_login_are_not_one_screen() {
+    let mut rules = policy(1000);
+    rules.anonymous = Access::Allow;
+    let mut world = World::new(rules);
+    admitted(&world.video("anonymous", "", "film"));
+    assert_eq!(
+        rejected(&world.video("anonymous", "", "film")),
+        Reason::GpuFull
+    );
+    let ticket = queued(&world.patient("anonymous", "", "film"));
+    world
+        .core
+        .supersede(world.now, &UserId::anonymous(), &"".into());
+    assert_eq!(world.core.in_order(), [ticket]);
+}
