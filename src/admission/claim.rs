@@ -52,6 +52,7 @@ impl Admission {
             && let Some(lease) = self.leases.get(id)
             && lease.asked.account.user == asked.account.user
             && !lease.is_revoked()
+            && self.is_about(lease, asked)
         {
             claim.takes.push(*id);
             let former = match &lease.before {
@@ -122,6 +123,18 @@ impl Admission {
             claim.other_item = right.asked.demand.item != demand.item;
         }
         self.with_freed(claim)
+    }
+
+    /// Whether a demand that names a lease's session is about what that session plays: else one session would be
+    /// a pass for any number of films.
+    fn is_about(&self, lease: &Lease, asked: &Asked) -> bool {
+        let item = &asked.demand.item;
+        let before = match &lease.before {
+            Before::Running(former) => Some(&former.asked.demand),
+            Before::Nothing | Before::Right(_) => None,
+        };
+        lease.asked.demand.item == *item
+            || before.is_some_and(|old| old.item == *item && old.session == asked.demand.session)
     }
 
     fn with_freed(&self, mut claim: Claim) -> Claim {

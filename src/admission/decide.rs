@@ -163,7 +163,9 @@ impl Admission {
         let oldest = aliases.len().saturating_sub(MOST_ALIASES);
         aliases.drain(..oldest);
         for alias in &aliases {
-            self.sessions.insert(alias.clone(), Known::Alias(id));
+            // What is known by that name still is somebody else's.
+            let known = self.sessions.entry(alias.clone());
+            known.or_insert(Known::Alias(id));
         }
         let state = match asked.demand.origin {
             Origin::Negotiation => LeaseState::Reserved,
@@ -192,25 +194,35 @@ impl Admission {
             asked,
         };
         self.screens.entry(lease.screen()).or_default().insert(id);
-        if let Some(session) = lease.session().cloned() {
+        let session = lease.session().cloned();
+        self.leases.insert(id, lease);
+        if let Some(session) = session {
             self.claim_session(now, session, id);
         }
-        self.leases.insert(id, lease);
         self.arm(id);
         id
     }
 
-    /// Binds a session to a lease; a lease that it was bound to before has been replaced.
+    /// Binds a session to a lease; a lease of the same user that it was bound to before has been replaced. One
+    /// that is another user's stays his.
     pub(super) fn claim_session(&mut self, now: Instant, session: PlaySessionId, id: LeaseId) {
-        match self.sessions.insert(session, Known::Lease(id)) {
-            Some(Known::Lease(old)) if old != id => {
-                self.end(now, old, Ended::Replaced);
+        let known = self.sessions.get(&session).cloned();
+        match known {
+            Some(Known::Lease(old) | Known::Alias(old)) if old != id => {
+                let user = |id| self.leases.get(&id).map(|lease| &lease.asked.account.user);
+                if user(old) != user(id) {
+                    return;
+                }
+                if matches!(known, Some(Known::Lease(_))) {
+                    self.end(now, old, Ended::Replaced);
+                }
             }
             Some(Known::Right(screen)) => {
                 self.forget_right(&screen);
             }
             Some(Known::Lease(_) | Known::Alias(_)) | None => {}
         }
+        self.sessions.insert(session, Known::Lease(id));
     }
 
     /// What to give back if the new lease is never used. Several demands within seconds (a player that

@@ -15,7 +15,7 @@ use super::{
     queue::{Queue, Screen},
     rules::{Asked, price},
 };
-use crate::ident::{DeviceId, LeaseId, PlaySessionId, UserId};
+use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
 /// A progressive FFmpeg dies about 11 s after its reader has left (captures 10).
 const STREAM_LINGER: Duration = Duration::from_secs(12);
@@ -116,6 +116,25 @@ impl Admission {
         self.note(now, id, activity, own);
         self.settle(now);
         Covered::Yes(id)
+    }
+
+    /// What the lease of this session plays, so that a request which names the session and another item can be
+    /// told from one that it covers.
+    pub fn item_of(&self, session: &PlaySessionId) -> Option<&ItemId> {
+        let asked = match self.sessions.get(session)? {
+            Known::Lease(id) => &self.leases.get(id)?.asked,
+            Known::Alias(id) => {
+                let lease = self.leases.get(id)?;
+                match &lease.before {
+                    Before::Running(old) if old.asked.demand.session.as_ref() == Some(session) => {
+                        &old.asked
+                    }
+                    Before::Running(_) | Before::Right(_) | Before::Nothing => &lease.asked,
+                }
+            }
+            Known::Right(screen) => &self.rights.get(screen)?.asked,
+        };
+        Some(&asked.demand.item)
     }
 
     /// Notes a sign of life. `false`: no lease is known for this session.
