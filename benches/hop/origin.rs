@@ -24,18 +24,15 @@ const CHUNK: u64 = 2 << 20;
 const LISTENER: u64 = u64::MAX;
 
 /// What is answered to one kind of request: a head, with the body behind it or `body` bytes of the file.
+#[derive(Clone)]
 struct Reply {
     head: Vec<u8>,
     body: u64,
 }
 
 struct Site {
-    small: Reply,
-    segment: Reply,
-    big: Reply,
-    user: Reply,
-    info: Reply,
-    none: Reply,
+    /// By a part of the address; the first that fits.
+    replies: Vec<(&'static str, Reply)>,
     missing: Reply,
     file: File,
     copied: Option<Vec<u8>>,
@@ -143,16 +140,22 @@ impl Site {
             r#"{"Id":"dacff066de8493d578b5115be2d2abbb","Name":"Item","Pad":""#.to_owned();
         small.push_str(&"p".repeat(workload::SMALL as usize - small.len() - 2));
         small.push_str("\"}");
+        let info = r#"{"ServerName":"bench","Version":"10.11.0","Id":"0b1c"}"#;
+        let segment = Reply::file("video/mp2t", workload::SEGMENT);
         Ok(Self {
-            small: Reply::text("200 OK", &small),
-            segment: Reply::file("video/mp2t", workload::SEGMENT),
-            big: Reply::file("video/x-matroska", workload::BIG),
-            user: Reply::text("200 OK", user),
-            info: Reply::text(
-                "200 OK",
-                r#"{"ServerName":"bench","Version":"10.11.0","Id":"0b1c"}"#,
-            ),
-            none: Reply::text("200 OK", "[]"),
+            replies: vec![
+                ("/Images/Primary", Reply::text("200 OK", &small)),
+                ("/hls1/", segment.clone()),
+                ("/stream.mp4", segment),
+                (
+                    "/stream.mkv",
+                    Reply::file("video/x-matroska", workload::BIG),
+                ),
+                // What Finweir itself asks for.
+                ("/Users/Me", Reply::text("200 OK", user)),
+                ("/System/Info", Reply::text("200 OK", info)),
+                ("/Sessions", Reply::text("200 OK", "[]")),
+            ],
             missing: Reply::text("404 Not Found", "{}"),
             file,
             copied: copies.then(|| vec![b'x'; 64 << 10]),
@@ -162,25 +165,8 @@ impl Site {
     fn answer(&self, head: &[u8]) -> Reply {
         let target = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
         let has = |part: &str| target.windows(part.len()).any(|w| w == part.as_bytes());
-        let reply = if has("/Images/Primary") {
-            &self.small
-        } else if has("/hls1/") || has("/stream.mp4") {
-            &self.segment
-        } else if has("/stream.mkv") {
-            &self.big
-        } else if has("/Users/Me") {
-            &self.user
-        } else if has("/System/Info") {
-            &self.info
-        } else if has("/Sessions") {
-            &self.none
-        } else {
-            &self.missing
-        };
-        Reply {
-            head: reply.head.clone(),
-            body: reply.body,
-        }
+        let known = self.replies.iter().find(|(part, _)| has(part));
+        known.map_or(&self.missing, |(_, reply)| reply).clone()
     }
 }
 

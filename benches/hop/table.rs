@@ -219,10 +219,11 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-/// The value below which this part of the sorted values lies.
+/// The value below which this part of the sorted values lies, between two of them where it must be.
 fn part(sorted: &[f64], part: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    sorted.get((last as f64 * part).round() as usize).copied()
+    let place = sorted.len().checked_sub(1)? as f64 * part;
+    let (low, high) = (sorted[place as usize], sorted[place.ceil() as usize]);
+    Some(low + (high - low) * place.fract())
 }
 
 fn shown(value: Option<f64>, digits: usize) -> String {
