@@ -236,9 +236,8 @@ impl<'a> Bench<'a> {
         Ok(figures)
     }
 
-    /// System calls of a fresh process, counted by strace: for each small request at 500 a second (strace slows a process so that
-    /// more would come in batches), and for each
-    /// MB of segments.
+    /// System calls of a fresh process, counted by strace: for each small request at 500 a second (at more, strace
+    /// slows the process so that requests come in batches), and for each MB of segments.
     fn calls(&self, target: &'a Target) -> Result<Figures> {
         let subject = self.start(target)?;
         let out = self.dir.join("strace");
