@@ -218,7 +218,8 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // A connection that is already gone says so when it is read.
+                stream.set_nodelay(true).unwrap_or_default();
                 Ok((Stream::Tcp(stream), Some(remote)))
             }
             Self::Unix(listener) => {

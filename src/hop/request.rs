@@ -16,6 +16,9 @@ use super::{
 /// Most fields of one head.
 pub(super) const FIELDS: usize = 100;
 
+/// Most names in `Connection`: each is compared with each field.
+const LISTED: usize = 16;
+
 /// What the hop must know of a request once its head has been written anew.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -231,6 +234,9 @@ fn survey<'b>(
                     wishes.upgrade = true;
                 } else if !member.eq_ignore_ascii_case(b"keep-alive") {
                     wishes.listed.push(member);
+                    if wishes.listed.len() > LISTED {
+                        return Err("too many connection options");
+                    }
                 }
             }
         } else if is(h.name, "upgrade") {

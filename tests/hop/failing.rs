@@ -74,6 +74,10 @@ async fn answers_that_cant_be_read_are_told_as_such() {
             "malformed",
         ),
         (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "malformed",
+        ),
+        (
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
             "malformed",
         ),
