@@ -10,12 +10,12 @@ use std::{
 };
 
 use finweir::{
-    hop::{End, Listen, Settings},
+    hop::{End, Listen, Settings, Step},
     tasks::Tasks,
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::support::{Hop, Script, Upstream, Wire, header, settings, soon, status};
+use crate::support::{Hop, Script, Upstream, Wire, header, settings, soon, status, to};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const LONG: Duration = Duration::from_secs(20);
@@ -293,6 +293,47 @@ async fn a_drain_ends_idle_connections_lets_exchanges_finish_and_serves_the_back
     assert_eq!(header(&head, "connection"), Some("close"));
     assert_eq!(soon(draining).await.unwrap(), 0);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_waits_in_the_backlog_when_a_drain_begins_is_served() {
+    let origin = Upstream::start().await.serve(ok);
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (entered, gate) = (
+        Arc::new(tokio::sync::Notify::new()),
+        std::sync::Mutex::new(gate),
+    );
+    let enter = Arc::clone(&entered);
+    // The only event loop is held up, so that nothing is accepted meanwhile.
+    let hop = Hop::start(Script::new(move |head| {
+        if head.target == "/block" {
+            enter.notify_one();
+            gate.lock().unwrap().recv().unwrap();
+        }
+        Step::Forward(to(&origin))
+    }));
+    let mut first = hop.client().await;
+    first.send("GET /block HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    soon(entered.notified()).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = hop.client().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    let draining = Tasks::new().spawn(hop.running.drain(LONG));
+    // The drain has begun once it has been polled.
+    tokio::task::yield_now().await;
+    open.send(()).unwrap();
+    clients.push(first);
+    for mut client in clients {
+        let head = client.head().await.expect("an answer, not a reset");
+        assert_eq!(
+            (status(&head), header(&head, "connection")),
+            (200, Some("close"))
+        );
+    }
+    assert_eq!(soon(draining).await.unwrap(), 0);
 }
 
 #[tokio::test]
