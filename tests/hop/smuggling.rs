@@ -198,6 +198,14 @@ async fn a_head_in_doubt_is_refused_and_nothing_of_it_goes_on() {
         ))
         .await;
     assert_eq!(status(&client.head().await.unwrap()), 400);
+    let mut client = hop.client().await;
+    let many = "a,".repeat(50);
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: {many}\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(status(&client.head().await.unwrap()), 400);
     assert!(upstream.wires.try_recv().is_err());
 }
 
