@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, kill_process};
 pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use tokio::sync::watch;
 
 /// Nothing that a test waits for takes this long, on the slowest machine.
@@ -72,7 +72,8 @@ impl Child {
 
     /// The same, among the lines after the first `skip`.
     pub(crate) async fn says_after(&self, skip: usize, text: &str) -> String {
-        let found = |lines: &Vec<String>| lines.iter().skip(skip).find(|l| l.contains(text)).cloned();
+        let found =
+            |lines: &Vec<String>| lines.iter().skip(skip).find(|l| l.contains(text)).cloned();
         let mut lines = self.lines.clone();
         let waited = lines.wait_for(|lines| found(lines).is_some());
         match tokio::time::timeout(DEADLINE, waited).await {

@@ -33,7 +33,10 @@ async fn a_second_transcode_is_refused_through_haproxy_and_no_log_holds_a_token(
     let house = House::new(sim.address());
     let finweir = house.start().await.ready().await;
     let haproxy = Balancer::before(&house, (finweir.address, finweir.admin), sim.address()).await;
-    let (anna, again) = (Viewer::new(&sim, "anna", "a"), Viewer::new(&sim, "anna", "b"));
+    let (anna, again) = (
+        Viewer::new(&sim, "anna", "a"),
+        Viewer::new(&sim, "anna", "b"),
+    );
     let plays = anna.play(haproxy.address, &film(1)).await.plays();
     again.play(haproxy.address, &film(2)).await.refused();
     anna.segment(haproxy.address, &plays, 1).await;
@@ -67,10 +70,17 @@ async fn jellyfin_sees_the_viewers_address_and_not_what_the_viewer_claims() {
     let finweir = house.start().await.ready().await;
     let haproxy = Balancer::before(&house, (finweir.address, finweir.admin), tap.address).await;
 
-    for target in ["/System/Info/Public?forwarded", "/Items/x/PlaybackInfo?forwarded"] {
+    for target in [
+        "/System/Info/Public?forwarded",
+        "/Items/x/PlaybackInfo?forwarded",
+    ] {
         let from = SocketAddr::from((VIEWER, 0));
         let mut connection = Connection::open_from(from, haproxy.address).await.unwrap();
-        let method = if target.contains("Playback") { Method::POST } else { Method::GET };
+        let method = if target.contains("Playback") {
+            Method::POST
+        } else {
+            Method::GET
+        };
         let mut spoofed = request(method, target, "");
         for (name, value) in [
             ("Host", "film.example"),
@@ -113,7 +123,10 @@ async fn a_websocket_stays_open_and_carries_messages_both_ways() {
     let anna = Viewer::new(&sim, "anna", "television");
 
     let stream = TcpStream::connect(haproxy.address).await.unwrap();
-    let url = format!("ws://localhost/socket?ApiKey={}&deviceId=television", anna.token);
+    let url = format!(
+        "ws://localhost/socket?ApiKey={}&deviceId=television",
+        anna.token
+    );
     let (mut socket, answer) = client_async(url, stream).await.unwrap();
     assert_eq!(answer.status(), 101);
     let mut next = async |kind: &str| loop {
@@ -127,19 +140,29 @@ async fn a_websocket_stays_open_and_carries_messages_both_ways() {
     next("ForceKeepAlive").await;
 
     // Down: what an administrator sends to the screen.
-    let sessions = ask(sim.address(), get(&format!("/Sessions?ApiKey={API_KEY}"))).await.unwrap();
+    let sessions = ask(sim.address(), get(&format!("/Sessions?ApiKey={API_KEY}")))
+        .await
+        .unwrap();
     let sessions = sessions.json();
     let mut all = sessions.as_array().unwrap().iter();
-    let own = all.find(|s| s.get("DeviceId") == Some(&json!("television"))).unwrap();
+    let own = all
+        .find(|s| s.get("DeviceId") == Some(&json!("television")))
+        .unwrap();
     let id = own.get("Id").and_then(Value::as_str).unwrap();
     let target = format!("/Sessions/{id}/Message?ApiKey={API_KEY}");
     let sent = request(Method::POST, &target, r#"{"Header":"h","Text":"Dinner!"}"#);
     assert_eq!(ask(sim.address(), sent).await.unwrap().status, 204);
     let shown = next("GeneralCommand").await;
-    assert_eq!(shown.pointer("/Data/Arguments/Text"), Some(&json!("Dinner!")));
+    assert_eq!(
+        shown.pointer("/Data/Arguments/Text"),
+        Some(&json!("Dinner!"))
+    );
 
     // Up, and the answer: still the same socket.
-    socket.send(Message::text(r#"{"MessageType":"KeepAlive"}"#)).await.unwrap();
+    socket
+        .send(Message::text(r#"{"MessageType":"KeepAlive"}"#))
+        .await
+        .unwrap();
     let answer = tokio::time::timeout(DEADLINE, socket.next()).await;
     let answer = answer.unwrap().unwrap().unwrap().into_text().unwrap();
     assert!(answer.contains("KeepAlive"), "{answer}");
@@ -158,14 +181,16 @@ async fn a_viewer_who_gives_up_waiting_makes_room_in_the_line() {
 
     let again = Viewer::new(&sim, "anna", "b");
     let mut held = Connection::open(haproxy.address).await.unwrap();
-    {
-        let waits = held.send(again.wish(&film(2)));
-        tokio::select! {
-            answer = waits => panic!("not held: {answer:?}"),
-            _ = finweir.child.says("\"Queued\"") => {}
-        }
-    }
-    let waiting = finweir.state().await;
+    let waits = held.send(again.wish(&film(2)));
+    let waiting = async {
+        finweir.child.says("\"Queued\"").await;
+        finweir.state().await
+    };
+    // The one that ends first drops the other, and with it the request.
+    let waiting = tokio::select! {
+        answer = waits => panic!("not held: {answer:?}"),
+        waiting = waiting => waiting,
+    };
     assert_eq!(waiting.get("queue_depth"), Some(&json!(1)), "{waiting}");
     drop(held);
     finweir.child.says("\"Client left while it waited\"").await;
@@ -181,12 +206,19 @@ async fn parts_of_large_files_arrive_as_jellyfin_sent_them() {
     let haproxy = Balancer::before(&house, (finweir.address, finweir.admin), sim.address()).await;
     let anna = Viewer::new(&sim, "anna", "a");
     let megabyte = 1 << 20;
-    for range in [(0, 0), (7, 40 * megabyte), (3_000_000_001, 3_000_000_001 + 3 * megabyte)] {
+    for range in [
+        (0, 0),
+        (7, 40 * megabyte),
+        (3_000_000_001, 3_000_000_001 + 3 * megabyte),
+    ] {
         let (_direct, plain) = anna.download(sim.address(), &film(0), range).await;
         let (_through, carried) = anna.download(haproxy.address, &film(0), range).await;
         let (plain, carried) = tokio::join!(Answer::read(plain), Answer::read(carried));
         let (plain, carried) = (plain.unwrap(), carried.unwrap());
-        assert_eq!(carried.header("content-range"), plain.header("content-range"));
+        assert_eq!(
+            carried.header("content-range"),
+            plain.header("content-range")
+        );
         assert!(plain.body == carried.body, "{range:?} differs");
         let (first, last) = range;
         assert_eq!(u64::try_from(plain.body.len()).unwrap(), last - first + 1);
@@ -206,8 +238,16 @@ async fn a_unix_socket_and_the_proxy_protocol_do_as_well() {
         }
         let finweir: Finweir = house.start().await.ready().await;
         let (admin, own) = (finweir.admin, finweir.address.to_string());
-        let to = if unix { format!("unix@{}", socket.display()) } else { own };
-        let line = format!("server finweir {to} send-proxy-v2 check addr {} port {}", admin.ip(), admin.port());
+        let to = if unix {
+            format!("unix@{}", socket.display())
+        } else {
+            own
+        };
+        let line = format!(
+            "server finweir {to} send-proxy-v2 check addr {} port {}",
+            admin.ip(),
+            admin.port()
+        );
         let haproxy = Balancer::with(&house, &line, tap.address).await;
         let from = SocketAddr::from((VIEWER, 0));
         let mut connection = Connection::open_from(from, haproxy.address).await.unwrap();

@@ -133,7 +133,8 @@ impl House {
              users: {{default: {{transcodes: {transcodes}}}}}\n\
              queue: {{max_wait: {max_wait}}}\n\
              starts: {{per_user: unlimited}}\n\
-             poll: {{active: 250ms, idle: 250ms}}\n\
+             leases: {{linger: 1s}}\n\
+             poll: {{active: 500ms, idle: 500ms}}\n\
              server: {{listen: \"{listen}\", proxy_protocol: {proxy_protocol}, drain: {{delay: {delay}, limit: {limit}}}}}\n\
              admin: {{listen: \"{admin}\"}}\n",
             self.jellyfin

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use finweir::tasks::Tasks;
-use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::Incoming,
@@ -55,7 +55,10 @@ impl Connection {
     }
 
     /// Sends a request; its answer's body comes as it is read.
-    pub(crate) async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Incoming>, Failure> {
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Incoming>, Failure> {
         self.send.ready().await?;
         let answer = self.send.send_request(request.map(Full::new));
         Ok(tokio::time::timeout(DEADLINE, answer).await??)
@@ -126,7 +129,6 @@ pub(crate) async fn ask(to: SocketAddr, request: Request<Bytes>) -> Result<Answe
 
 /// Asks until the answer has this status.
 pub(crate) async fn until(to: SocketAddr, target: &str, status: u16) -> Answer {
-
     let asking = async {
         loop {
             match ask(to, get(target)).await {

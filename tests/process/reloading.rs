@@ -17,11 +17,16 @@ async fn sighup_puts_a_new_limit_in_force_and_drops_no_connection() {
     let sim = jellyfin().await;
     let mut house = House::new(sim.address());
     let finweir = house.start().await.ready().await;
-    let (anna, again) = (Viewer::new(&sim, "anna", "a"), Viewer::new(&sim, "anna", "b"));
+    let (anna, again) = (
+        Viewer::new(&sim, "anna", "a"),
+        Viewer::new(&sim, "anna", "b"),
+    );
     let plays = anna.play(finweir.address, &film(1)).await.plays();
     again.play(finweir.address, &film(2)).await.refused();
 
-    let (_held, download) = anna.download(finweir.address, &film(0), (0, (32 << 20) - 1)).await;
+    let (_held, download) = anna
+        .download(finweir.address, &film(0), (0, (32 << 20) - 1))
+        .await;
     let mut kept = Connection::open(finweir.address).await.unwrap();
     assert_eq!(kept.ask(get("/System/Ping")).await.unwrap().status, 200);
 
@@ -93,7 +98,10 @@ async fn a_bad_file_changes_nothing_says_where_it_is_bad_and_is_forgotten_once_m
     let text = house.yaml();
     fs::write(house.file(), text.replace("queue:", "quue:")).unwrap();
     let said = finweir.child.says("NOT reloaded").await;
-    assert!(said.contains("finweir.yaml:4:1: quue: unknown key"), "{said}");
+    assert!(
+        said.contains("finweir.yaml:4:1: quue: unknown key"),
+        "{said}"
+    );
     assert!(said.contains("\"ERROR\""), "{said}");
     assert_eq!(finweir.metric(SUCCESSFUL).await, Some(0.0));
     second.play(finweir.address, &film(2)).await.refused();

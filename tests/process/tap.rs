@@ -61,7 +61,9 @@ async fn relay(mut client: TcpStream, server: SocketAddr, heard: Arc<Mutex<Vec<u
     let up = async {
         let mut piece = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut piece).await {
-            let Some(read) = piece.get(..read) else { return };
+            let Some(read) = piece.get(..read) else {
+                return;
+            };
             heard.lock().unwrap().extend_from_slice(read);
             if forth.write_all(read).await.is_err() {
                 return;

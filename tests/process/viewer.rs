@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use ::http::{Method, Request};
 use bytes::Bytes;
 use finweir::sim::Sim;
-use ::http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::http::{Answer, Connection, Failure, ask, get, request};
@@ -92,7 +92,9 @@ impl Viewer {
             let answer = ask(through, get(target)).await.unwrap();
             assert_eq!(answer.status, 200, "{target}: {}", answer.text());
             let text = answer.text();
-            let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+            let lines = text
+                .lines()
+                .filter(|l| !l.is_empty() && !l.starts_with('#'));
             lines.map(|line| format!("{folder}/{line}")).collect()
         };
         let variants = lines(master).await;
@@ -139,7 +141,10 @@ impl Viewer {
 
     /// The address of a file as it is.
     pub(crate) fn file(&self, item: &str) -> String {
-        format!("/Videos/{item}/stream.mp4?static=true&MediaSourceId={item}&ApiKey={}", self.token)
+        format!(
+            "/Videos/{item}/stream.mp4?static=true&MediaSourceId={item}&ApiKey={}",
+            self.token
+        )
     }
 
     /// Begins to download a part of a file; nothing of the body is read yet.
