@@ -30,3 +30,5 @@ mod reloading;
 mod starting;
 #[path = "process/stopping.rs"]
 mod stopping;
+#[path = "process/unit.rs"]
+mod unit;

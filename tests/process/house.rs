@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) listen: String,
     pub(crate) admin: String,
     pub(crate) proxy_protocol: bool,
+    pub(crate) api_key: &'static str,
     pub(crate) drain: (&'static str, &'static str),
 }
 
@@ -91,6 +92,7 @@ impl Default for Settings {
             listen: "127.0.0.1:0".to_owned(),
             admin: "127.0.0.1:0".to_owned(),
             proxy_protocol: false,
+            api_key: API_KEY,
             drain: ("300ms", "20s"),
         }
     }
@@ -125,10 +127,11 @@ impl House {
             listen,
             admin,
             proxy_protocol,
+            api_key,
             drain: (delay, limit),
         } = &self.settings;
         format!(
-            "jellyfin: {{url: \"http://{}\", api_key: {API_KEY}}}\n\
+            "jellyfin: {{url: \"http://{}\", api_key: {api_key}}}\n\
              gpus: [{{name: gpu, capacity: {seats}, headroom: 0%}}]\n\
              users: {{default: {{transcodes: {transcodes}}}}}\n\
              queue: {{max_wait: {max_wait}}}\n\

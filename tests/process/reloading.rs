@@ -34,10 +34,25 @@ async fn sighup_puts_a_new_limit_in_force_and_drops_no_connection() {
     house.write();
     finweir.child.signal(Signal::HUP);
     finweir.child.says(RELOADED).await;
-    again.play(finweir.address, &film(3)).await.plays();
+    let other = again.play(finweir.address, &film(3)).await.plays();
     assert_eq!(kept.ask(get("/System/Ping")).await.unwrap().status, 200);
     assert_eq!(Answer::read(download).await.unwrap().body.len(), 32 << 20);
-    anna.segment(finweir.address, &plays, 1).await;
+
+    // A lower one cuts nobody who plays.
+    let said = finweir.child.written();
+    house.settings.transcodes = "0";
+    house.settings.seats = 1;
+    house.write();
+    finweir.child.signal(Signal::HUP);
+    finweir.child.says_after(said, RELOADED).await;
+    for number in 1..4 {
+        anna.segment(finweir.address, &plays, number).await;
+        again.segment(finweir.address, &other, number).await;
+    }
+    Viewer::new(&sim, "ben", "c")
+        .play(finweir.address, &film(1))
+        .await
+        .refused();
 }
 
 #[tokio::test]
@@ -62,6 +77,11 @@ async fn a_changed_file_is_noticed_written_in_place_or_renamed_there() {
         finweir.child.says_after(said, RELOADED).await;
         device.play(finweir.address, &film(3)).await.plays();
     }
+
+    house.settings.admin = "127.0.0.1:1".to_owned();
+    house.write();
+    let said = finweir.child.says("need a restart").await;
+    assert!(said.contains("\"keys\":\"admin\""), "{said}");
 }
 
 #[tokio::test]

@@ -135,3 +135,52 @@ async fn it_says_what_was_decided_and_why_in_one_line_of_json_and_no_secret_anyw
         }
     }
 }
+
+#[tokio::test]
+async fn with_nothing_but_an_address_it_observes_and_refuses_nothing() {
+    let sim = super::house::jellyfin().await;
+    let any = "127.0.0.1:0";
+    let arguments = [
+        "run",
+        "--jellyfin",
+        &sim.url(),
+        "--listen",
+        any,
+        "--admin-listen",
+        any,
+    ];
+    let finweir = Finweir::serving(finweir(&arguments)).await.ready().await;
+    let serves = finweir.child.says("Finweir serves").await;
+    assert!(serves.contains("\"mode\":\"observe\""), "{serves}");
+    finweir.child.says("no API key").await;
+    // Two is the usual limit of a user.
+    for device in ["one", "two", "three"] {
+        let anna = Viewer::new(&sim, "anna", device);
+        anna.play(finweir.address, &film(1)).await.plays();
+    }
+    let would = "finweir_would_have_decisions_total{reason=\"user-limit\"}";
+    assert_eq!(finweir.metric(would).await, Some(1.0));
+    let said = finweir.child.says("\"would\":\"user-limit\"").await;
+    assert!(said.contains("\"decision\":\"admit\""), "{said}");
+}
+
+#[tokio::test]
+async fn with_a_wrong_api_key_it_says_so_and_counts_what_passes() {
+    let sim = super::house::jellyfin().await;
+    let mut house = House::new(sim.address());
+    house.settings.api_key = "not-the-key";
+    let finweir = house.start().await.ready().await;
+    let said = finweir.child.says("/Sessions can't be read").await;
+    assert!(
+        said.contains("401") && !said.contains("not-the-key"),
+        "{said}"
+    );
+    let up = "finweir_jellyfin_poll_up{node=\"jellyfin\"}";
+    assert_eq!(finweir.metric(up).await, Some(0.0));
+    let (anna, again) = (
+        Viewer::new(&sim, "anna", "a"),
+        Viewer::new(&sim, "anna", "b"),
+    );
+    anna.play(finweir.address, &film(1)).await.plays();
+    again.play(finweir.address, &film(2)).await.refused();
+}
