@@ -1,0 +1,121 @@
+//! Replays the recorded exchanges of real servers (`FINWEIR_CAPTURES`, default `tests/captures`).
+//!
+//! Every check takes the sets it understands, of every server version that is there. It prints how many records it
+//! replayed and each disagreement, and any disagreement fails. An argument that is no option runs the checks whose
+//! name contains it; options of the standard test harness are ignored.
+#![expect(
+    clippy::print_stdout,
+    reason = "this test has no harness and reports by itself"
+)]
+
+#[path = "replay/recording.rs"]
+mod recording;
+
+use std::{env, process::ExitCode};
+
+use recording::{Check, Server, Tally};
+
+/// Every check. A line each.
+const CHECKS: &[&[Check]] = &[];
+
+/// Options of the standard harness that take a value as the next argument.
+const WITH_VALUE: &[&str] = &[
+    "--test-threads",
+    "--skip",
+    "--color",
+    "--format",
+    "--logfile",
+    "--shuffle-seed",
+    "-Z",
+];
+
+fn main() -> ExitCode {
+    let (filters, list) = arguments();
+    let chosen: Vec<&Check> = CHECKS
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|check| filters.is_empty() || filters.iter().any(|f| check.name.contains(f)))
+        .collect();
+    if list {
+        for check in &chosen {
+            println!("{}: test", check.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let servers = match recording::load() {
+        Ok(servers) => servers,
+        Err(error) => {
+            println!("no recordings: {error}");
+            println!("0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (passed, mut failed) = servers
+        .iter()
+        .map(|server| replay(server, &chosen))
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    if passed + failed == 0 && filters.is_empty() {
+        println!("recordings were found, but nothing in them could be replayed");
+        failed = 1;
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs the checks on one server's sets and prints a line for each pair that has something to say.
+fn replay(server: &Server, checks: &[&Check]) -> (usize, usize) {
+    let (mut passed, mut failed) = (0, 0);
+    println!("Jellyfin {}", server.name);
+    let mut untaken = Vec::new();
+    for set in &server.sets {
+        let mut taken = false;
+        for check in checks.iter().filter(|check| (check.takes)(&set.name)) {
+            taken = true;
+            let mut tally = Tally::default();
+            (check.run)(server, set, &mut tally);
+            let wrong = tally.disagreements.len();
+            failed += wrong;
+            passed += tally.replayed.saturating_sub(wrong);
+            if tally.replayed == 0 && wrong == 0 && tally.remarks.is_empty() {
+                continue;
+            }
+            println!(
+                "  {:<32} {:<14} {:>6} replayed {:>6} skipped {:>4} disagreements",
+                set.name, check.name, tally.replayed, tally.skipped, wrong
+            );
+            for line in &tally.remarks {
+                println!("      {line}");
+            }
+            for line in &tally.disagreements {
+                println!("      DISAGREES {line}");
+            }
+        }
+        if !taken {
+            untaken.push(format!("{} ({})", set.name, set.records.len()));
+        }
+    }
+    if !untaken.is_empty() {
+        println!("  skipped, no check knows them: {}", untaken.join(", "));
+    }
+    (passed, failed)
+}
+
+fn arguments() -> (Vec<String>, bool) {
+    let (mut filters, mut list) = (Vec::new(), false);
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if WITH_VALUE.contains(&argument.as_str()) {
+            arguments.next();
+        } else if argument == "--list" {
+            list = true;
+        } else if !argument.starts_with('-') {
+            filters.push(argument);
+        }
+    }
+    (filters, list)
+}
