@@ -10,13 +10,17 @@
 
 #[path = "replay/recording.rs"]
 mod recording;
+#[path = "replay/sim.rs"]
+mod sim;
 
 use std::{env, process::ExitCode};
 
 use recording::{Check, Server, Tally};
 
 /// Every check. A line each.
-const CHECKS: &[&[Check]] = &[];
+const CHECKS: &[&[Check]] = &[
+    sim::CHECKS,
+];
 
 /// Options of the standard harness that take a value as the next argument.
 const WITH_VALUE: &[&str] = &[
