@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::admission::{Codec, CostModel, Hdr, Work};
 
 /// How fast FFmpeg copies, in multiples of real time. Copying does not load the GPU.
-pub const COPY_SPEED: f64 = 60.0;
+pub const COPY_SPEED: f64 = 20.0;
 /// A viewer who stalled goes on when this much is ready, seconds.
 const RESUME_LEAD: f64 = 3.0;
 /// A resting job goes on when its lead fell this far below the limit, seconds: Jellyfin looks every 5 s.

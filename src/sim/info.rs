@@ -35,7 +35,10 @@ impl World {
         };
         let library = self.library.clone();
         let Some(item) = library.find(item_id) else {
-            return reply::problem(StatusCode::NOT_FOUND);
+            return match self.version {
+                Version::V12_0 => reply::problem(StatusCode::NOT_FOUND),
+                Version::V10_11 => reply::error(StatusCode::INTERNAL_SERVER_ERROR),
+            };
         };
         let wanted = wish.text("MediaSourceId");
         let mut sources: Vec<Source> = item

@@ -100,7 +100,6 @@ impl<'a> Playable<'a> {
                 video: may("EnableVideoPlaybackTranscoding"),
                 audio: may("EnableAudioPlaybackTranscoding"),
             },
-            version: world.version,
         }
         .plan()
     }

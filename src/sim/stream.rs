@@ -1,7 +1,6 @@
 //! What FFmpeg does for the address of a stream: the server decides it anew on every request.
 
 use super::{
-    Version,
     library::{Item, Source, Stream},
     negotiate::Reasons,
     request::Query,
@@ -58,7 +57,6 @@ pub(super) struct Address<'a> {
     /// The ending of the path, if it has one.
     pub(super) ending: Option<&'a str>,
     pub(super) rights: Rights,
-    pub(super) version: Version,
 }
 
 /// Encoded widths by bit rate: a rate up to the second gets a picture up to the first.

@@ -58,7 +58,7 @@ impl World {
     }
 
     /// `GET /Items`, and the same below a user.
-    pub(super) fn list_items(&self, ask: &Ask) -> Reply {
+    pub(super) fn list_items(&self, ask: &Ask, who: &Who) -> Reply {
         let query = &ask.query;
         let list = |name: &str| {
             query.get(name).map(|v| {
@@ -79,10 +79,21 @@ impl World {
         };
         let items = self.library.items().iter().filter(fits);
         let mut shown: Vec<Value> = items.map(|item| item.answer(with_sources)).collect();
-        if !fields.iter().any(|f| f == "mediastreams") {
-            for item in &mut shown {
-                if let Some(out) = item.as_object_mut() {
-                    out.shift_remove("MediaStreams");
+        let without_user = who.user().is_none() && query.get("userId").is_none();
+        let hidden = |name: &str| !fields.iter().any(|f| f == name);
+        for out in shown.iter_mut().filter_map(Value::as_object_mut) {
+            if hidden("mediastreams") {
+                out.shift_remove("MediaStreams");
+            }
+            if hidden("path") {
+                out.shift_remove("Path");
+            }
+            if without_user {
+                out.shift_remove("UserData");
+                let sources = out.get_mut("MediaSources").and_then(Value::as_array_mut);
+                for source in sources.into_iter().flatten().filter_map(Value::as_object_mut) {
+                    source.shift_remove("DefaultAudioStreamIndex");
+                    source.shift_remove("DefaultSubtitleStreamIndex");
                 }
             }
         }

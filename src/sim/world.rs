@@ -213,6 +213,8 @@ impl User {
             members.insert("Name".to_owned(), json!(self.name));
             members.insert("Id".to_owned(), json!(self.id));
             members.insert("ServerId".to_owned(), json!(world.server_id));
+            members.insert("LastLoginDate".to_owned(), json!(world.date(world.now)));
+            members.insert("LastActivityDate".to_owned(), json!(world.date(world.now)));
             members.insert("Policy".to_owned(), self.policy.clone());
         }
         shown
