@@ -47,6 +47,7 @@ impl World {
             .filter(|s| wanted.as_deref().is_none_or(|w| s.live || s.id.eq_ignore_ascii_case(w)))
             .cloned()
             .collect();
+        self.recall(user.as_deref(), &item.id, &mut sources);
         if sources.is_empty() {
             return reply::json(&json!({"MediaSources": [], "ErrorCode": "NoCompatibleStream"}));
         }
@@ -98,6 +99,21 @@ impl World {
         answered.sort_by_key(|(own, direct, _)| (newer && !own, !direct));
         let sources: Vec<Value> = answered.into_iter().map(|(_, _, shown)| shown).collect();
         reply::json(&json!({"MediaSources": sources, "PlaySessionId": play_session}))
+    }
+
+    /// That the administrator last turned subtitles off is part of the recorded library: it holds for nobody else,
+    /// and only until a report says otherwise.
+    fn recall(&self, user: Option<&str>, item: &str, sources: &mut [Source]) {
+        let own = user.is_some_and(|id| {
+            self.user(id).is_some_and(super::world::User::is_admin)
+                && !self.forgotten.contains(&(id.to_owned(), item.to_owned()))
+        });
+        for source in sources.iter_mut().filter(|s| !own && s.default_subtitle == Some(-1)) {
+            source.default_subtitle = None;
+            if let Some(shown) = members(&mut source.shown) {
+                shown.shift_remove("DefaultSubtitleStreamIndex");
+            }
+        }
     }
 
     /// Opens the tuner for a channel.
@@ -256,6 +272,9 @@ fn decided(
         allowed.encode || allowed.copy || allowed.audio
     };
     let direct = decision.direct_play;
+    if item.is_audio() {
+        out.shift_remove("DefaultAudioStreamIndex");
+    }
     out.insert("Container".to_owned(), json!(decision.container));
     out.insert("SupportsDirectPlay".to_owned(), json!(direct));
     out.insert("SupportsDirectStream".to_owned(), json!(direct));

@@ -364,7 +364,9 @@ pub(super) fn stream(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
     let mismatched = found.audio_route && container == "mp3" && plan.audio_codec != "mp3";
     if mismatched {
         world.started += 1;
-        return reply::error(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut reply = reply::error(StatusCode::INTERNAL_SERVER_ERROR);
+        reply::set(&mut reply, header::ACCEPT_RANGES, "none");
+        return reply;
     }
     let from = super::seconds(ask.query.number("StartTimeTicks").ok().flatten().unwrap_or(0));
     let id = world.progressive(&found.wanted(ask, &plan, from));
@@ -484,9 +486,12 @@ pub(super) fn universal(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
 }
 
 /// A subtitle stream as text.
-pub(super) fn subtitles(ask: &Ask) -> Reply {
+pub(super) fn subtitles(ask: &Ask, version: Version) -> Reply {
     let file = ask.parts.last().map_or("", String::as_str);
-    let text = "WEBVTT\n\n00:00:01.021 --> 00:00:30.021\nA text subtitle\n";
+    let text = match version {
+        Version::V10_11 => "WEBVTT\n\n00:00:01.021 --> 00:00:30.021\nA text subtitle\n",
+        Version::V12_0 => "WEBVTT\n\n00:00:01.021 --> 00:00:30.021\nA text subtitle",
+    };
     match file.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).as_deref() {
         Some("js") => reply::text(StatusCode::OK, "application/json", "{\"TrackEvents\":[]}"),
         Some("vtt") => reply::text(StatusCode::OK, "text/vtt", text),
@@ -496,7 +501,8 @@ pub(super) fn subtitles(ask: &Ask) -> Reply {
 
 /// A picture of no picture.
 pub(super) fn image() -> Reply {
-    reply::file("image/jpeg", 60_000, None, MODIFIED)
+    let body = Body::new(reply::Filler::new(60_000));
+    reply::with(StatusCode::OK, "image/jpeg", body)
 }
 
 impl Kind {

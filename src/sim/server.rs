@@ -336,7 +336,7 @@ async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route:
         Route::OpenLive => world.open_live(ask, who),
         Route::CloseLive => close_live(&mut world, ask),
         Route::Image | Route::Trickplay => play::image(),
-        Route::Subtitles => play::subtitles(ask),
+        Route::Subtitles => play::subtitles(ask, inner.version),
         Route::ActiveEncodings => stop_encodings(&mut world, ask),
         Route::Sessions => world.list_sessions(ask, who),
         Route::Playing => world.report(ask, who, Report::Start),

@@ -208,6 +208,11 @@ impl World {
             }
             return reply::empty(StatusCode::NO_CONTENT);
         }
+        if let Some((user, item)) = session.user.clone().zip(text("ItemId"))
+            && member(&body, "SubtitleStreamIndex").is_none()
+        {
+            self.forgotten.insert((user, item.to_ascii_lowercase()));
+        }
         let mut state = json!({"RepeatMode": "RepeatNone", "PlaybackOrder": "Default"});
         if let Some(out) = members(&mut state) {
             for name in [

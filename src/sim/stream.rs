@@ -61,8 +61,8 @@ pub(super) struct Address<'a> {
 
 /// Encoded widths by bit rate: a rate up to the second gets a picture up to the first.
 const WIDTHS: [(i64, i64); 4] = [
-    (960, 730_000),
-    (1280, 6_000_000),
+    (960, 500_000),
+    (1280, 2_500_000),
     (1920, 13_500_000),
     (2560, 28_000_000),
 ];
@@ -86,7 +86,7 @@ impl Address<'_> {
         };
         let (channels, audio_rate) = self.sound(audio);
         let asked_rate = number(query, "VideoBitRate");
-        let video_rate = video.map_or(0, |s| stream_rate(s, video_codec.as_deref(), asked_rate));
+        let video_rate = video.map_or(0, |s| stream_rate(s, asked_rate));
         let size = video.and_then(|s| self.size(s, video_copy, asked_rate));
         let shape = match (video, size, &video_codec) {
             (Some(stream), Some(size), Some(codec)) if !video_copy => {
@@ -335,7 +335,7 @@ impl Address<'_> {
         if let Some(rate) = rate {
             let frames = s.frames.unwrap_or(24.0).max(30.0);
             #[expect(clippy::cast_precision_loss, reason = "a bit rate")]
-            let per_30 = rate as f64 * 30.0 / frames;
+            let per_30 = rate as f64 * 30.0 / frames * if s.codec == "hevc" { 0.6 } else { 1.0 };
             #[expect(clippy::cast_precision_loss, reason = "a bit rate")]
             let fit = WIDTHS.iter().find(|(_, most)| per_30 <= *most as f64);
             if let Some((most, _)) = fit {
@@ -382,7 +382,7 @@ fn shrunk(own: (u32, u32), width: Option<i64>, height: Option<i64>) -> (u32, u32
 }
 
 /// The rate of the outgoing video: the source's own, more of it for an older codec, at most what was asked.
-fn stream_rate(s: &Stream, _codec_out: Option<&str>, asked: Option<i64>) -> i64 {
+fn stream_rate(s: &Stream, asked: Option<i64>) -> i64 {
     let Some(own) = s.bitrate else {
         return asked.unwrap_or(0);
     };
@@ -401,7 +401,7 @@ fn stream_rate(s: &Stream, _codec_out: Option<&str>, asked: Option<i64>) -> i64 
         clippy::cast_possible_truncation,
         reason = "a bit rate"
     )]
-    let scaled = (own as f64 * f64::max(by_codec, by_rate)) as i64;
+    let scaled = (own as f64 * f64::max(by_codec, by_rate)).round() as i64;
     asked.map_or(scaled, |asked| asked.min(scaled))
 }
 

@@ -1,7 +1,7 @@
 //! The state of the simulated server: users, logins, sessions, jobs. Nothing runs by itself; time is applied to it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::SystemTime,
 };
@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) started: u64,
     pub(super) lives: HashMap<String, String>,
     pub(super) profiles: HashMap<String, Value>,
+    /// Titles whose remembered streams a user's report replaced.
+    pub(super) forgotten: HashSet<(String, String)>,
     pub(super) log: VecDeque<Seen>,
     pub(super) faults: VecDeque<String>,
     pub(super) now: f64,
@@ -110,6 +112,7 @@ impl World {
             started: 0,
             lives: HashMap::new(),
             profiles: HashMap::new(),
+            forgotten: HashSet::new(),
             log: VecDeque::new(),
             faults: VecDeque::new(),
             now: 0.0,
