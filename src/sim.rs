@@ -38,8 +38,8 @@ use std::{
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-pub use self::{library::Library, stream::Kind};
 use self::{auth::Client, world::World};
+pub use self::{library::Library, stream::Kind};
 use crate::{gpu::model, tasks::Tasks};
 
 /// A version of the server.
@@ -229,6 +229,11 @@ impl Sim {
         self.inner.world().running()
     }
 
+    /// Open progressive streams.
+    pub fn readers(&self) -> u32 {
+        self.inner.world().jobs.iter().map(|job| job.readers).sum()
+    }
+
     /// How often FFmpeg was started so far.
     pub fn started(&self) -> u64 {
         self.inner.world().started
@@ -276,7 +281,10 @@ impl Sim {
     /// The id of a user.
     pub fn user_id(&self, name: &str) -> Option<String> {
         let world = self.inner.world();
-        let user = world.users.iter().find(|u| u.name.eq_ignore_ascii_case(name));
+        let user = world
+            .users
+            .iter()
+            .find(|u| u.name.eq_ignore_ascii_case(name));
         user.map(|u| u.id.clone())
     }
 
@@ -388,8 +396,10 @@ impl SimUser {
 
 /// Answers that say the same on every server, and the recorded library, of a version.
 fn recorded(version: Version) -> &'static Value {
-    static V10_11: LazyLock<Value> = LazyLock::new(|| parsed(include_str!("sim/recorded-10.11.json")));
-    static V12_0: LazyLock<Value> = LazyLock::new(|| parsed(include_str!("sim/recorded-12.0.json")));
+    static V10_11: LazyLock<Value> =
+        LazyLock::new(|| parsed(include_str!("sim/recorded-10.11.json")));
+    static V12_0: LazyLock<Value> =
+        LazyLock::new(|| parsed(include_str!("sim/recorded-12.0.json")));
     match version {
         Version::V10_11 => &V10_11,
         Version::V12_0 => &V12_0,
@@ -410,3 +420,6 @@ fn seconds(ticks: i64) -> f64 {
 fn ticks(seconds: f64) -> i64 {
     (seconds * 1e7).round() as i64
 }
+
+#[cfg(test)]
+mod tests;

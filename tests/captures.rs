@@ -18,9 +18,7 @@ use std::{env, process::ExitCode};
 use recording::{Check, Server, Tally};
 
 /// Every check. A line each.
-const CHECKS: &[&[Check]] = &[
-    sim::CHECKS,
-];
+const CHECKS: &[&[Check]] = &[sim::CHECKS];
 
 /// Options of the standard harness that take a value as the next argument.
 const WITH_VALUE: &[&str] = &[

@@ -133,7 +133,9 @@ impl World {
             client.device_id = client.device_id.or_else(|| Some(login.device_id.clone()));
             client.version = client.version.or_else(|| Some(login.version.clone()));
             let user = login.user.clone();
-            let disabled = self.user(&user).is_none_or(|u| u.allows("IsDisabled", false));
+            let disabled = self
+                .user(&user)
+                .is_none_or(|u| u.allows("IsDisabled", false));
             return if disabled {
                 Who::Nobody
             } else {
@@ -215,7 +217,10 @@ mod tests {
     #[test]
     fn a_header_is_read_as_the_server_reads_it() {
         assert_eq!(token("mediabrowser Token=\"a\"").as_deref(), Some("a"));
-        assert_eq!(token("MediaBrowser Token=a, Client=b").as_deref(), Some("a"));
+        assert_eq!(
+            token("MediaBrowser Token=a, Client=b").as_deref(),
+            Some("a")
+        );
         assert_eq!(
             token("MediaBrowser Client=\"a,b=c\", Token=\"t\"").as_deref(),
             Some("t")

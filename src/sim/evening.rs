@@ -64,23 +64,101 @@ const fn film(name: &'static str, minutes: i64, versions: &'static [Video]) -> F
 }
 
 const FILMS: &[Film] = &[
-    Film { container: "mp4", audio: AAC, ..film("Harbour Lights", 96, &[Video { megabits: 5, ..FULL }]) },
+    Film {
+        container: "mp4",
+        audio: AAC,
+        ..film(
+            "Harbour Lights",
+            96,
+            &[Video {
+                megabits: 5,
+                ..FULL
+            }],
+        )
+    },
     film("The Long Field", 112, &[FULL]),
-    film("Paper Rivers", 103, &[Video { megabits: 34, ..FULL }]),
+    film(
+        "Paper Rivers",
+        103,
+        &[Video {
+            megabits: 34,
+            ..FULL
+        }],
+    ),
     film("Northern Line", 88, &[HEVC]),
-    Film { subtitles: Some("PGSSUB"), ..film("Winter Orchard", 121, &[HEVC]) },
-    Film { library: "4K Movies", audio: TRUEHD, ..film("Meridian", 131, &[UHD]) },
-    Film { library: "4K Movies", audio: EAC3, ..film("Saltwater", 118, &[UHD, FULL]) },
-    Film { library: "4K Movies", audio: EAC3, subtitles: Some("PGSSUB"), ..film("The Observatory", 144, &[Video { megabits: 74, ..UHD }]) },
-    Film { library: "4K Movies", audio: EAC3, ..film("Copper Sky", 109, &[Video { range: "DOVIWithHDR10", ..UHD }]) },
-    film("Sprint", 47, &[Video { frames: 59.940_06, megabits: 16, ..HEVC }]),
-    Film { audio: AAC, ..film("Open Window", 92, &[Video { codec: "av1", megabits: 6, ..HEVC }]) },
-    Film { audio: AAC, subtitles: Some("subrip"), ..film("Two Kitchens", 99, &[FULL]) },
+    Film {
+        subtitles: Some("PGSSUB"),
+        ..film("Winter Orchard", 121, &[HEVC])
+    },
+    Film {
+        library: "4K Movies",
+        audio: TRUEHD,
+        ..film("Meridian", 131, &[UHD])
+    },
+    Film {
+        library: "4K Movies",
+        audio: EAC3,
+        ..film("Saltwater", 118, &[UHD, FULL])
+    },
+    Film {
+        library: "4K Movies",
+        audio: EAC3,
+        subtitles: Some("PGSSUB"),
+        ..film(
+            "The Observatory",
+            144,
+            &[Video {
+                megabits: 74,
+                ..UHD
+            }],
+        )
+    },
+    Film {
+        library: "4K Movies",
+        audio: EAC3,
+        ..film(
+            "Copper Sky",
+            109,
+            &[Video {
+                range: "DOVIWithHDR10",
+                ..UHD
+            }],
+        )
+    },
+    film(
+        "Sprint",
+        47,
+        &[Video {
+            frames: 59.940_06,
+            megabits: 16,
+            ..HEVC
+        }],
+    ),
+    Film {
+        audio: AAC,
+        ..film(
+            "Open Window",
+            92,
+            &[Video {
+                codec: "av1",
+                megabits: 6,
+                ..HEVC
+            }],
+        )
+    },
+    Film {
+        audio: AAC,
+        subtitles: Some("subrip"),
+        ..film("Two Kitchens", 99, &[FULL])
+    },
 ];
 
 /// The films as items.
 pub(super) fn films() -> Vec<Item> {
-    FILMS.iter().filter_map(|film| Item::read(&film.shown())).collect()
+    FILMS
+        .iter()
+        .filter_map(|film| Item::read(&film.shown()))
+        .collect()
 }
 
 // === impl Film ===
@@ -93,7 +171,11 @@ impl Film {
             .iter()
             .enumerate()
             .map(|(at, video)| {
-                let own = if at == 0 { id.clone() } else { derived(&["evening", self.name, &at.to_string()]) };
+                let own = if at == 0 {
+                    id.clone()
+                } else {
+                    derived(&["evening", self.name, &at.to_string()])
+                };
                 self.source(&own, *video)
             })
             .collect();

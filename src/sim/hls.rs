@@ -18,21 +18,29 @@ const KEY_FRAMES: f64 = 48.0;
 /// The master playlist.
 pub(super) fn master(ask: &Ask, source: &Source, plan: &Plan, extra: &str) -> String {
     let mut out = String::from("#EXTM3U\n");
-    let file = if source.ticks.is_some() { "main.m3u8" } else { "live.m3u8" };
+    let file = if source.ticks.is_some() {
+        "main.m3u8"
+    } else {
+        "live.m3u8"
+    };
     let query = format!("{}{extra}", chosen_audio(ask, plan));
     info(&mut out, ask, source, plan, plan.hdr);
-    let _ = writeln!(out, "{file}?{query}");
+    writeln!(out, "{file}?{query}").unwrap_or_default();
     if plan.hdr {
         info(&mut out, ask, source, plan, false);
         let codec = replaced(&query, "VideoCodec", "h264");
-        let _ = writeln!(out, "{file}?{codec}&AllowVideoStreamCopy=false");
+        writeln!(out, "{file}?{codec}&AllowVideoStreamCopy=false").unwrap_or_default();
     }
     out
 }
 
 /// The query with the codec of the sound that was chosen: `copy` if it is copied.
 fn chosen_audio(ask: &Ask, plan: &Plan) -> String {
-    let chosen = if plan.audio_copy { "copy" } else { plan.audio_codec.as_str() };
+    let chosen = if plan.audio_copy {
+        "copy"
+    } else {
+        plan.audio_codec.as_str()
+    };
     match ask.query.get("AudioCodec") {
         Some(asked) if asked != chosen => {
             let trimmed = ask.raw_query.trim_start_matches('&');
@@ -59,10 +67,14 @@ fn replaced(query: &str, key: &str, value: &str) -> String {
 
 fn info(out: &mut String, ask: &Ask, source: &Source, plan: &Plan, as_hdr: bool) {
     let rate = plan.video_rate + plan.audio_rate;
-    let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={rate},AVERAGE-BANDWIDTH={rate}");
+    write!(
+        out,
+        "#EXT-X-STREAM-INF:BANDWIDTH={rate},AVERAGE-BANDWIDTH={rate}"
+    )
+    .unwrap_or_default();
     if plan.video_codec.is_some() {
         let range = if as_hdr { "PQ" } else { "SDR" };
-        let _ = write!(out, ",VIDEO-RANGE={range}");
+        write!(out, ",VIDEO-RANGE={range}").unwrap_or_default();
     }
     let mut codecs: Vec<String> = plan
         .video_codec
@@ -73,15 +85,15 @@ fn info(out: &mut String, ask: &Ask, source: &Source, plan: &Plan, as_hdr: bool)
         })
         .collect();
     codecs.push(audio_tag(&plan.audio_codec).to_owned());
-    let _ = write!(out, ",CODECS=\"{}\"", codecs.join(","));
+    write!(out, ",CODECS=\"{}\"", codecs.join(",")).unwrap_or_default();
     if let Some((width, height)) = plan.size {
-        let _ = write!(out, ",RESOLUTION={width}x{height}");
+        write!(out, ",RESOLUTION={width}x{height}").unwrap_or_default();
     }
     if let Some(frames) = source.video().and_then(|s| s.frames)
         && plan.video_codec.is_some()
     {
         let rounded = (frames * 1000.0).round() / 1000.0;
-        let _ = write!(out, ",FRAME-RATE={rounded}");
+        write!(out, ",FRAME-RATE={rounded}").unwrap_or_default();
     }
     out.push('\n');
 }
@@ -92,7 +104,11 @@ fn video_tag(ask: &Ask, source: &Source, codec: &str) -> String {
     let own = source.video().map_or("", |s| s.codec.as_str());
     match codec {
         "hevc" | "h265" => {
-            let profile = if option("profile").is_some_and(|p| p.contains("10")) { "2" } else { "1" };
+            let profile = if option("profile").is_some_and(|p| p.contains("10")) {
+                "2"
+            } else {
+                "1"
+            };
             format!("hvc1.{profile}.4.L{}.B0", level.unwrap_or(150))
         }
         "av1" => "av01.0.08M.08".to_owned(),
@@ -147,21 +163,26 @@ pub(super) fn main(ask: &Ask, source: &Source, plan: &Plan) -> String {
     let query = &ask.raw_query;
     let mut out = String::from("#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n");
     let version = if mp4 { 7 } else { 3 };
-    let _ = writeln!(out, "#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}");
-    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:0");
+    writeln!(
+        out,
+        "#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}"
+    )
+    .unwrap_or_default();
+    writeln!(out, "#EXT-X-MEDIA-SEQUENCE:0").unwrap_or_default();
     if mp4 {
-        let _ = writeln!(
+        writeln!(
             out,
             "#EXT-X-MAP:URI=\"hls1/main/-1.mp4?{query}&runtimeTicks=0&actualSegmentLengthTicks=0\""
-        );
+        )
+        .unwrap_or_default();
     }
     let mut at = 0;
     for (n, length) in lengths.iter().enumerate() {
         let ticks = super::ticks(*length);
-        let _ = writeln!(
+        writeln!(
             out,
             "#EXTINF:{length:.6}, nodesc\nhls1/main/{n}.{ending}?{query}&runtimeTicks={at}&actualSegmentLengthTicks={ticks}"
-        );
+        ).unwrap_or_default();
         at += ticks;
     }
     out.push_str("#EXT-X-ENDLIST\n");
@@ -176,7 +197,7 @@ pub(super) fn live(output: &str, plan: &Plan, count: i64) -> String {
         length.round()
     );
     for n in 0..count.max(1) {
-        let _ = writeln!(out, "#EXTINF:{length:.6},\nhls/{output}/{output}{n}.ts");
+        writeln!(out, "#EXTINF:{length:.6},\nhls/{output}/{output}{n}.ts").unwrap_or_default();
     }
     out
 }
@@ -201,7 +222,11 @@ pub(super) fn segment_bytes(ask: &Ask, plan: &Plan, number_of: i64) -> u64 {
         return 1328;
     }
     let ticks = number(&ask.query, "actualSegmentLengthTicks").unwrap_or(0);
-    let seconds = if ticks > 0 { super::seconds(ticks) } else { plan.segment };
+    let seconds = if ticks > 0 {
+        super::seconds(ticks)
+    } else {
+        plan.segment
+    };
     let rate = plan.video_rate + plan.audio_rate;
     #[expect(
         clippy::cast_precision_loss,

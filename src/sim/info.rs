@@ -31,7 +31,7 @@ impl World {
         };
         let user = match self.acting_for(who, &wish) {
             Ok(user) => user,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let library = self.library.clone();
         let Some(item) = library.find(item_id) else {
@@ -44,7 +44,11 @@ impl World {
         let mut sources: Vec<Source> = item
             .sources
             .iter()
-            .filter(|s| wanted.as_deref().is_none_or(|w| s.live || s.id.eq_ignore_ascii_case(w)))
+            .filter(|s| {
+                wanted
+                    .as_deref()
+                    .is_none_or(|w| s.live || s.id.eq_ignore_ascii_case(w))
+            })
             .cloned()
             .collect();
         self.recall(user.as_deref(), &item.id, &mut sources);
@@ -108,7 +112,10 @@ impl World {
             self.user(id).is_some_and(super::world::User::is_admin)
                 && !self.forgotten.contains(&(id.to_owned(), item.to_owned()))
         });
-        for source in sources.iter_mut().filter(|s| !own && s.default_subtitle == Some(-1)) {
+        for source in sources
+            .iter_mut()
+            .filter(|s| !own && s.default_subtitle == Some(-1))
+        {
             source.default_subtitle = None;
             if let Some(shown) = members(&mut source.shown) {
                 shown.shift_remove("DefaultSubtitleStreamIndex");
@@ -119,7 +126,12 @@ impl World {
     /// Opens the tuner for a channel.
     fn open(&mut self, sources: &mut [Source]) {
         for source in sources {
-            let id = format!("{}_{}_{}", ids::derived(&["tuner"]), self.fresh("live"), source.id);
+            let id = format!(
+                "{}_{}_{}",
+                ids::derived(&["tuner"]),
+                self.fresh("live"),
+                source.id
+            );
             self.lives.insert(id.clone(), source.id.clone());
             if let Some(shown) = members(&mut source.shown) {
                 shown.insert("Id".to_owned(), json!(source.id));
@@ -176,23 +188,32 @@ impl World {
     }
 
     /// The user that a request acts for: another one only for administrators and keys.
-    pub(super) fn acting_for(&self, who: &Who, wish: &Wish<'_>) -> Result<Option<String>, Reply> {
+    pub(super) fn acting_for(
+        &self,
+        who: &Who,
+        wish: &Wish<'_>,
+    ) -> Result<Option<String>, Box<Reply>> {
         let asked = match wish.text("UserId") {
             None => return Ok(who.user().map(str::to_owned)),
             Some(text) => match ids::guid(&text) {
                 Some(id) => id,
-                None => return Err(reply::invalid("userId", &format!("The value '{text}' is not valid."))),
+                None => {
+                    return Err(Box::new(reply::invalid(
+                        "userId",
+                        &format!("The value '{text}' is not valid."),
+                    )));
+                }
             },
         };
         if let Some(own) = who.user()
             && own != asked
             && !self.user(own).is_some_and(super::world::User::is_admin)
         {
-            return Err(reply::error(StatusCode::FORBIDDEN));
+            return Err(Box::new(reply::error(StatusCode::FORBIDDEN)));
         }
         match self.user(&asked) {
             Some(_) => Ok(Some(asked)),
-            None => Err(reply::error(StatusCode::NOT_FOUND)),
+            None => Err(Box::new(reply::error(StatusCode::NOT_FOUND))),
         }
     }
 }
@@ -243,7 +264,11 @@ fn plain(item: &Item, source: &Source, allowed: Allowed, with_user: bool) -> Val
     let mut shown = source.shown.clone();
     if let Some(out) = members(&mut shown) {
         out.insert("Container".to_owned(), json!(source.container));
-        let encode = if item.is_audio() { allowed.audio } else { allowed.encode };
+        let encode = if item.is_audio() {
+            allowed.audio
+        } else {
+            allowed.encode
+        };
         out.insert("SupportsTranscoding".to_owned(), json!(encode));
         out.insert("SupportsDirectStream".to_owned(), json!(allowed.copy));
         if !with_user {
@@ -289,7 +314,10 @@ fn decided(
             let hls = if transcode.is_hls() { "hls" } else { "http" };
             out.insert("TranscodingSubProtocol".to_owned(), json!(hls));
             if !transcode.container().is_empty() {
-                out.insert("TranscodingContainer".to_owned(), json!(transcode.container()));
+                out.insert(
+                    "TranscodingContainer".to_owned(),
+                    json!(transcode.container()),
+                );
             }
         }
     }

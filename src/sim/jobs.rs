@@ -71,6 +71,15 @@ pub(super) struct Wanted<'a> {
     pub(super) live: Option<String>,
 }
 
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// A segment is complete and the next one has begun; `-1` is the init file.
+    Segment(i64),
+    /// The first segment is complete.
+    First,
+}
+
 /// How far the answer to a segment is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Ready {
@@ -137,7 +146,11 @@ impl World {
             .iter()
             .filter(|job| job.readers == 0 && self.runs(job))
             .filter(|job| {
-                let limit = if job.hls { HLS_SILENCE } else { PROGRESSIVE_SILENCE };
+                let limit = if job.hls {
+                    HLS_SILENCE
+                } else {
+                    PROGRESSIVE_SILENCE
+                };
                 self.now - job.last_sign >= limit
             })
             .map(|job| job.id)
@@ -202,7 +215,11 @@ impl World {
         let finished = self.gpu.progress(job.id).is_some_and(|p| p.finished);
         let count = (encoded - job.from) / job.segment;
         #[expect(clippy::cast_possible_truncation, reason = "segments of one film")]
-        let count = if finished { count.ceil() } else { count.floor() } as i64;
+        let count = if finished {
+            count.ceil()
+        } else {
+            count.floor()
+        } as i64;
         job.first + count - 1
     }
 
@@ -212,7 +229,15 @@ impl World {
             .jobs
             .iter()
             .find(|job| job.hls && job.output == wanted.output)
-            .map(|job| (job.id, self.newest(job), job.first, job.segment, self.runs(job)));
+            .map(|job| {
+                (
+                    job.id,
+                    self.newest(job),
+                    job.first,
+                    job.segment,
+                    self.runs(job),
+                )
+            });
         let mut kept = Vec::new();
         if let Some((id, newest, first, segment, runs)) = found {
             let job = self.jobs.iter().find(|job| job.id == id);
@@ -249,7 +274,13 @@ impl World {
         }
     }
 
-    fn start(&mut self, wanted: &Wanted<'_>, first: i64, kept: Vec<(i64, i64)>, hls: bool) -> JobId {
+    fn start(
+        &mut self,
+        wanted: &Wanted<'_>,
+        first: i64,
+        kept: Vec<(i64, i64)>,
+        hls: bool,
+    ) -> JobId {
         self.next_job += 1;
         self.started += 1;
         let id = JobId(self.next_job);
@@ -329,21 +360,24 @@ impl World {
     }
 
     /// Whether a segment can be sent: it is complete and the next one has begun, or FFmpeg is done.
-    pub(super) fn ready(&self, id: JobId, number: i64) -> Ready {
+    pub(super) fn ready(&self, id: JobId, until: Until) -> Ready {
         let Some((job, progress)) = self.job(id).zip(self.gpu.progress(id)) else {
             return Ready::Gone;
         };
-        let old = job.kept.iter().any(|(a, b)| (*a..=*b).contains(&number));
-        if progress.finished || old {
+        let old = |number| job.kept.iter().any(|(a, b)| (*a..=*b).contains(&number));
+        let needed = match until {
+            Until::Segment(..0) => job.from + 0.1,
+            Until::Segment(number) if old(number) => return Ready::Yes,
+            Until::Segment(number) => {
+                #[expect(clippy::cast_precision_loss, reason = "segments of one film")]
+                let ahead = (number - job.first + 2) as f64;
+                job.from + ahead * job.segment
+            }
+            Until::First => job.from + job.segment,
+        };
+        if progress.finished {
             return Ready::Yes;
         }
-        let needed = if number < 0 {
-            job.from + 0.1
-        } else {
-            #[expect(clippy::cast_precision_loss, reason = "segments of one film")]
-            let ahead = (number - job.first + 2) as f64;
-            job.from + ahead * job.segment
-        };
         let end = job.length.unwrap_or(f64::INFINITY);
         match self.gpu.until(id, needed.min(end)) {
             Some(0.0) => Ready::Yes,

@@ -336,7 +336,7 @@ pub(super) fn members(value: &mut Value) -> Option<&mut Map<String, Value>> {
 }
 
 /// An answer with a list in it.
-pub(super) fn listed(items: Vec<Value>) -> Value {
+pub(super) fn listed(items: &[Value]) -> Value {
     let count = items.len();
     json!({"Items": items, "TotalRecordCount": count, "StartIndex": 0})
 }

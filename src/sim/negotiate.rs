@@ -37,9 +37,8 @@ pub(super) fn listed_in(list: Option<&str>, name: &str) -> bool {
 fn one_container(source: &Source, profiles: &[&profile::Direct], kind: &str) -> String {
     if source.container.contains(',') {
         for format in source.container.split(',') {
-            let plays = |p: &&&profile::Direct| {
-                p.kind == kind && listed_in(p.container.as_deref(), format)
-            };
+            let plays =
+                |p: &&&profile::Direct| p.kind == kind && listed_in(p.container.as_deref(), format);
             if profiles.iter().any(|p| plays(&p)) {
                 return format.to_owned();
             }

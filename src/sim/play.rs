@@ -10,7 +10,7 @@ use super::{
     Inner, Version,
     auth::Who,
     hls, ids,
-    jobs::{Ready, Wanted},
+    jobs::{Ready, Until, Wanted},
     library::{Item, Library, Source},
     negotiate::listed_in,
     reply::{self, Reply, Written},
@@ -58,25 +58,39 @@ impl<'a> Playable<'a> {
         ask: &Ask,
         hls: bool,
         ending: Option<&str>,
-    ) -> Result<Self, Reply> {
+    ) -> Result<Self, Box<Reply>> {
         let id = ask.parts.get(1).map_or("", String::as_str);
         let Some(id) = ids::guid(id) else {
-            return Err(reply::invalid("itemId", &format!("The value '{id}' is not valid.")));
+            return Err(Box::new(reply::invalid(
+                "itemId",
+                &format!("The value '{id}' is not valid."),
+            )));
         };
         for name in NAMES {
             if ask.query.get(name).is_some_and(|v| !is_name(v)) {
-                return Err(reply::invalid(name, "The field does not match its pattern."));
+                return Err(Box::new(reply::invalid(
+                    name,
+                    "The field does not match its pattern.",
+                )));
             }
         }
         if ending.is_some_and(|e| !is_name(e)) {
-            return Err(reply::invalid("container", "The field does not match its pattern."));
+            return Err(Box::new(reply::invalid(
+                "container",
+                "The field does not match its pattern.",
+            )));
         }
-        let item = library.find(&id).ok_or_else(|| reply::error(StatusCode::NOT_FOUND))?;
+        let item = library
+            .find(&id)
+            .ok_or_else(|| Box::new(reply::error(StatusCode::NOT_FOUND)))?;
         let wanted = ask.query.get("MediaSourceId");
         let source = item
             .source(wanted)
-            .ok_or_else(|| reply::error(StatusCode::NOT_FOUND))?;
-        let audio_route = ask.parts.first().is_some_and(|p| p.eq_ignore_ascii_case("audio"));
+            .ok_or_else(|| Box::new(reply::error(StatusCode::NOT_FOUND)))?;
+        let audio_route = ask
+            .parts
+            .first()
+            .is_some_and(|p| p.eq_ignore_ascii_case("audio"));
         Ok(Self {
             item,
             source,
@@ -172,7 +186,7 @@ fn playlist(
             let plan = found.plan(&world, ask, who);
             write(ask, found.source, &plan)
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -210,7 +224,7 @@ pub(super) async fn segment(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         let library = world.library.clone();
         let found = match Playable::find(&library, ask, true, Some(ending)) {
             Ok(found) => found,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let plan = found.plan(&world, ask, who);
         let wanted = found.wanted(ask, &plan, super::seconds(ticks));
@@ -225,24 +239,28 @@ pub(super) async fn segment(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         (id, plan)
     };
     let (id, plan) = started;
-    match wait(inner, id, number).await {
+    match wait(inner, id, Until::Segment(number)).await {
         Ready::Yes => {}
         Ready::In(_) | Ready::Gone => return reply::error(StatusCode::NOT_FOUND),
     }
     inner.world().served(id, number);
-    let kind = if plan.container == "mp4" { "video/mp4" } else { "video/mp2t" };
+    let kind = if plan.container == "mp4" {
+        "video/mp4"
+    } else {
+        "video/mp2t"
+    };
     let size = hls::segment_bytes(ask, &plan, number);
     reply::file(kind, size, ask.header("range"), MODIFIED)
 }
 
 /// Waits until a segment is there.
-async fn wait(inner: &Inner, id: JobId, number: i64) -> Ready {
+async fn wait(inner: &Inner, id: JobId, until: Until) -> Ready {
     let began = inner.world().now;
     loop {
         let changed = inner.changed.notified();
         let (ready, now) = {
             let world = inner.world();
-            (world.ready(id, number), world.now)
+            (world.ready(id, until), world.now)
         };
         match ready {
             Ready::In(seconds) if now - began < PATIENCE => {
@@ -264,7 +282,7 @@ pub(super) async fn live(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         let library = world.library.clone();
         let found = match Playable::find(&library, ask, true, None) {
             Ok(found) => found,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         if let Some(refused) = closed(&world, ask) {
             return refused;
@@ -276,7 +294,7 @@ pub(super) async fn live(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         world.touch(id);
         (id, plan, output)
     };
-    match wait(inner, id, 0).await {
+    match wait(inner, id, Until::First).await {
         Ready::Yes => {}
         Ready::In(_) | Ready::Gone => return reply::error(StatusCode::NOT_FOUND),
     }
@@ -340,7 +358,7 @@ pub(super) fn stream(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
     let library = world.library.clone();
     let found = match Playable::find(&library, ask, false, ending) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     if as_it_is {
         return plain_file(ask, found.source);
@@ -368,7 +386,13 @@ pub(super) fn stream(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         reply::set(&mut reply, header::ACCEPT_RANGES, "none");
         return reply;
     }
-    let from = super::seconds(ask.query.number("StartTimeTicks").ok().flatten().unwrap_or(0));
+    let from = super::seconds(
+        ask.query
+            .number("StartTimeTicks")
+            .ok()
+            .flatten()
+            .unwrap_or(0),
+    );
     let id = world.progressive(&found.wanted(ask, &plan, from));
     drop(world);
     progressive(inner, id, kind)
@@ -403,7 +427,12 @@ async fn pump(inner: &Inner, id: JobId, send: &mpsc::Sender<bytes::Bytes>) {
                 return;
             };
             let made = (progress.encoded_to - job.from) * job.bytes_per_second;
-            (made, job.bytes_per_second, progress.finished, progress.speed)
+            (
+                made,
+                job.bytes_per_second,
+                progress.finished,
+                progress.speed,
+            )
         };
         let open: f64 = made - sent;
         #[expect(clippy::cast_precision_loss, reason = "one piece")]
@@ -448,7 +477,7 @@ pub(super) fn download(inner: &Inner, ask: &Ask) -> Reply {
     let library = inner.world().library.clone();
     match Playable::find(&library, ask, false, None) {
         Ok(found) => plain_file(ask, found.source),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -460,13 +489,20 @@ pub(super) fn universal(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
         .is_some_and(|p| p.eq_ignore_ascii_case("hls"));
     let mut world = inner.world();
     let library = world.library.clone();
-    let wanted_container = ask.query.get("TranscodingContainer").unwrap_or("mp3").to_owned();
+    let wanted_container = ask
+        .query
+        .get("TranscodingContainer")
+        .unwrap_or("mp3")
+        .to_owned();
     let found = match Playable::find(&library, ask, hls, Some(&wanted_container)) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let plays = ask.query.get("Container");
-    if plays.is_some() && found.source.video().is_none() && listed_in(plays, &found.source.container) {
+    if plays.is_some()
+        && found.source.video().is_none()
+        && listed_in(plays, &found.source.container)
+    {
         return plain_file(ask, found.source);
     }
     let plan = found.plan(&world, ask, who);
@@ -492,7 +528,11 @@ pub(super) fn subtitles(ask: &Ask, version: Version) -> Reply {
         Version::V10_11 => "WEBVTT\n\n00:00:01.021 --> 00:00:30.021\nA text subtitle\n",
         Version::V12_0 => "WEBVTT\n\n00:00:01.021 --> 00:00:30.021\nA text subtitle",
     };
-    match file.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).as_deref() {
+    match file
+        .rsplit_once('.')
+        .map(|(_, e)| e.to_ascii_lowercase())
+        .as_deref()
+    {
         Some("js") => reply::text(StatusCode::OK, "application/json", "{\"TrackEvents\":[]}"),
         Some("vtt") => reply::text(StatusCode::OK, "text/vtt", text),
         Some(_) | None => reply::text(StatusCode::OK, "text/plain", text),

@@ -153,7 +153,11 @@ pub(super) fn file(kind: &str, size: u64, range: Option<&str>, modified: &str) -
             &format!("bytes {first}-{last}/{size}"),
         );
     } else if status == StatusCode::RANGE_NOT_SATISFIABLE {
-        set(&mut reply, header::CONTENT_RANGE, &format!("bytes */{size}"));
+        set(
+            &mut reply,
+            header::CONTENT_RANGE,
+            &format!("bytes */{size}"),
+        );
     }
     reply
 }

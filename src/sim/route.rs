@@ -92,7 +92,12 @@ const ROUTES: &[Line] = &[
     ("system/info", "G", Token, Route::Info),
     ("system/info/storage", "G", Admin, Route::Storage),
     ("system/configuration", "GP", Token, Route::Configuration),
-    ("system/configuration/*", "GP", Token, Route::NamedConfiguration),
+    (
+        "system/configuration/*",
+        "GP",
+        Token,
+        Route::NamedConfiguration,
+    ),
     ("system/endpoint", "G", Token, Route::Endpoint),
     ("branding/configuration", "G", Nothing, Route::Branding),
     ("branding/css", "G", Nothing, Route::BrandingCss),
@@ -106,7 +111,12 @@ const ROUTES: &[Line] = &[
     ("users/public", "G", Nothing, Route::PublicUsers),
     ("users/me", "G", Token, Route::Me),
     ("users/new", "P", Admin, Route::NewUser),
-    ("users/authenticatebyname", "P", Nothing, Route::Authenticate),
+    (
+        "users/authenticatebyname",
+        "P",
+        Nothing,
+        Route::Authenticate,
+    ),
     ("users/*", "G", Token, Route::User),
     ("users/*/policy", "P", Admin, Route::UserPolicy),
     ("users/*/items", "G", Token, Route::UserItems),
@@ -126,7 +136,12 @@ const ROUTES: &[Line] = &[
     ("livetv/channels", "G", Token, Route::Channels),
     ("livestreams/open", "P", Token, Route::OpenLive),
     ("livestreams/close", "P", Token, Route::CloseLive),
-    ("livetv/livestreamfiles/*/stream.*", "G", Nothing, Route::LiveFile),
+    (
+        "livetv/livestreamfiles/*/stream.*",
+        "G",
+        Nothing,
+        Route::LiveFile,
+    ),
     ("videos/activeencodings", "D", Token, Route::ActiveEncodings),
     ("videos/*/stream", "GH", Nothing, Route::Stream),
     ("videos/*/stream.*", "GH", Nothing, Route::Stream),
@@ -142,8 +157,18 @@ const ROUTES: &[Line] = &[
     ("audio/*/hls1/*/*", "G", Token, Route::Segment),
     ("videos/*/hls/*/stream.m3u8", "G", Token, Route::OldPlaylist),
     ("videos/*/hls/*/*", "G", Nothing, Route::LiveSegment),
-    ("videos/*/*/subtitles/*/stream.*", "G", Nothing, Route::Subtitles),
-    ("videos/*/*/subtitles/*/*/stream.*", "G", Nothing, Route::Subtitles),
+    (
+        "videos/*/*/subtitles/*/stream.*",
+        "G",
+        Nothing,
+        Route::Subtitles,
+    ),
+    (
+        "videos/*/*/subtitles/*/*/stream.*",
+        "G",
+        Nothing,
+        Route::Subtitles,
+    ),
     ("videos/*/trickplay/*/*", "G", Token, Route::Trickplay),
     ("sessions", "G", Token, Route::Sessions),
     ("sessions/playing", "P", Token, Route::Playing),
@@ -151,7 +176,12 @@ const ROUTES: &[Line] = &[
     ("sessions/playing/stopped", "P", Token, Route::Stopped),
     ("sessions/playing/ping", "P", Token, Route::SessionPing),
     ("sessions/capabilities", "P", Token, Route::Capabilities),
-    ("sessions/capabilities/full", "P", Token, Route::Capabilities),
+    (
+        "sessions/capabilities/full",
+        "P",
+        Token,
+        Route::Capabilities,
+    ),
     ("sessions/logout", "P", Token, Route::Logout),
     ("sessions/*/message", "P", Token, Route::Message),
     ("sessions/*/playing/*", "P", Token, Route::Command),
@@ -159,7 +189,12 @@ const ROUTES: &[Line] = &[
     ("auth/keys", "GP", Admin, Route::Keys),
     ("devices", "G", Admin, Route::Devices),
     ("playback/bitratetest", "G", Token, Route::BitrateTest),
-    ("displaypreferences/*", "GP", Token, Route::DisplayPreferences),
+    (
+        "displaypreferences/*",
+        "GP",
+        Token,
+        Route::DisplayPreferences,
+    ),
 ];
 
 /// Where a request goes.
@@ -191,7 +226,11 @@ pub(super) fn find(ask: &Ask) -> Found {
         }
         other = true;
     }
-    if other { Found::OtherMethod } else { Found::Unknown }
+    if other {
+        Found::OtherMethod
+    } else {
+        Found::Unknown
+    }
 }
 
 fn matches(path: &str, parts: &[String]) -> bool {

@@ -36,7 +36,9 @@ pub(super) async fn run(inner: Arc<Inner>, listener: TcpListener) {
         match accepted {
             Ok((stream, _)) => {
                 let own = Arc::clone(&inner);
-                inner.tasks.spawn(async move { connection(own, stream).await });
+                inner
+                    .tasks
+                    .spawn(async move { connection(own, stream).await });
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -178,7 +180,9 @@ async fn respond(
     }
     let preflight = ask.method == Method::OPTIONS
         && ask.headers.contains_key(header::ORIGIN)
-        && ask.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        && ask
+            .headers
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     match route::find(ask) {
         _ if preflight => (allow_origin(ask), Some(Route::Root)),
         Found::Unknown => (reply::empty(StatusCode::NOT_FOUND), None),
@@ -209,8 +213,14 @@ fn refused(inner: &Inner, who: &Who, need: Need) -> Option<Reply> {
 fn allow_origin(ask: &Ask) -> Reply {
     let mut reply = reply::empty(StatusCode::NO_CONTENT);
     let pairs = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "access-control-request-method"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "access-control-request-headers"),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "access-control-request-method",
+        ),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "access-control-request-headers",
+        ),
     ];
     for (name, asked) in pairs {
         if let Some(value) = ask.header(asked) {
@@ -345,7 +355,9 @@ async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route:
         Route::SessionPing => ping(&mut world, ask),
         Route::Capabilities => capabilities(&mut world, ask, who),
         Route::Logout => {
-            world.logins.retain(|l| Some(l.token.as_str()) != who.token());
+            world
+                .logins
+                .retain(|l| Some(l.token.as_str()) != who.token());
             reply::empty(StatusCode::NO_CONTENT)
         }
         Route::Message => message(&mut world, ask, part(1)),
@@ -433,7 +445,10 @@ fn message(world: &mut World, ask: &Ask, id: &str) -> Reply {
 }
 
 fn command(world: &mut World, ask: &Ask, id: &str, name: &str) -> Reply {
-    let seek = ask.query.get("seekPositionTicks").and_then(|t| t.parse::<i64>().ok());
+    let seek = ask
+        .query
+        .get("seekPositionTicks")
+        .and_then(|t| t.parse::<i64>().ok());
     let sent = json!({
         "MessageType": "Playstate",
         "Data": {"Command": name, "SeekPositionTicks": seek},

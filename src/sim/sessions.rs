@@ -29,7 +29,10 @@ impl World {
     pub(super) fn session_of(&mut self, who: &Who) -> Option<usize> {
         let client = who.client()?;
         let (name, app) = match who {
-            Who::Key { app, .. } => (client.device.clone().unwrap_or_else(|| "vm".to_owned()), app.clone()),
+            Who::Key { app, .. } => (
+                client.device.clone().unwrap_or_else(|| "vm".to_owned()),
+                app.clone(),
+            ),
             Who::User { .. } => (
                 client.device.clone().unwrap_or_default(),
                 client.client.clone().unwrap_or_default(),
@@ -111,7 +114,9 @@ impl World {
         put("ApplicationVersion", json!(session.version));
         put("ServerId", json!(self.server_id));
         put("LastActivityDate", json!(self.date(session.active)));
-        let checked = session.checked_in.map_or_else(|| NEVER.to_owned(), |at| self.date(at));
+        let checked = session
+            .checked_in
+            .map_or_else(|| NEVER.to_owned(), |at| self.date(at));
         put("LastPlaybackCheckIn", json!(checked));
         if let Some(at) = session.paused_at {
             put("LastPausedDate", json!(self.date(at)));
@@ -123,7 +128,11 @@ impl World {
                 state.insert("IsPaused".to_owned(), json!(playback.paused));
             }
             put("PlayState", state);
-            if let Some(item) = playback.item.as_deref().and_then(|id| self.library.find(id)) {
+            if let Some(item) = playback
+                .item
+                .as_deref()
+                .and_then(|id| self.library.find(id))
+            {
                 put("NowPlayingItem", item.answer(false));
             }
         }
@@ -175,7 +184,11 @@ impl World {
             Ok(body) => body,
             Err(error) => return reply::invalid("$", &error.to_string()),
         };
-        let text = |name: &str| member(&body, name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| {
+            member(&body, name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let position = member(&body, "PositionTicks").and_then(Value::as_i64);
         if report == Report::Stopped && position.is_some_and(|p| p < 0) {
             return reply::error(StatusCode::BAD_REQUEST);
@@ -209,6 +222,7 @@ impl World {
             return reply::empty(StatusCode::NO_CONTENT);
         }
         if let Some((user, item)) = session.user.clone().zip(text("ItemId"))
+            && report == Report::Progress
             && member(&body, "SubtitleStreamIndex").is_none()
         {
             self.forgotten.insert((user, item.to_ascii_lowercase()));

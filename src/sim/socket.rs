@@ -27,7 +27,12 @@ const LONGEST: usize = 64 * 1024;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Answers an upgrade and serves the socket beside everything else.
-pub(super) fn accept(inner: &Arc<Inner>, ask: &Ask, who: &Who, upgrade: Option<OnUpgrade>) -> Reply {
+pub(super) fn accept(
+    inner: &Arc<Inner>,
+    ask: &Ask,
+    who: &Who,
+    upgrade: Option<OnUpgrade>,
+) -> Reply {
     let key = ask.header("sec-websocket-key").unwrap_or_default();
     let (Some(upgrade), false) = (upgrade, key.is_empty()) else {
         return reply::empty(StatusCode::BAD_REQUEST);
@@ -197,7 +202,10 @@ fn sha1(text: &[u8]) -> [u8; 20] {
     for block in padded.chunks_exact(64) {
         let mut words: Vec<u32> = block
             .chunks_exact(4)
-            .map(|four| four.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+            .map(|four| {
+                four.iter()
+                    .fold(0, |word, byte| word << 8 | u32::from(*byte))
+            })
             .collect();
         for at in 16..80_usize {
             let word = [3, 8, 14, 16]

@@ -195,10 +195,11 @@ impl Address<'_> {
 
     fn burns(&self) -> Option<&Stream> {
         let index = number(self.query, "SubtitleStreamIndex").filter(|i| *i >= 0)?;
-        let method = self
-            .query
-            .get("SubtitleMethod")
-            .unwrap_or(if self.hls { "External" } else { "Encode" });
+        let method = self.query.get("SubtitleMethod").unwrap_or(if self.hls {
+            "External"
+        } else {
+            "Encode"
+        });
         let stream = self.source.subtitle(index)?;
         let drawn = method.eq_ignore_ascii_case("Encode")
             || (method.eq_ignore_ascii_case("Embed")
@@ -326,7 +327,10 @@ impl Address<'_> {
     }
 
     fn size(&self, s: &Stream, copy: bool, rate: Option<i64>) -> Option<(u32, u32)> {
-        let own = (u32::try_from(s.width?).ok()?, u32::try_from(s.height?).ok()?);
+        let own = (
+            u32::try_from(s.width?).ok()?,
+            u32::try_from(s.height?).ok()?,
+        );
         if copy {
             return Some(own);
         }

@@ -67,7 +67,11 @@ impl World {
                     .collect::<Vec<_>>()
             })
         };
-        let wanted = list("ids").map(|ids| ids.iter().filter_map(|id| ids::guid(id)).collect::<Vec<_>>());
+        let wanted = list("ids").map(|ids| {
+            ids.iter()
+                .filter_map(|id| ids::guid(id))
+                .collect::<Vec<_>>()
+        });
         let kinds = list("includeItemTypes");
         let fields = list("fields").unwrap_or_default();
         let with_sources = fields.iter().any(|f| f == "mediasources");
@@ -91,13 +95,17 @@ impl World {
             if without_user {
                 out.shift_remove("UserData");
                 let sources = out.get_mut("MediaSources").and_then(Value::as_array_mut);
-                for source in sources.into_iter().flatten().filter_map(Value::as_object_mut) {
+                for source in sources
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_object_mut)
+                {
                     source.shift_remove("DefaultAudioStreamIndex");
                     source.shift_remove("DefaultSubtitleStreamIndex");
                 }
             }
         }
-        reply::json(&listed(shown))
+        reply::json(&listed(&shown))
     }
 
     /// `GET /Items/{id}`, and the same below a user.
@@ -109,7 +117,7 @@ impl World {
         match self.acting_for(who, &wish) {
             Ok(Some(_)) => {}
             Ok(None) => return reply::error(StatusCode::BAD_REQUEST),
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         }
         let Some(item) = self.library.find(id) else {
             return reply::problem(StatusCode::NOT_FOUND);
@@ -126,9 +134,8 @@ impl World {
 
     pub(super) fn channels(&self) -> Reply {
         let channels = self.library.items().iter().filter(|item| item.is_channel());
-        reply::json(&listed(
-            channels.map(|item| item.answer(false)).collect(),
-        ))
+        let shown: Vec<Value> = channels.map(|item| item.answer(false)).collect();
+        reply::json(&listed(&shown))
     }
 
     /// The libraries: which item is in which is told by its ancestors.
@@ -147,7 +154,7 @@ impl World {
         if virtual_folders {
             reply::json(&Value::Array(folders))
         } else {
-            reply::json(&listed(folders))
+            reply::json(&listed(&folders))
         }
     }
 

@@ -20,20 +20,33 @@ impl World {
             Ok(body) => body,
             Err(error) => return reply::invalid("$", &error.to_string()),
         };
-        let text = |name: &str| member(&body, name).and_then(Value::as_str).unwrap_or_default();
+        let text = |name: &str| {
+            member(&body, name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let (name, password) = (text("Username"), text("Pw"));
         let found = self
             .users
             .iter()
             .find(|u| u.name.eq_ignore_ascii_case(name) && u.password == password)
-            .map(|u| (u.id.clone(), u.limit("MaxActiveSessions"), u.allows("IsDisabled", false)));
+            .map(|u| {
+                (
+                    u.id.clone(),
+                    u.limit("MaxActiveSessions"),
+                    u.allows("IsDisabled", false),
+                )
+            });
         let Some((user, most, disabled)) = found else {
             return reply::error(StatusCode::UNAUTHORIZED);
         };
         if client.device_id.is_none() || client.client.is_none() {
             return reply::error(StatusCode::BAD_REQUEST);
         }
-        let active = self.sessions.iter().filter(|s| s.user.as_ref() == Some(&user));
+        let active = self
+            .sessions
+            .iter()
+            .filter(|s| s.user.as_ref() == Some(&user));
         let active = i64::try_from(active.count()).unwrap_or(i64::MAX);
         if disabled || (most > 0 && active >= most) {
             return reply::error(StatusCode::FORBIDDEN);
@@ -79,7 +92,12 @@ impl World {
                 .to_owned()
         };
         let (name, password) = (text("Name"), text("Password"));
-        if name.is_empty() || self.users.iter().any(|u| u.name.eq_ignore_ascii_case(&name)) {
+        if name.is_empty()
+            || self
+                .users
+                .iter()
+                .any(|u| u.name.eq_ignore_ascii_case(&name))
+        {
             return reply::error(StatusCode::BAD_REQUEST);
         }
         let user = User {
@@ -131,7 +149,7 @@ impl World {
             self.keys.push((key, app));
             return reply::empty(StatusCode::NO_CONTENT);
         }
-        let keys = self
+        let keys: Vec<Value> = self
             .keys
             .iter()
             .map(|(key, app)| {
@@ -149,13 +167,13 @@ impl World {
                 })
             })
             .collect();
-        reply::json(&super::library::listed(keys))
+        reply::json(&super::library::listed(&keys))
     }
 
     /// `GET /Devices`
     pub(super) fn devices(&self) -> Reply {
         let template = recorded(self.version).get("device").cloned();
-        let devices = self
+        let devices: Vec<Value> = self
             .logins
             .iter()
             .map(|login| {
@@ -172,6 +190,6 @@ impl World {
                 shown
             })
             .collect();
-        reply::json(&super::library::listed(devices))
+        reply::json(&super::library::listed(&devices))
     }
 }

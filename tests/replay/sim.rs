@@ -1,4 +1,9 @@
 //! Plays every recorded request against the simulated server of that version and compares the answers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test reports by panicking"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,18 +14,25 @@ use std::{
 
 use finweir::{
     gpu::model,
-    sim::{Library, Options, Sim, SimUser, Version},
+    sim::{Library, Options, Sim, SimUser, Startup, Version},
 };
 use serde_json::Value;
 
 use super::recording::{Check, Record, Server, Set, Tally};
 
 /// The checks of this file.
-pub(crate) const CHECKS: &[Check] = &[Check {
-    name: "sim",
-    takes: |set| SETS.contains(&set),
-    run: replay,
-}];
+pub(crate) const CHECKS: &[Check] = &[
+    Check {
+        name: "sim",
+        takes: |set| SETS.contains(&set),
+        run: replay,
+    },
+    Check {
+        name: "sim-start",
+        takes: |set| set == "health",
+        run: replay_start,
+    },
+];
 
 const SETS: [&str; 10] = [
     "negotiation",
@@ -38,21 +50,69 @@ const SETS: [&str; 10] = [
 /// Differences that are known, each as narrow as it is: version, set, part of the record's name, field, reason.
 /// `docs/simulator.md` tells the same.
 const KNOWN: &[(&str, &str, &str, &str, &str)] = &[
-    ("*", "flows", "browser / Remux: main", "TARGETDURATION", KEY_FRAMES),
+    (
+        "*",
+        "flows",
+        "browser / Remux: main",
+        "TARGETDURATION",
+        KEY_FRAMES,
+    ),
     ("*", "flows", "phone / Hdr: main", "EXTINF", KEY_FRAMES),
     ("*", "flows", "browser / Subs: main", "entries", KEY_FRAMES),
-    ("*", "flows", "browser / Subs: main", "TARGETDURATION", KEY_FRAMES),
+    (
+        "*",
+        "flows",
+        "browser / Subs: main",
+        "TARGETDURATION",
+        KEY_FRAMES,
+    ),
     ("*", "sharing", " copy: main", "TARGETDURATION", KEY_FRAMES),
     ("*", "sharing", "copy: main", "EXTINF", KEY_FRAMES),
-    ("*", "users", "{\"EnableVideoPlaybackTranscoding\": false}: main", "EXTINF", KEY_FRAMES),
-    ("*", "routes", "live.m3u8", "entries", "how far FFmpeg was is its speed"),
-    ("*", "routes", "live.m3u8", "EXTINF", "FFmpeg cuts a film without a given frame rate by its own"),
-    ("12.0", "carriers", "anonymous progressive transcode", "started", "the recorder missed the log line; its note shows the process"),
-    ("10.11", "http", "CORS", "TranscodingUrl", "the real server remembers the sound last chosen for a title"),
+    (
+        "*",
+        "users",
+        "{\"EnableVideoPlaybackTranscoding\": false}: main",
+        "EXTINF",
+        KEY_FRAMES,
+    ),
+    (
+        "*",
+        "routes",
+        "live.m3u8",
+        "entries",
+        "how far FFmpeg was is its speed",
+    ),
+    (
+        "*",
+        "routes",
+        "live.m3u8",
+        "EXTINF",
+        "FFmpeg cuts a film without a given frame rate by its own",
+    ),
+    (
+        "12.0",
+        "carriers",
+        "anonymous progressive transcode",
+        "started",
+        "the recorder missed the log line; its note shows the process",
+    ),
+    (
+        "10.11",
+        "http",
+        "CORS",
+        "TranscodingUrl",
+        "the real server remembers the sound last chosen for a title",
+    ),
     ("10.11", "negotiation", "login", "shape", FIRST_LOGIN),
     ("10.11", "users", "family: login", "shape", FIRST_LOGIN),
     ("10.11", "users", "family: me", "shape", FIRST_LOGIN),
-    ("10.11", "users", ": item", "shape", "the item is shown as the administrator has played it"),
+    (
+        "10.11",
+        "users",
+        ": item",
+        "shape",
+        "the item is shown as the administrator has played it",
+    ),
 ];
 
 const KEY_FRAMES: &str = "a copied file is cut at key frames, which are in no recording";
@@ -66,17 +126,10 @@ struct Play {
 }
 
 fn replay(server: &Server, set: &Set, tally: &mut Tally) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let runtime = runtime();
+    let sim = runtime
+        .block_on(Sim::start(options(server, set, version_of(server))))
         .unwrap();
-    let version = if server.name.starts_with("10.") {
-        Version::V10_11
-    } else {
-        Version::V12_0
-    };
-    let sim = runtime.block_on(Sim::start(options(server, set, version))).unwrap();
     let mut play = Play {
         sim,
         names: BTreeMap::new(),
@@ -89,7 +142,7 @@ fn replay(server: &Server, set: &Set, tally: &mut Tally) {
         let counted = if record.request.is_some() && record.response.is_some() {
             clock.before(&play.sim, record);
             play.exchange(record);
-            clock.after(record);
+            clock.after(&play.sim, record);
             true
         } else {
             play.observe(record, &clock)
@@ -168,6 +221,70 @@ fn options(server: &Server, set: &Set, version: Version) -> Options {
     }
 }
 
+/// What is answered while the server starts. The times at which nothing listens are left out.
+fn replay_start(server: &Server, set: &Set, tally: &mut Tally) {
+    let runtime = runtime();
+    let options = Options {
+        startup: Some(Startup {
+            degraded: Duration::from_secs(4),
+            loading: Duration::from_secs(12),
+        }),
+        ..options(server, set, version_of(server))
+    };
+    let sim = runtime.block_on(Sim::start(options)).unwrap();
+    for record in &set.records {
+        let Some(note) = &record.note else {
+            tally.skip();
+            continue;
+        };
+        let at = note.get("at").and_then(Value::as_f64).unwrap_or(0.0);
+        let recorded = |what: &str| {
+            let answer = note.get(what)?;
+            Some((
+                answer.get(0)?.as_u64()?,
+                answer.get(1)?.as_str()?.to_owned(),
+            ))
+        };
+        let (Some(health), Some(info)) = (recorded("answer"), recorded("info")) else {
+            tally.skip();
+            continue;
+        };
+        sim.advance(Duration::from_secs_f64(at).saturating_sub(sim.now()));
+        let ask = |path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
+            let answer = send(sim.address(), &head, "", MOST_READ, false).unwrap();
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            (u64::from(answer.status), body)
+        };
+        let here = ask("/health");
+        tally.compare(record, here == health, || {
+            format!("recorded {health:?}, here {here:?}")
+        });
+        let here = ask("/System/Info/Public").0;
+        tally.compare(record, here == info.0, || {
+            format!("recorded {info:?}, here {here}")
+        });
+    }
+    sim.kill();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn version_of(server: &Server) -> Version {
+    if server.name.starts_with("10.") {
+        Version::V10_11
+    } else {
+        Version::V12_0
+    }
+}
+
 fn recorded_user(set: &Set, name: &str) -> Option<String> {
     let record = set.records.iter().find(|r| r.name == name)?;
     let body = record.response.as_ref()?.json()?;
@@ -190,10 +307,11 @@ impl Clock {
         self.reach(sim, t - zero);
     }
 
-    fn after(&mut self, record: &Record) {
+    fn after(&mut self, sim: &Sim, record: &Record) {
         let number = |name: &str| record.whole.get(name).and_then(Value::as_f64);
         if let (Some(zero), Some(t)) = (self.zero, number("t")) {
-            self.last = t - zero + number("ms").unwrap_or(0.0) / 1000.0;
+            let recorded = t - zero + number("ms").unwrap_or(0.0) / 1000.0;
+            self.last = recorded.max(sim.now().as_secs_f64());
         }
     }
 
@@ -233,9 +351,21 @@ impl Play {
         let before: BTreeSet<_> = self.job_keys();
         let started = self.sim.started();
         let head = self.request_text(request);
-        let body = request.body.as_deref().map(|b| self.renamed(b)).unwrap_or_default();
-        let enough = usize::try_from(recorded.bytes).unwrap_or(usize::MAX).clamp(1, MOST_READ);
-        let here = send(self.sim.address(), &head, &body, enough, request.method == "HEAD");
+        let body = request
+            .body
+            .as_deref()
+            .map(|b| self.renamed(b))
+            .unwrap_or_default();
+        let enough = usize::try_from(recorded.bytes)
+            .unwrap_or(usize::MAX)
+            .clamp(1, MOST_READ);
+        let here = send(
+            self.sim.address(),
+            &head,
+            &body,
+            enough,
+            request.method == "HEAD",
+        );
         let here = match here {
             Ok(here) => here,
             Err(error) => return self.differ("answer", error),
@@ -247,8 +377,17 @@ impl Play {
                 .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
                 .map(|(_, value)| value.clone())
         };
-        self.same("content type", &kind(&recorded.headers), &kind(&here.headers));
-        for name in ["content-range", "accept-ranges", "access-control-allow-origin", "location"] {
+        self.same(
+            "content type",
+            &kind(&recorded.headers),
+            &kind(&here.headers),
+        );
+        for name in [
+            "content-range",
+            "accept-ranges",
+            "access-control-allow-origin",
+            "location",
+        ] {
             let value = |headers: &[(String, String)]| {
                 headers
                     .iter()
@@ -296,7 +435,11 @@ impl Play {
     }
 
     fn request_text(&self, request: &super::recording::Request) -> String {
-        let mut head = format!("{} {} HTTP/1.1\r\n", request.method, self.renamed(&request.target));
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\n",
+            request.method,
+            self.renamed(&request.target)
+        );
         for (name, value) in &request.headers {
             let own = ["connection", "content-length", "accept-encoding"];
             if !own.iter().any(|n| name.eq_ignore_ascii_case(n)) {
@@ -308,13 +451,22 @@ impl Play {
 
     /// A note about FFmpeg processes at a time.
     fn observe(&mut self, record: &Record, clock: &Clock) -> bool {
-        let Some(note) = &record.note else { return false };
+        let Some(note) = &record.note else {
+            return false;
+        };
         let at = note.get("at").and_then(Value::as_f64);
         let running = note.get("running").and_then(Value::as_u64);
         let (Some(at), Some(running)) = (at, running) else {
             return false;
         };
-        clock.reach(&self.sim, clock.last + at);
+        // A reader that went is noticed by the server in its own time: answers are waited for until it has.
+        let ping = "GET /System/Ping HTTP/1.1\r\nHost: a\r\n";
+        let noticed = (0..2_000).any(|_| {
+            send(self.sim.address(), ping, "", MOST_READ, false).unwrap();
+            self.sim.readers() == 0
+        });
+        assert!(noticed, "a progressive reader never ends");
+        clock.reach(&self.sim, clock.last.max(self.sim.now().as_secs_f64()) + at);
         let here = u64::try_from(self.sim.running()).unwrap();
         self.same("running", &running, &here);
         true
@@ -322,7 +474,10 @@ impl Play {
 
     fn compare_json(&mut self, recorded: &Value, here: &Value) {
         self.learn(recorded, here);
-        if recorded.get("MediaSources").is_some() && recorded.get("Items").is_none() && recorded.get("Type").is_none() {
+        if recorded.get("MediaSources").is_some()
+            && recorded.get("Items").is_none()
+            && recorded.get("Type").is_none()
+        {
             self.compare_decision(recorded, here);
         }
         let mut wrong = Vec::new();
@@ -343,7 +498,10 @@ impl Play {
                         self.learn(value, other);
                         continue;
                     };
-                    let id = matches!(name.as_str(), "AccessToken" | "PlaySessionId" | "LiveStreamId" | "Id");
+                    let id = matches!(
+                        name.as_str(),
+                        "AccessToken" | "PlaySessionId" | "LiveStreamId" | "Id"
+                    );
                     if id && from != to && from.len() >= 32 {
                         self.names.insert(from.to_owned(), to.to_owned());
                     }
@@ -359,7 +517,11 @@ impl Play {
     }
 
     fn compare_decision(&mut self, recorded: &Value, here: &Value) {
-        self.same("ErrorCode", &recorded.get("ErrorCode"), &here.get("ErrorCode"));
+        self.same(
+            "ErrorCode",
+            &recorded.get("ErrorCode"),
+            &here.get("ErrorCode"),
+        );
         let list = |v: &Value| {
             v.get("MediaSources")
                 .and_then(Value::as_array)
@@ -368,7 +530,9 @@ impl Play {
         };
         let (recorded, here) = (list(recorded), list(here));
         let order = |list: &[Value]| -> Vec<Option<i64>> {
-            list.iter().map(|s| s.get("Size").and_then(Value::as_i64)).collect()
+            list.iter()
+                .map(|s| s.get("Size").and_then(Value::as_i64))
+                .collect()
         };
         self.same("order", &order(&recorded), &order(&here));
         for (recorded, here) in recorded.iter().zip(&here) {
@@ -393,7 +557,11 @@ impl Play {
                     .collect()
             };
             self.same("DeliveryMethod", &ways(recorded), &ways(here));
-            let url = |v: &Value| v.get("TranscodingUrl").and_then(Value::as_str).map(plain_url);
+            let url = |v: &Value| {
+                v.get("TranscodingUrl")
+                    .and_then(Value::as_str)
+                    .map(plain_url)
+            };
             let (a, b) = (url(recorded), url(here));
             if a != b {
                 let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
@@ -405,7 +573,10 @@ impl Play {
                     missing = a.clone();
                     extra = b.clone();
                 }
-                self.differ("TranscodingUrl", format!("recorded {missing:?}, here {extra:?}"));
+                self.differ(
+                    "TranscodingUrl",
+                    format!("recorded {missing:?}, here {extra:?}"),
+                );
             }
         }
     }
@@ -413,7 +584,11 @@ impl Play {
     fn compare_playlist(&mut self, recorded: &str, here: &str) {
         let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
         let (a, b) = (lines(recorded), lines(here));
-        let count = |l: &[String]| l.iter().filter(|l| !l.starts_with('#') && !l.is_empty()).count();
+        let count = |l: &[String]| {
+            l.iter()
+                .filter(|l| !l.starts_with('#') && !l.is_empty())
+                .count()
+        };
         self.same("entries", &count(&a), &count(&b));
         for (a, b) in a.iter().zip(&b) {
             let (x, y) = (plain_line(a), plain_line(b));
@@ -460,7 +635,12 @@ fn plain_line(line: &str) -> Vec<String> {
     }
     let mut parts = plain_url(line);
     for part in &mut parts {
-        for key in ["MediaSourceId", "&mediaSourceId", "&playSessionId", "&userId"] {
+        for key in [
+            "MediaSourceId",
+            "&mediaSourceId",
+            "&playSessionId",
+            "&userId",
+        ] {
             if part.starts_with(key) {
                 *part = key.to_owned();
             }
@@ -478,14 +658,17 @@ fn shape(path: &str, recorded: &Value, here: &Value, wrong: &mut Vec<String>) {
         (Value::Object(a), Value::Object(b)) => {
             // How fast a file is copied is the disk's: a copy may be done in one and not in the other.
             let copied = a.get("IsVideoDirect") == Some(&Value::Bool(true));
-            let timed = |name: &str| copied && ["Framerate", "CompletionPercentage"].contains(&name);
+            let timed =
+                |name: &str| copied && ["Framerate", "CompletionPercentage"].contains(&name);
             for (name, value) in a.iter().filter(|(name, _)| !timed(name)) {
                 match b.get(name) {
                     Some(other) => shape(&format!("{path}/{name}"), value, other, wrong),
                     None => wrong.push(format!("{path}/{name} is missing")),
                 }
             }
-            let extra = b.keys().filter(|name| !a.contains_key(*name) && !timed(name));
+            let extra = b
+                .keys()
+                .filter(|name| !a.contains_key(*name) && !timed(name));
             wrong.extend(extra.map(|name| format!("{path}/{name} is extra")));
         }
         (Value::Array(a), Value::Array(b)) => {
@@ -521,7 +704,13 @@ struct Answer {
 }
 
 /// Sends a request as it was written and reads as much of the answer as the recorder read.
-fn send(to: SocketAddr, head: &str, body: &str, enough: usize, headless: bool) -> Result<Answer, String> {
+fn send(
+    to: SocketAddr,
+    head: &str,
+    body: &str,
+    enough: usize,
+    headless: bool,
+) -> Result<Answer, String> {
     let exchange = || -> std::io::Result<(Answer, bool)> {
         let mut stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
@@ -546,7 +735,12 @@ fn send(to: SocketAddr, head: &str, body: &str, enough: usize, headless: bool) -
             let headers: Vec<(String, String)> = parsed
                 .headers
                 .iter()
-                .map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()))
+                .map(|h| {
+                    (
+                        h.name.to_owned(),
+                        String::from_utf8_lossy(h.value).into_owned(),
+                    )
+                })
                 .collect();
             let chunked = headers
                 .iter()
@@ -554,17 +748,31 @@ fn send(to: SocketAddr, head: &str, body: &str, enough: usize, headless: bool) -
             if count > 0 && !headless && seen.len() < start + enough {
                 continue;
             }
-            let body = if chunked { unchunked(&seen[start..]) } else { seen[start..].to_vec() };
-            let textual = headers
-                .iter()
-                .any(|(n, v)| n.eq_ignore_ascii_case("content-type") && (v.contains("json") || v.contains("mpegurl")));
+            let body = if chunked {
+                unchunked(&seen[start..])
+            } else {
+                seen[start..].to_vec()
+            };
+            let textual = headers.iter().any(|(n, v)| {
+                n.eq_ignore_ascii_case("content-type")
+                    && (v.contains("json") || v.contains("mpegurl"))
+            });
             let done = count == 0 || headless || (!textual && body.len() >= enough);
             if done {
-                return Ok((Answer { status, headers, body }, true));
+                return Ok((
+                    Answer {
+                        status,
+                        headers,
+                        body,
+                    },
+                    true,
+                ));
             }
         }
     };
-    exchange().map(|(answer, _)| answer).map_err(|error| error.to_string())
+    exchange()
+        .map(|(answer, _)| answer)
+        .map_err(|error| error.to_string())
 }
 
 fn unchunked(mut raw: &[u8]) -> Vec<u8> {
@@ -582,4 +790,3 @@ fn unchunked(mut raw: &[u8]) -> Vec<u8> {
         raw = &raw[end + 2..];
     }
 }
-

@@ -45,7 +45,10 @@ fn equal_jobs_share_the_speed_evenly_and_the_sum_stays() {
         gpu.advance(1.0);
         for id in 0..count {
             let speed = gpu.progress(JobId(id.into())).unwrap().speed;
-            assert!(close(speed * seats * f64::from(count), 6.0), "{count}: {speed}");
+            assert!(
+                close(speed * seats * f64::from(count), 6.0),
+                "{count}: {speed}"
+            );
         }
     }
 }

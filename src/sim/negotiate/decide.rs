@@ -280,7 +280,11 @@ impl Film<'_> {
             };
             (video, sound)
         };
-        self.profile.transcoding.iter().filter(fits).min_by_key(rank)
+        self.profile
+            .transcoding
+            .iter()
+            .filter(fits)
+            .min_by_key(rank)
     }
 
     fn transcode(&self, found: &Transcoding, reasons: Reasons) -> (Transcode, Reasons) {
@@ -314,9 +318,8 @@ impl Film<'_> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let crowded = fitting.is_some_and(|s| {
-            max_channels.is_some_and(|most| s.channels.unwrap_or(0) > most)
-        });
+        let crowded = fitting
+            .is_some_and(|s| max_channels.is_some_and(|most| s.channels.unwrap_or(0) > most));
         if crowded {
             reasons = reasons.and(Reasons::CHANNELS);
         }
@@ -324,8 +327,8 @@ impl Film<'_> {
             self.profile.failures("VideoAudio", &container, s, false)
         });
         reasons = reasons.and(failures);
-        let direct = fitting
-            .filter(|_| !crowded && failures.is_none() && !reasons.has(Reasons::BITRATE));
+        let direct =
+            fitting.filter(|_| !crowded && failures.is_none() && !reasons.has(Reasons::BITRATE));
         let audio = self.audio();
         let codecs = direct.map_or_else(|| sounds.clone(), |s| vec![s.codec.clone()]);
 
@@ -362,9 +365,9 @@ impl Film<'_> {
         }
         if let Some(index) = self.subtitle_index() {
             out.subtitle_index = Some(index);
-            let way = self.subtitle().map(|s| {
-                subtitles::delivery(self.profile, s, Some((&out.container, out.hls)))
-            });
+            let way = self
+                .subtitle()
+                .map(|s| subtitles::delivery(self.profile, s, Some((&out.container, out.hls))));
             out.subtitle = way;
         }
         (out, reasons)
@@ -375,7 +378,10 @@ impl Film<'_> {
             out.apply(condition, None);
         }
         let container = out.container.clone();
-        for (kind, codecs) in [("Video", out.video.clone()), ("VideoAudio", out.audio.clone())] {
+        for (kind, codecs) in [
+            ("Video", out.video.clone()),
+            ("VideoAudio", out.audio.clone()),
+        ] {
             let own = match kind {
                 "Video" => self.source.video(),
                 _ => self.audio(),

@@ -257,7 +257,12 @@ impl Condition {
             (Ok(a), Ok(b)) => (a - b).abs() < 1e-9,
             _ => actual.eq_ignore_ascii_case(value.trim()),
         };
-        let order = || Some((actual.parse::<f64>().ok()?, self.value.trim().parse::<f64>().ok()?));
+        let order = || {
+            Some((
+                actual.parse::<f64>().ok()?,
+                self.value.trim().parse::<f64>().ok()?,
+            ))
+        };
         match self.is {
             Comparison::Equals => same(&self.value),
             Comparison::NotEquals => !same(&self.value),

@@ -45,8 +45,10 @@ impl Reasons {
     pub(super) const BITRATE: Self = Self(1 << 18);
     pub(super) const DIRECT_PLAY: Self = Self(1 << 23);
     /// Reasons that rank a direct play profile lowest.
-    const VIDEO: Self = Self(1 << 1 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 19);
-    const AUDIO: Self = Self(1 << 2 | 1 << 4 | 1 << 5 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 20);
+    const VIDEO: Self =
+        Self(1 << 1 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 19);
+    const AUDIO: Self =
+        Self(1 << 2 | 1 << 4 | 1 << 5 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 20);
     const CONTAINERS: Self = Self(1 | 1 << 18);
 
     /// The reason of that name.

@@ -18,7 +18,12 @@ pub(in crate::sim) struct Session {
 
 impl Decision {
     /// The address, if the decision is a transcode.
-    pub(in crate::sim) fn url(&self, source: &Source, ask: &Ask, session: &Session) -> Option<String> {
+    pub(in crate::sim) fn url(
+        &self,
+        source: &Source,
+        ask: &Ask,
+        session: &Session,
+    ) -> Option<String> {
         let transcode = self.transcode.as_ref()?;
         let kind = if transcode.music { "audio" } else { "videos" };
         let file = match (transcode.hls, transcode.container.as_str()) {
@@ -69,10 +74,17 @@ impl Transcode {
         query.number("MaxHeight", self.max_height);
         if self.hls {
             query.text("SegmentContainer", &self.container);
-            query.number("SegmentLength", Some(self.segment_length).filter(|n| *n > 0));
+            query.number(
+                "SegmentLength",
+                Some(self.segment_length).filter(|n| *n > 0),
+            );
             query.number("MinSegments", Some(self.min_segments).filter(|n| *n > 0));
             if ask.version == Version::V10_11 {
-                let on = if self.break_on_non_key { "True" } else { "False" };
+                let on = if self.break_on_non_key {
+                    "True"
+                } else {
+                    "False"
+                };
                 query.text("BreakOnNonKeyFrames", on);
             }
         } else {
@@ -86,13 +98,22 @@ impl Transcode {
         query.flag("EnableSubtitlesInManifest", self.subtitles_in_manifest);
         query.flag("CopyTimestamps", self.copy_timestamps);
         if !self.music {
-            query.text("RequireAvc", if self.require_avc { "true" } else { "false" });
+            query.text(
+                "RequireAvc",
+                if self.require_avc { "true" } else { "false" },
+            );
         }
-        query.text("EnableAudioVbrEncoding", if self.vbr { "true" } else { "false" });
+        query.text(
+            "EnableAudioVbrEncoding",
+            if self.vbr { "true" } else { "false" },
+        );
         query.some("Tag", source.tag.as_deref());
         if self.subtitle_index.is_some() && !external {
             let way = self.subtitle.as_ref();
-            query.text("SubtitleMethod", way.map_or("Encode", |s| s.method.as_str()));
+            query.text(
+                "SubtitleMethod",
+                way.map_or("Encode", |s| s.method.as_str()),
+            );
             if let Some(embedded) = way.filter(|s| s.is("Embed")) {
                 query.text("SubtitleCodec", &embedded.format);
             }
@@ -118,7 +139,7 @@ struct Query(String);
 impl Query {
     fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
-            let _ = write!(self.0, "&{key}={value}");
+            write!(self.0, "&{key}={value}").unwrap_or_default();
         }
     }
 
@@ -128,7 +149,7 @@ impl Query {
 
     fn number(&mut self, key: &str, value: Option<i64>) {
         if let Some(value) = value {
-            let _ = write!(self.0, "&{key}={value}");
+            write!(self.0, "&{key}={value}").unwrap_or_default();
         }
     }
 
