@@ -2,29 +2,62 @@
 //!
 //! Pure and synchronous: no I/O, no clock, no async. Time is an argument. The same object serves live
 //! traffic, property tests, scenarios and replay.
+//!
+//! - `policy`, `rules`: what the operator wrote, and what it says about one demand.
+//! - `cost`, `capacity`: what a transcode takes, and what a GPU can bear now.
+//! - `decide`, `claim`: the order of answers. Replacement and resume are never refused; what is cheap is let in; access
+//!   rules; limits of the user, class, library, window, server, GPU; then admit, wait or refuse.
+//! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
+//! - `queue`, `dispatch`: who waits, in which line, and who is next.
+//! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `swing`, `timers`: what moves the limits, and what time does.
+//! - `reconcile`: the truth comes from Jellyfin.
+//!
+//! What holds after every call: nothing was admitted by the limits beyond a limit; each lease is in one state and
+//! ends once, each ticket ends once; no demand waits that all rules would let in; what was given out comes back
+//! by time alone. A running stream may exceed a limit (it came back, it was adopted, the limit was lowered):
+//! then nothing more is admitted there until it fits again.
+//!
+//! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, a touch two look-ups.
 
 mod capacity;
+mod claim;
 mod cost;
+mod decide;
+mod dispatch;
+mod ending;
 mod event;
 mod lease;
 mod ledger;
+mod life;
 mod policy;
 mod queue;
+mod reconcile;
+mod rules;
+mod swing;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod view;
 
 use std::{
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use core::net::IpAddr;
 use serde::Serialize;
 
+use self::{
+    capacity::Capacity,
+    lease::{Lease, Right},
+    ledger::Ledger,
+    queue::{Queue, Screen},
+};
 pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
-    event::{Ended, Event, Reason, Reconciled},
+    event::{Ended, Event, Reason, Reconciled, Subject},
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
@@ -34,10 +67,72 @@ pub use self::{
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
 
 /// The state machine of admission: who holds what, who waits, and what happens next.
+///
+/// Every input takes `now`, first fires the timers that are due, then does its work, then settles the queue; what
+/// happened is in [`Admission::drain_events`], to be taken after each call.
 #[derive(Debug)]
 pub struct Admission {
-    // owned by the core's author
     policy: Arc<Policy>,
+    started: Instant,
+    /// The latest moment that anybody has named.
+    latest: Instant,
+    /// A moment and its minute of the week.
+    week: Option<(Instant, u16)>,
+    /// Windows that hold now: places in the policy's list.
+    windows: Vec<usize>,
+    /// When that changes next.
+    edge: Option<Instant>,
+    limiters: Vec<Capacity>,
+    /// Capacity of each GPU as it was last told.
+    told: Vec<Seats>,
+    ledger: Ledger,
+    leases: HashMap<LeaseId, Lease>,
+    sessions: HashMap<PlaySessionId, Known>,
+    screens: HashMap<Screen, BTreeSet<LeaseId>>,
+    rights: HashMap<Screen, Right>,
+    queue: Queue,
+    timers: BTreeSet<(Instant, Timer)>,
+    last_lease: u64,
+    last_ticket: u64,
+    pace: Pace,
+    draining: bool,
+    events: Vec<Event>,
+}
+
+/// Leases at most. Beyond it, the one whose timer is due first makes room, one that holds nothing if there is
+/// one among the next few: bookkeeping is bounded, and no playback is refused for it.
+const MOST_LEASES: usize = 100_000;
+
+/// Leases of one screen at most: what asks for more makes its oldest that encodes nothing end.
+const MOST_OF_A_SCREEN: usize = 64;
+
+/// What is known of a PlaySession.
+#[derive(Clone, Debug)]
+enum Known {
+    /// It is bound to this lease.
+    Lease(LeaseId),
+    /// This lease took over from it.
+    Alias(LeaseId),
+    /// It has ended a moment ago, and its screen may come back.
+    Right(Screen),
+}
+
+/// What may be due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Lease(LeaseId),
+    Deadline(Ticket),
+    Recheck(Ticket),
+    Right(Screen),
+    Window,
+    Step(usize),
+}
+
+/// How fast seats come free, for `Retry-After`.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    average: Option<Duration>,
 }
 
 /// A wish to play something, with what it costs.
@@ -59,6 +154,8 @@ pub struct Demand {
     pub library: Option<Arc<str>>,
     /// Cheaper forms of the same playback, dearest first. Empty: it can't step down.
     pub rungs: Vec<Rung>,
+    /// A rule outside the core that only observes was exceeded: its start rate.
+    pub would: Option<Reason>,
     /// How long the client will wait for the answer from now on. Zero: now or never.
     pub patience: Duration,
 }
@@ -83,6 +180,9 @@ pub enum Origin {
     Negotiation,
     /// A stream URL whose PlaySession has no lease: FFmpeg starts if it is forwarded.
     Stream,
+    /// A segment in mid-film whose PlaySession has no lease: soon after a start of Finweir, its FFmpeg may be running
+    /// since before.
+    Running,
 }
 
 /// A cheaper form of a playback.
@@ -297,140 +397,4 @@ pub struct WaiterView {
 
 fn seconds<S: serde::Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64((value.as_secs_f64() * 10.0).round() / 10.0)
-}
-
-// === impl Admission ===
-
-impl Admission {
-    /// Starts empty under `policy`. For [`Timers::recovery`] from `now`, unknown running streams are taken in.
-    pub fn new(now: Instant, policy: Arc<Policy>) -> Self {
-        let _ = now;
-        Self { policy }
-    }
-
-    /// Decides about a demand: admits, queues, steps down or rejects it.
-    pub fn decide(&mut self, now: Instant, demand: Demand) -> Decision {
-        let _ = (now, demand);
-        Decision::Reject {
-            reason: Reason::Draining,
-            retry_after: Duration::from_secs(1),
-        }
-    }
-
-    /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
-    pub fn replaces(&self, demand: &Demand) -> bool {
-        let _ = demand;
-        false
-    }
-
-    /// Binds a lease given out by [`Admission::decide`] to the PlaySession named in the answer.
-    pub fn bind(&mut self, now: Instant, lease: LeaseId, session: &PlaySessionId) {
-        let _ = (now, lease, session);
-    }
-
-    /// A request that starts FFmpeg (`hls1`, `live.m3u8`, progressive) came for this session: a reserved lease
-    /// becomes active, a finished, parked or lingering one takes its seats back without asking.
-    pub fn confirm(
-        &mut self,
-        now: Instant,
-        session: &PlaySessionId,
-        kind: &Kind,
-        activity: Activity,
-    ) -> Covered {
-        let _ = (now, session, kind, activity);
-        Covered::Unknown
-    }
-
-    /// Notes a sign of life. `false`: no lease is known for this session.
-    pub fn touch(&mut self, now: Instant, session: &PlaySessionId, activity: Activity) -> bool {
-        let _ = (now, session, activity);
-        false
-    }
-
-    /// Notes a report of a device that named no PlaySession (direct play, or a dead player).
-    pub fn touch_device(
-        &mut self,
-        now: Instant,
-        user: &UserId,
-        device: &crate::ident::DeviceId,
-        activity: Activity,
-    ) {
-        let _ = (now, user, device, activity);
-    }
-
-    /// The session was stopped (Stopped, DELETE ActiveEncodings): its lease lingers, then ends.
-    pub fn stop(&mut self, now: Instant, session: &PlaySessionId, why: Ended) {
-        let _ = (now, session, why);
-    }
-
-    /// Ends a lease at once: its answer was never written, or Jellyfin failed.
-    pub fn release(&mut self, now: Instant, lease: LeaseId, why: Ended) {
-        let _ = (now, lease, why);
-    }
-
-    /// Takes a waiting demand out: its client has gone.
-    pub fn withdraw(&mut self, now: Instant, ticket: Ticket) {
-        let _ = (now, ticket);
-    }
-
-    /// Everything that this device waits for is void: it has asked for something else. Its tickets end with
-    /// [`Reason::Superseded`].
-    pub fn supersede(&mut self, now: Instant, user: &UserId, device: &crate::ident::DeviceId) {
-        let _ = (now, user, device);
-    }
-
-    /// Takes in one reading of a GPU.
-    pub fn sample(&mut self, now: Instant, gpu: &GpuId, sample: Sample) {
-        let _ = (now, gpu, sample);
-    }
-
-    /// Compares with what Jellyfin says is running on `node`: adopts what is unknown, ends what is gone.
-    pub fn reconcile(&mut self, now: Instant, node: &NodeId, running: &[Running]) {
-        let _ = (now, node, running);
-    }
-
-    /// Relates `now` to the week here (minute 0 = Monday 00:00), for time windows.
-    pub fn set_minute_of_week(&mut self, now: Instant, minute: u16) {
-        let _ = (now, minute);
-    }
-
-    /// Swaps the policy. Running leases stay; nothing more is admitted where they exceed it.
-    pub fn set_policy(&mut self, now: Instant, policy: Arc<Policy>) {
-        let _ = now;
-        self.policy = policy;
-    }
-
-    /// Refuses all new demands and everything that waits, from now on. Running leases stay.
-    pub fn drain(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// Fires every timer up to `now`.
-    pub fn advance(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// When [`Admission::advance`] next has work.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Takes what has happened since the last call, in order.
-    pub fn drain_events(&mut self) -> Vec<Event> {
-        Vec::new()
-    }
-
-    /// Shows all that is held and waiting.
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let _ = now;
-        Snapshot {
-            mode: self.policy.mode,
-            ..Snapshot::default()
-        }
-    }
-
-    /// The policy in force.
-    pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
-    }
 }

@@ -1,6 +1,17 @@
-//! The loops beside the data path: comparing with `/Sessions`, timers, the local time.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
 
 use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    admission::Running,
+    clock, demand,
+    gate::{EndJob, Gate},
+    jellyfin::{Dialect, Encoding},
+    telemetry::Telemetry,
+    upstream::{Api, Health},
+};
 
 /// How often to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,4 +20,130 @@ pub struct Settings {
     pub poll: Duration,
     /// `/Sessions` while nothing is.
     pub idle_poll: Duration,
+}
+
+/// How often `/health` is asked.
+const HEALTH: Duration = Duration::from_secs(5);
+/// How often until the server has answered once.
+const HEALTH_AT_START: Duration = Duration::from_secs(1);
+/// How often the version and the settings are asked for.
+const SETTINGS: Duration = Duration::from_secs(300);
+
+/// Compares the ledger with `/Sessions`, for ever.
+pub async fn reconcile(
+    api: Api,
+    gate: Gate,
+    telemetry: Telemetry,
+    settings: Settings,
+    encoding: impl Fn() -> Encoding + Send,
+) {
+    if !api.has_key() {
+        tracing::warn!(node = %api.node(), "no API key: Finweir can't see what Jellyfin runs, and goes by what passes through it alone");
+        return;
+    }
+    let mut failing = false;
+    loop {
+        match api.sessions().await {
+            Ok(rows) => {
+                let running: Vec<Running> = {
+                    let encoding = encoding();
+                    rows.iter()
+                        .filter_map(|row| demand::running(row, &encoding))
+                        .collect()
+                };
+                gate.reconcile(api.node(), &running);
+                telemetry.polled(api.node(), true);
+                if std::mem::take(&mut failing) {
+                    tracing::info!(node = %api.node(), "/Sessions answers again");
+                }
+            }
+            Err(error) => {
+                telemetry.polled(api.node(), false);
+
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(node = %api.node(), %error, "/Sessions can't be read; leases go by what passes through alone");
+                }
+            }
+        }
+        let snapshot = gate.snapshot();
+        let busy = !snapshot.leases.is_empty() || !snapshot.waiting.is_empty();
+        tokio::time::sleep(if busy {
+            settings.poll
+        } else {
+            settings.idle_poll
+        })
+        .await;
+    }
+}
+
+/// Ends jobs that a rule wants ended, for ever.
+pub async fn end_jobs(api: Api, mut ends: mpsc::Receiver<EndJob>) {
+    while let Some(end) = ends.recv().await {
+        match api.end_job(&end.device, &end.session).await {
+            Ok(()) => tracing::info!(node = %end.node, "ended a job that a rule wanted ended"),
+            Err(error) => {
+                tracing::warn!(node = %end.node, %error, "could not end a job that a rule wants ended");
+            }
+        }
+    }
+}
+
+/// Keeps the core's idea of the time of the week right, daylight saving included, for ever.
+pub async fn keep_time(gate: Gate) {
+    loop {
+        gate.set_minute_of_week(clock::minute_of_week());
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+}
+
+/// Looks whether the server answers, and asks for its version and settings when they may have changed, for ever.
+pub async fn watch_server(
+    api: Api,
+    base_url: String,
+    telemetry: Telemetry,
+    learned: impl Fn(Dialect, Encoding) + Send,
+) {
+    let mut known: Option<(Dialect, Encoding)> = None;
+    let mut asked = None;
+    loop {
+        let health = api.health().await;
+        let up = matches!(health, Ok(Health::Healthy | Health::Starting));
+        telemetry.reachable(api.node(), up);
+        let now = clock::now();
+        let due = asked.is_none_or(|at| now.saturating_duration_since(at) >= SETTINGS);
+        // A server that was away may have come back as another version.
+        asked = if up { asked } else { None };
+        if up && due {
+            match api.server(&base_url).await {
+                Ok(server) => {
+                    asked = Some(now);
+                    if known.as_ref() != Some(&server) {
+                        tell(&api, &server);
+                        learned(server.0.clone(), server.1.clone());
+                        known = Some(server);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version");
+                }
+            }
+        }
+        tokio::time::sleep(if known.is_some() {
+            HEALTH
+        } else {
+            HEALTH_AT_START
+        })
+        .await;
+    }
+}
+
+fn tell(api: &Api, (dialect, encoding): &(Dialect, Encoding)) {
+    let (major, minor) = dialect.version;
+    tracing::info!(
+        node = %api.node(),
+        version = %format_args!("{major}.{minor}"),
+        legacy_tokens = dialect.legacy_auth,
+        tone_mapping = encoding.tone_mapping,
+        "Jellyfin answers"
+    );
 }

@@ -1,17 +1,42 @@
 //! Lets async code wait on [`Admission`].
 //!
-//! One mutex, held for microseconds, never across `.await`. One function touches the state: lock, apply, take the
-//! events, unlock, then deliver.
+//! One mutex, held for microseconds, never across `.await`. Three rules:
+//!
+//! - **One function touches the state** ([`Gate::apply`]): lock, apply, take the events, unlock, *then* deliver.
+//!   Events left inside until the next call would strand a waiter.
+//! - **Deliver after unlocking.** A grant sent to a waiter who has left comes back as an undelivered
+//!   [`Reservation`], whose drop takes the lock.
+//! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
+
+mod reservation;
+#[cfg(test)]
+mod tests;
+mod throttle;
 
 use std::{
-    sync::{Arc, Mutex},
-    time::Instant,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
-    admission::{Admission, Policy, Snapshot},
+    admission::{
+        Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
+        Running, Sample, Snapshot,
+    },
+    clock,
+    ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
     telemetry::Telemetry,
 };
+
+/// Jobs to end and not yet taken up by [`crate::gate`]'s reader; beyond it they are left to Jellyfin's own timers.
+const ACTIONS: usize = 64;
+
+/// A ticket is settled at its deadline; a waiter that hears nothing for this long after it gives up.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// The async face of the core. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,32 +44,376 @@ pub struct Gate(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<Admission>,
+    state: Mutex<State>,
     telemetry: Telemetry,
+    /// Wakes [`Gate::run_timers`] when the next deadline may have moved.
+    moved: Notify,
+    actions: mpsc::Sender<EndJob>,
 }
 
+#[derive(Debug)]
+struct State {
+    core: Admission,
+    waiters: HashMap<Ticket, oneshot::Sender<Outcome>>,
+}
+
+/// What became of a demand.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// Run now. The seats go back when the reservation is dropped.
+    Admitted(Reservation),
+    /// Run a cheaper form now.
+    Downgraded {
+        /// The rung's seats.
+        reservation: Reservation,
+        /// Which rung of the demand.
+        rung: usize,
+    },
+    /// No.
+    Rejected {
+        /// Why.
+        reason: Reason,
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
+}
+
+/// A job that a rule wants ended in Jellyfin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndJob {
+    /// The server that runs it.
+    pub node: NodeId,
+    /// Its PlaySession.
+    pub session: PlaySessionId,
+    /// Its device.
+    pub device: DeviceId,
+}
+
+/// Takes a waiting demand out when its future is dropped.
+struct Waiting<'a> {
+    gate: &'a Gate,
+    ticket: Option<Ticket>,
+}
+
+// === impl Gate ===
+
 impl Gate {
-    /// Starts empty under `policy`.
-    pub fn new(now: Instant, policy: Arc<Policy>, telemetry: Telemetry) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(Admission::new(now, policy)),
-            telemetry,
-        }))
+    /// Starts empty under `policy`. The receiver yields jobs that a rule wants ended.
+    pub fn new(
+        now: Instant,
+        policy: Arc<Policy>,
+        telemetry: Telemetry,
+    ) -> (Self, mpsc::Receiver<EndJob>) {
+        let (actions, ends) = mpsc::channel(ACTIONS);
+        let state = Mutex::new(State {
+            core: Admission::new(now, policy),
+            waiters: HashMap::new(),
+        });
+        (
+            Self(Arc::new(Shared {
+                state,
+                telemetry,
+                moved: Notify::new(),
+                actions,
+            })),
+            ends,
+        )
+    }
+
+    /// Decides about a demand and waits, if it must, as long as the client's patience allows.
+    pub async fn enter(&self, demand: Demand) -> Outcome {
+        let (decision, receiver) = self.apply(|state, now| {
+            let decision = state.core.decide(now, demand);
+            let receiver = if let Decision::Queue { ticket, .. } = &decision {
+                let (sender, receiver) = oneshot::channel();
+                state.waiters.insert(*ticket, sender);
+                Some(receiver)
+            } else {
+                None
+            };
+            (decision, receiver)
+        });
+        match (decision, receiver) {
+            (Decision::Admit { lease, reason }, _) => {
+                Outcome::Admitted(Reservation::new(self.clone(), lease, reason))
+            }
+            (
+                Decision::Downgrade {
+                    lease,
+                    rung,
+                    reason,
+                },
+                _,
+            ) => Outcome::Downgraded {
+                reservation: Reservation::new(self.clone(), lease, reason),
+                rung,
+            },
+            (
+                Decision::Reject {
+                    reason,
+                    retry_after,
+                },
+                _,
+            ) => Outcome::Rejected {
+                reason,
+                retry_after,
+            },
+            (
+                Decision::Queue {
+                    ticket,
+                    deadline,
+                    reason,
+                },
+                Some(receiver),
+            ) => self.wait(ticket, deadline, reason, receiver).await,
+            // A queued demand has a receiver: it was made in the same breath.
+            (Decision::Queue { reason, .. }, None) => Outcome::Rejected {
+                reason,
+                retry_after: Duration::from_secs(1),
+            },
+        }
+    }
+
+    async fn wait(
+        &self,
+        ticket: Ticket,
+        deadline: Instant,
+        reason: Reason,
+        mut receiver: oneshot::Receiver<Outcome>,
+    ) -> Outcome {
+        let mut waiting = Waiting {
+            gate: self,
+            ticket: Some(ticket),
+        };
+        let outcome = tokio::select! {
+            outcome = &mut receiver => outcome,
+            () = tokio::time::sleep_until(deadline.into()) => {
+                // The core refuses it now; the answer arrives like any other.
+                self.apply(|_, _| ());
+                tokio::time::timeout(SETTLE, &mut receiver).await.unwrap_or_else(|_| Ok(Outcome::Rejected {
+                    reason: Reason::WaitedOut,
+                    retry_after: Duration::from_secs(1),
+                }))
+            }
+        };
+        waiting.ticket = None;
+        outcome.unwrap_or(Outcome::Rejected {
+            reason,
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    /// Whether this demand would replace or resume what its device holds, and so is never refused.
+    pub fn replaces(&self, demand: &Demand) -> bool {
+        self.lock().core.replaces(demand)
+    }
+
+    /// Whether this device of the user's plays something now.
+    pub fn plays(&self, user: &UserId, device: &DeviceId) -> bool {
+        self.lock().core.plays(user, device)
+    }
+
+    /// Whether this session, if it is known, plays this item.
+    pub fn is_about(&self, session: &PlaySessionId, item: &ItemId) -> bool {
+        self.lock()
+            .core
+            .item_of(session)
+            .is_none_or(|known| known == item)
+    }
+
+    /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
+    pub fn refuse(&self, demand: &Demand, reason: Reason, retry_after: Duration) -> Outcome {
+        self.apply(|state, _| state.core.turn_away(demand, reason, retry_after));
+        Outcome::Rejected {
+            reason,
+            retry_after,
+        }
+    }
+
+    /// A request that starts FFmpeg came for this session.
+    pub fn confirm(&self, session: &PlaySessionId, kind: &Kind, activity: Activity) -> Covered {
+        self.apply(|state, now| state.core.confirm(now, session, kind, activity))
+    }
+
+    /// Notes a sign of life. `false`: the session is unknown.
+    pub fn touch(&self, session: &PlaySessionId, activity: Activity) -> bool {
+        self.apply(|state, now| state.core.touch(now, session, activity))
+    }
+
+    /// Notes a report that named no session.
+    pub fn touch_device(&self, user: &UserId, device: &DeviceId, activity: Activity) {
+        self.apply(|state, now| state.core.touch_device(now, user, device, activity));
+    }
+
+    /// The session was stopped.
+    pub fn stop(&self, session: &PlaySessionId, why: Ended) {
+        self.apply(|state, now| state.core.stop(now, session, why));
+    }
+
+    /// Ends a lease at once.
+    pub fn release(&self, lease: LeaseId, why: Ended) {
+        self.apply(|state, now| state.core.release(now, lease, why));
+    }
+
+    /// Takes in one reading of a GPU.
+    pub fn sample(&self, gpu: &GpuId, sample: Sample) {
+        self.apply(|state, now| state.core.sample(now, gpu, sample));
+    }
+
+    /// Compares with what Jellyfin says is running.
+    pub fn reconcile(&self, node: &NodeId, running: &[Running]) {
+        self.apply(|state, now| state.core.reconcile(now, node, running));
+    }
+
+    /// Relates now to the week here, for time windows.
+    pub fn set_minute_of_week(&self, minute: u16) {
+        self.apply(|state, now| state.core.set_minute_of_week(now, minute));
+    }
+
+    /// Swaps the policy.
+    pub fn set_policy(&self, policy: Arc<Policy>) {
+        self.apply(|state, now| state.core.set_policy(now, policy));
+    }
+
+    /// Refuses all that waits and all new demands from now on.
+    pub fn drain(&self) {
+        self.apply(|state, now| state.core.drain(now));
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.lock().core.policy().clone()
     }
 
     /// Shows all that is held and waiting.
     pub fn snapshot(&self) -> Snapshot {
-        let now = crate::clock::now();
-        let _ = &self.0.telemetry;
-        self.0
-            .state
-            .lock()
-            .map(|state| state.snapshot(now))
-            .unwrap_or_default()
+        self.apply(|state, now| state.core.snapshot(now))
     }
 
-    /// Takes the policy in force.
-    pub fn policy(&self) -> Option<Arc<Policy>> {
-        self.0.state.lock().map(|state| state.policy().clone()).ok()
+    /// Fires timers as they come due, for ever.
+    pub async fn run_timers(&self) {
+        loop {
+            let moved = self.0.moved.notified();
+            let next = self.lock().core.next_deadline();
+            match next {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at.into()) => self.apply(|_, _| ()),
+                    () = moved => {}
+                },
+                None => moved.await,
+            }
+        }
+    }
+
+    /// The one function that touches the state.
+    fn apply<R>(&self, change: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let now = clock::now();
+        let mut state = self.lock();
+        let before = state.core.next_deadline();
+        state.core.advance(now);
+        let result = change(&mut state, now);
+        let events = state.core.drain_events();
+        let deliveries: Vec<_> = events
+            .iter()
+            .filter_map(|event| self.delivery(event))
+            .filter_map(|(ticket, outcome)| Some((state.waiters.remove(&ticket)?, outcome)))
+            .collect();
+        for event in &events {
+            if let Event::Withdrawn { ticket, .. } = event {
+                state.waiters.remove(ticket);
+            }
+        }
+        let moved = state.core.next_deadline() != before;
+        drop(state);
+
+        if moved {
+            self.0.moved.notify_one();
+        }
+        if !events.is_empty() {
+            self.0.telemetry.record(&events);
+            self.act(&events);
+        }
+        for (waiter, outcome) in deliveries {
+            // A waiter that has left sends the outcome back; dropping it gives the seats to the next in line.
+            drop(waiter.send(outcome));
+        }
+        result
+    }
+
+    /// The ticket that an event settles, and what its waiter is told.
+    fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
+        match event {
+            Event::Granted { ticket, lease, .. } => Some((
+                *ticket,
+                Outcome::Admitted(Reservation::new(self.clone(), *lease, Reason::Waited)),
+            )),
+            Event::Refused {
+                ticket: Some(ticket),
+                reason,
+                retry_after,
+                ..
+            } => Some((
+                *ticket,
+                Outcome::Rejected {
+                    reason: *reason,
+                    retry_after: *retry_after,
+                },
+            )),
+            Event::Admitted { .. }
+            | Event::Queued { .. }
+            | Event::Refused { ticket: None, .. }
+            | Event::Downgraded { .. }
+            | Event::Withdrawn { .. }
+            | Event::Moved { .. }
+            | Event::LeaseEnded { .. }
+            | Event::Reconciled { .. }
+            | Event::EndJob { .. }
+            | Event::CapacityChanged { .. }
+            | Event::PolicyChanged { .. } => None,
+        }
+    }
+
+    fn act(&self, events: &[Event]) {
+        for event in events {
+            if let Event::EndJob { subject, .. } = event
+                && let Some(session) = subject.session.clone()
+            {
+                let end = EndJob {
+                    node: subject.node.clone(),
+                    session,
+                    device: subject.device.clone(),
+                };
+                if self.0.actions.try_send(end).is_err() {
+                    tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
+                }
+            }
+        }
+    }
+
+    fn withdraw(&self, ticket: Ticket) {
+        self.apply(|state, now| {
+            state.waiters.remove(&ticket);
+            state.core.withdraw(now, ticket);
+        });
+    }
+
+    fn bind(&self, lease: LeaseId, session: &PlaySessionId) {
+        self.apply(|state, now| state.core.bind(now, lease, session));
+    }
+
+    /// A panic inside the core has already cost its one request; the ledger is still the best truth there is.
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Waiting ===
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.gate.withdraw(ticket);
+        }
     }
 }

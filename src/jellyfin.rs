@@ -2,6 +2,7 @@
 
 mod client;
 mod credentials;
+mod members;
 mod plan;
 mod playback_info;
 mod query;
@@ -13,11 +14,11 @@ mod stream;
 pub use self::{
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
-    plan::{Plan, Source, VideoWork},
+    plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,
-    rewrite::strip_encoding_variants,
-    route::{Container, Media, Report, Route, Routed, Unreadable, classify},
+    rewrite::{set_query_value, strip_encoding_variants},
+    route::{Container, Media, Report, Route, Routed, Starts, Unreadable, classify},
     session::{Job, SessionRow, sessions},
     stream::StreamQuery,
 };

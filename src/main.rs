@@ -1,1 +1,268 @@
-fn main() {}
+//! Reads the command line and calls the library.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to the terminal"
+)]
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+use finweir::{
+    app,
+    config::{self, Config, Environment, Flag, Loaded, Mistakes},
+};
+
+/// Bad configuration or usage (`EX_USAGE`).
+const BAD_CONFIG: u8 = 64;
+const FAILED: u8 = 1;
+
+/// Transcode admission control for Jellyfin: a hop between HAProxy and the server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "finweir",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        finweir demo                                     see it work, with a simulated Jellyfin\n  \
+        finweir run --jellyfin http://127.0.0.1:8096     only watch: nothing is refused\n  \
+        finweir check finweir.yaml                       find every mistake in a configuration\n  \
+        finweir run --config finweir.yaml                enforce it\n\n\
+        Exit codes: 0 well, 1 failed, 64 bad configuration."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the gate in front of Jellyfin.
+    #[command(
+        after_help = "With only --jellyfin it observes: it records what it would have done, and refuses \
+        nothing.\nEvery key of the file can be set as FINWEIR__SECTION__KEY too."
+    )]
+    Run(Run),
+    /// Checks a configuration and says what it means.
+    Check(Check),
+    /// Runs the gate in front of a simulated Jellyfin with a dozen viewers.
+    Demo(Demo),
+    /// Runs the simulated Jellyfin alone, to try a configuration or HAProxy against.
+    Sim(Sim),
+    /// Prints the JSON schema of the configuration, for editors.
+    Schema,
+    /// Asks a running Finweir whether it is ready; for containers.
+    Healthcheck(Healthcheck),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Run {
+    /// The configuration.
+    #[arg(long, short, value_name = "FILE", env = "FINWEIR_CONFIG")]
+    config: Option<PathBuf>,
+    /// The Jellyfin server; without a file, Finweir only observes.
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    jellyfin: Option<String>,
+    /// Where viewers connect: address:port, or unix:/path [default: 127.0.0.1:8097].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where metrics, probes and the status page are [default: 127.0.0.1:9097].
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The configuration.
+    file: PathBuf,
+    /// Print it as one, with defaults and where each value comes from; secrets masked.
+    #[arg(long)]
+    print: bool,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// Where viewers connect.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8097")]
+    listen: SocketAddr,
+    /// Where metrics and the status page are.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9097")]
+    admin_listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+struct Sim {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8096")]
+    listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+struct Healthcheck {
+    /// What to ask: http://address:port/path of the admin listener.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9097/ready"
+    )]
+    url: String,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Check(arguments) => check(&arguments),
+        Command::Demo(arguments) => demo(&arguments),
+        Command::Sim(arguments) => sim(&arguments),
+        Command::Schema => {
+            print!("{}", config::schema());
+            ExitCode::SUCCESS
+        }
+        Command::Healthcheck(arguments) => healthcheck(&arguments),
+    }
+}
+
+/// Reads the configuration that `run` asks for: a file, or observe mode without one.
+fn load(arguments: &Run, environment: &Environment) -> Result<Loaded, Mistakes> {
+    let flag = |option, key, value: &Option<String>| {
+        value.clone().map(|value| Flag { option, key, value })
+    };
+    let flags: Vec<Flag> = [
+        flag("--listen", "server.listen", &arguments.listen),
+        flag("--admin-listen", "admin.listen", &arguments.admin_listen),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match (&arguments.config, &arguments.jellyfin) {
+        (None, Some(url)) => Config::observe_with(url, environment, &flags),
+        (file, url) => {
+            let flags: Vec<Flag> = flag("--jellyfin", "jellyfin.url", url)
+                .into_iter()
+                .chain(flags)
+                .collect();
+            Config::load_with(file.as_deref(), environment, &flags)
+        }
+    }
+}
+
+fn run(arguments: &Run) -> ExitCode {
+    let loaded = match load(arguments, &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return bad(&mistakes),
+    };
+    let again = arguments.clone();
+    let source = Box::new(move || load(&again, &Environment::of_process()));
+    match app::run(loaded, source) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Prints an error with all its causes.
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    eprint!("finweir: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ExitCode::from(FAILED)
+}
+
+fn check(arguments: &Check) -> ExitCode {
+    match Config::load(Some(&arguments.file), &Environment::of_process()) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            if arguments.print {
+                print!("{}", loaded.config.effective.as_yaml());
+            } else {
+                println!("{} is well.", arguments.file.display());
+                print!("{}", loaded.config.summary());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => bad(&mistakes),
+    }
+}
+
+fn bad(mistakes: &Mistakes) -> ExitCode {
+    eprintln!("{mistakes}");
+    let count = mistakes.0.len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    eprintln!("{count} {noun} in the configuration");
+    ExitCode::from(BAD_CONFIG)
+}
+
+fn demo(arguments: &Demo) -> ExitCode {
+    let _ = (arguments.listen, arguments.admin_listen);
+    not_built("demo")
+}
+
+fn sim(arguments: &Sim) -> ExitCode {
+    let _ = arguments.listen;
+    not_built("sim")
+}
+
+fn not_built(command: &str) -> ExitCode {
+    eprintln!("finweir {command}: this build does not have it");
+    ExitCode::from(FAILED)
+}
+
+fn healthcheck(arguments: &Healthcheck) -> ExitCode {
+    match ask(&arguments.url) {
+        Ok(200) => ExitCode::SUCCESS,
+        Ok(status) => {
+            eprintln!("{} answers {status}", arguments.url);
+            ExitCode::from(FAILED)
+        }
+        Err(problem) => {
+            eprintln!("{}: {problem}", arguments.url);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Asks for the status of a plain HTTP URL.
+fn ask(url: &str) -> Result<u16, String> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or("must begin with http://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let addresses = std::net::ToSocketAddrs::to_socket_addrs(host).map_err(|e| e.to_string())?;
+    let mut problem = "no address".to_owned();
+    for address in addresses {
+        let answer = TcpStream::connect_timeout(&address, PATIENCE).and_then(|mut stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            let request =
+                format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes())?;
+            let mut head = String::new();
+            stream.take(64).read_to_string(&mut head)?;
+            Ok(head)
+        });
+        match answer {
+            Ok(head) => {
+                return head
+                    .split(' ')
+                    .nth(1)
+                    .and_then(|status| status.parse().ok())
+                    .ok_or_else(|| "this is not HTTP".to_owned());
+            }
+            Err(error) => problem = error.to_string(),
+        }
+    }
+    Err(problem)
+}

@@ -1,82 +1,351 @@
-//! Carries requests: the [`crate::hop::Handler`] that routes, decides, rewrites and refuses.
+//! Carries requests: the [`hop::Handler`] that routes, decides, rewrites and refuses.
+//!
+//! [`Proxy::step`] looks at the head of every request and lets nearly all of them pass at once. A PlaybackInfo is
+//! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is forwarded first and
+//! noted then by [`report`].
 
-use std::{collections::BTreeMap, time::Duration};
+mod fingerprints;
+mod playback;
+mod refusal;
+mod refused;
+mod report;
+mod settings;
+mod stream;
 
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header};
+
+pub use self::settings::{OnError, Settings, Starts, Texts};
+use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused};
 use crate::{
-    admission::{Mode, Reason},
-    jellyfin::{Client, Shape},
+    admission::{Demand, Kind, Mode, Reason},
+    gate::{Gate, Outcome, Throttle},
+    hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
+    ident::NodeId,
+    jellyfin::{
+        Client, Credentials, Dialect, Encoding, Media, Report, Route, classify, credentials,
+    },
+    tasks::Tasks,
+    telemetry::{FailOpen, Served, Telemetry},
+    upstream::{self, Api, Identities, Verified},
 };
 
-/// How requests are judged and refused.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What is done with a request that can't be judged.
-    pub on_error: OnError,
-    /// Most bytes of a PlaybackInfo request or report that are read.
-    pub max_request: usize,
-    /// Most bytes of a PlaybackInfo answer that are read.
-    pub max_answer: usize,
-    /// Video transcode starts per user: how many per minute, and how many at once.
-    pub starts: Option<Starts>,
-    /// Shapes that the operator chose for a client, instead of the table's.
-    pub shapes: BTreeMap<&'static str, Shape>,
-    /// Patience that the operator chose for a client, instead of the table's.
-    pub patience: BTreeMap<&'static str, Duration>,
-    /// Shown to clients.
-    pub texts: Texts,
-    /// Send a `DisplayMessage` to clients that show one.
-    pub messages: bool,
+/// A Jellyfin server, as the data path sees it.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    origin: hop::Origin,
+    api: Api,
+    dialect: ArcSwap<Dialect>,
+    encoding: ArcSwap<Encoding>,
 }
 
-/// What is done with a request that can't be judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    /// It passes, charged as unknown (fail open).
-    #[default]
-    Admit,
-    /// It is refused.
-    Reject,
+/// The data path's handler.
+#[derive(Debug)]
+pub struct Proxy {
+    node: Node,
+    current: ArcSwap<Current>,
+    gate: Gate,
+    telemetry: Telemetry,
+    client: hop::Client,
+    identities: Identities,
+    media: upstream::Media,
+    judged: Fingerprints,
+    refused: Refused,
+    tasks: Tasks,
 }
 
-/// A rate of video transcode starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Starts {
-    /// Starts per minute.
-    pub per_minute: std::num::NonZeroU32,
-    /// Starts at once.
-    pub burst: std::num::NonZeroU32,
-    /// Mode of this rule.
-    pub mode: Mode,
+/// What a reload swaps.
+#[derive(Debug)]
+struct Current {
+    settings: Settings,
+    throttle: Option<Throttle>,
 }
 
-/// What a viewer reads, by language (`en`, `de`, …) and reason. Always complete for `en`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Texts(BTreeMap<String, BTreeMap<&'static str, String>>);
+/// What a [`Proxy`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where requests go.
+    pub node: Node,
+    /// How they are judged.
+    pub settings: Settings,
+    /// Who is let in.
+    pub gate: Gate,
+    /// Who counts.
+    pub telemetry: Telemetry,
+    /// Sends whole requests.
+    pub client: hop::Client,
+    /// Runs what outlives a request.
+    pub tasks: Tasks,
+}
 
-impl Texts {
-    /// Adds or replaces one text.
-    pub fn set(&mut self, language: &str, reason: Reason, text: String) {
-        self.0
-            .entry(language.to_ascii_lowercase())
-            .or_default()
-            .insert(reason.as_str(), text);
+// === impl Node ===
+
+impl Node {
+    /// Prepares a server; until [`Proxy::learn`], everything that any version accepts is recognised.
+    pub fn new(settings: &upstream::Settings, api: Api) -> Self {
+        let dialect = Dialect {
+            base_url: settings.base_url.clone(),
+            ..Dialect::default()
+        };
+        Self {
+            id: settings.node.clone(),
+            origin: settings.origin.clone(),
+            api,
+            dialect: ArcSwap::from_pointee(dialect),
+            encoding: ArcSwap::from_pointee(Encoding::dearest()),
+        }
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Puts it together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            node,
+            settings,
+            gate,
+            telemetry,
+            client,
+            tasks,
+        } = parts;
+        Self {
+            node,
+            current: ArcSwap::from_pointee(Current::new(settings)),
+            gate,
+            telemetry,
+            client,
+            identities: Identities::default(),
+            media: upstream::Media::default(),
+            judged: Fingerprints::default(),
+            refused: Refused::default(),
+            tasks,
+        }
     }
 
-    /// The text for a reason in the first language of an `Accept-Language` that there is one for, else English.
-    pub fn get(&self, accept_language: Option<&str>, reason: Reason) -> Option<&str> {
-        let wanted = accept_language
-            .into_iter()
-            .flat_map(|a| a.split(','))
-            .filter_map(|l| l.split(['-', ';']).next());
-        wanted
-            .map(str::trim)
-            .chain(["en"])
-            .find_map(|l| self.0.get(&l.to_ascii_lowercase())?.get(reason.as_str()))
-            .map(String::as_str)
+    /// Swaps what a reload may change.
+    pub fn set_settings(&self, settings: Settings) {
+        self.current.store(Arc::new(Current::new(settings)));
+    }
+
+    /// The server has said its version, how it reads tokens, and how it encodes.
+    pub fn learn(&self, dialect: Dialect, encoding: Encoding) {
+        self.node.dialect.store(Arc::new(dialect));
+        self.node.encoding.store(Arc::new(encoding));
+    }
+
+    /// How the server encodes, as far as it has said.
+    pub fn encoding(&self) -> Encoding {
+        self.node.encoding.load().as_ref().clone()
+    }
+
+    fn forward(&self, served: Served) -> Forward {
+        Forward {
+            origin: self.node.origin.clone(),
+            label: served.as_str(),
+            finish: false,
+            on_done: None,
+        }
+    }
+
+    fn claims(&self, headers: &HeaderMap, query: Option<&str>) -> Credentials {
+        credentials(headers, query, &self.node.dialect.load())
+    }
+
+    /// Whose the token is. `None`: there is no token, or Jellyfin could not be asked (which is counted).
+    async fn verify(&self, claims: &Credentials) -> Option<Verified> {
+        let token = claims.token.as_ref()?;
+        match self.identities.verify(&self.node.api, token).await {
+            Ok(verified) => Some(verified),
+            Err(error) => {
+                tracing::warn!(node = %self.node.id, %error, "could not find out whose token this is; the request is charged to nobody");
+                self.telemetry.fail_open(FailOpen::Identity);
+                None
+            }
+        }
+    }
+
+    /// Throttles, then asks the gate.
+    async fn enter(&self, mut demand: Demand) -> Outcome {
+        let current = self.current.load_full();
+        if let (Kind::Video(_), Some(throttle), Some(starts)) =
+            (&demand.kind, &current.throttle, &current.settings.starts)
+            && !self.gate.replaces(&demand)
+            && let Err(wait) = throttle.start(&demand.who.user)
+        {
+            if self.gate.policy().mode == Mode::Enforce && starts.mode == Mode::Enforce {
+                return self.gate.refuse(&demand, Reason::StartRate, wait);
+            }
+            demand.would = Some(Reason::StartRate);
+        }
+        self.gate.enter(demand).await
+    }
+
+    fn patience(&self, client: Client) -> Duration {
+        self.current
+            .load()
+            .settings
+            .patience
+            .get(client.as_str())
+            .copied()
+            .unwrap_or_else(|| client.patience())
+    }
+
+    /// The server of every route.
+    async fn library(&self, item: &crate::ident::ItemId) -> Option<Arc<str>> {
+        if self.gate.policy().libraries.is_empty() {
+            None
+        } else {
+            self.media.library(&self.node.api, item).await
+        }
     }
 }
 
-/// Keeps the name of a player for the tables of [`Settings`].
-pub const fn client_key(client: Client) -> &'static str {
-    client.as_str()
+impl Current {
+    fn new(settings: Settings) -> Self {
+        let throttle = settings
+            .starts
+            .map(|starts| Throttle::new(starts.per_minute, starts.burst));
+        Self { settings, throttle }
+    }
+}
+
+impl Handler for Proxy {
+    fn step(&self, head: &Head<'_>) -> Step {
+        let dialect = self.node.dialect.load();
+        let routed = match classify(head.method, head.target, &dialect) {
+            Ok(routed) => routed,
+            Err(why) => return Step::Answer(refusal::unreadable(&why.to_string())),
+        };
+        match &routed.route {
+            Route::PlaybackInfo { post: true, .. } => Step::Take {
+                limit: self.current.load().settings.max_request,
+                // A PlaybackInfo starts no FFmpeg: what can't be read passes, and is decided at the stream.
+                overflow: Some(self.forward(Served::PlaybackInfo)),
+                finish: false,
+            },
+            Route::PlaybackInfo { post: false, .. } | Route::OpenLiveStream => {
+                Step::Forward(self.forward(Served::PlaybackInfo))
+            }
+            Route::Master { .. }
+            | Route::LivePlaylist { .. }
+            | Route::Universal { head: false, .. } => Step::Decide,
+            Route::Main { .. } => {
+                stream::touch_playlist(self, routed.query);
+                Step::Forward(self.forward(Served::Playlist))
+            }
+            Route::Segment { item, index, .. } => stream::segment(self, item, *index, routed.query),
+            Route::LiveSegment { .. } => Step::Forward(self.forward(Served::Segment)),
+            Route::Progressive { head: true, .. } | Route::Universal { head: true, .. } => {
+                Step::Forward(self.forward(Served::Stream))
+            }
+            Route::Progressive {
+                media,
+                item,
+                head: false,
+                ..
+            } => stream::progressive(self, *media, item, routed.query),
+            Route::Report(Report::Ping) => {
+                report::ping(self, routed.query);
+                Step::Forward(self.finished(Served::Report))
+            }
+            Route::Report(Report::Start | Report::Progress | Report::Stopped) => Step::Take {
+                limit: self.current.load().settings.max_request,
+                overflow: Some(self.finished(Served::Report)),
+                finish: true,
+            },
+            Route::StopEncoding => Step::Take {
+                limit: self.current.load().settings.max_request,
+                overflow: Some(self.finished(Served::Report)),
+                finish: true,
+            },
+            Route::Socket => Step::Forward(self.forward(Served::Socket)),
+            Route::Health => Step::Forward(self.forward(Served::Health)),
+            Route::Login | Route::BitrateTest | Route::Other => {
+                Step::Forward(self.forward(Served::Other))
+            }
+        }
+    }
+
+    async fn decide(self: Arc<Self>, request: Request<()>, peer: Peer) -> Verdict {
+        stream::decide(&self, request, &peer).await
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Bytes>, peer: Peer) -> Response<Body> {
+        let dialect = self.node.dialect.load_full();
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or_else(|| request.uri().path(), |p| p.as_str())
+            .to_owned();
+        match classify(request.method().as_str(), &target, &dialect).map(|routed| routed.route) {
+            Ok(Route::PlaybackInfo { item, .. }) => {
+                playback::answer(&self, &item, request, &peer).await
+            }
+            Ok(Route::Report(report)) => report::answer(&self, Some(report), request).await,
+            Ok(_) => report::answer(&self, None, request).await,
+            Err(why) => refusal::unreadable(&why.to_string()),
+        }
+    }
+
+    fn failed(&self, failure: &Failure) -> Response<Body> {
+        refusal::failure(failure)
+    }
+
+    fn done(&self, done: &Done) {
+        let served = Served::ALL
+            .iter()
+            .find(|s| s.as_str() == done.label)
+            .copied()
+            .unwrap_or(Served::Other);
+        self.telemetry
+            .request(served, done.status, done.first_byte, done.bytes);
+        match &done.end {
+            End::Upstream(failure) => self
+                .telemetry
+                .upstream_failure(&self.node.id, failure.as_str()),
+            End::Complete | End::ClientLeft => {}
+        }
+    }
+}
+
+impl Proxy {
+    /// A report is finished upstream even if its client hangs up: a closing tab does, within 10 ms.
+    fn finished(&self, served: Served) -> Forward {
+        Forward {
+            finish: true,
+            ..self.forward(served)
+        }
+    }
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The video controller serves what has no other.
+const fn media_of(route: &Route) -> Media {
+    match route {
+        Route::Master { media, .. }
+        | Route::Main { media, .. }
+        | Route::Segment { media, .. }
+        | Route::Progressive { media, .. } => *media,
+        Route::Universal { .. } => Media::Audio,
+        Route::PlaybackInfo { .. }
+        | Route::OpenLiveStream
+        | Route::LivePlaylist { .. }
+        | Route::LiveSegment { .. }
+        | Route::Report(_)
+        | Route::StopEncoding
+        | Route::Login
+        | Route::BitrateTest
+        | Route::Socket
+        | Route::Health
+        | Route::Other => Media::Video,
+    }
 }

@@ -1,9 +1,16 @@
 //! The only place that spawns; what is spawned here is counted and joined by drain.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{runtime::Handle, sync::Notify};
 
 /// Counts running tasks, so that a drain can wait for them. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -11,8 +18,11 @@ pub struct Tasks(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    running: std::sync::atomic::AtomicUsize,
+    /// Where tasks run; `None`: where they are spawned.
+    runtime: Option<Handle>,
+    running: AtomicUsize,
     idle: Notify,
+    loops: Mutex<Vec<AbortHandle>>,
 }
 
 struct Running(Tasks);
@@ -25,6 +35,15 @@ impl Tasks {
         Self::default()
     }
 
+    /// Runs everything on `runtime`, wherever it is spawned: what a request leaves behind must outlive the thread that
+    /// served it.
+    pub fn on(runtime: Handle) -> Self {
+        Self(Arc::new(Inner {
+            runtime: Some(runtime),
+            ..Inner::default()
+        }))
+    }
+
     /// Runs `task` beside everything else.
     #[expect(clippy::disallowed_methods, reason = "this module is the spawner")]
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
@@ -33,15 +52,47 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let running = self.enter();
-        tokio::spawn(async move {
+        let counted = async move {
             let _running = running;
             task.await
-        })
+        };
+        match &self.0.runtime {
+            Some(runtime) => runtime.spawn(counted),
+            None => tokio::spawn(counted),
+        }
+    }
+
+    /// Runs a loop that never ends by itself: it is not joined, but ended by [`Tasks::end_loops`].
+    #[expect(clippy::disallowed_methods, reason = "this module is the spawner")]
+    pub fn spawn_loop<F>(&self, task: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let handle = tokio::spawn(task).abort_handle();
+        self.0
+            .loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(handle);
+    }
+
+    /// Ends every loop.
+    pub fn end_loops(&self) {
+        for handle in self
+            .0
+            .loops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            handle.abort();
+        }
     }
 
     /// Tasks that run now.
     pub fn count(&self) -> usize {
-        self.0.running.load(std::sync::atomic::Ordering::Acquire)
+        self.0.running.load(Ordering::Acquire)
     }
 
     /// Waits until nothing runs, at most `limit`. `false`: something still runs.
@@ -60,22 +111,14 @@ impl Tasks {
     }
 
     fn enter(&self) -> Running {
-        self.0
-            .running
-            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        self.0.running.fetch_add(1, Ordering::AcqRel);
         Running(self.clone())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self
-            .0
-            .0
-            .running
-            .fetch_sub(1, std::sync::atomic::Ordering::AcqRel)
-            == 1
-        {
+        if self.0.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.0.idle.notify_waiters();
         }
     }

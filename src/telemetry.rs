@@ -1,15 +1,41 @@
 //! Takes events; makes metrics, log lines and the list of last decisions of them. Nothing else counts decisions.
+//!
+//! What each metric means is in `docs/metrics.md`, which a test holds to the registry.
+
+mod count;
+mod labels;
+mod logging;
+mod metrics;
+mod recent;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
+use tracing::{info, warn};
 
+use self::{
+    labels::{Decision, Users},
+    logging::Quiet,
+    metrics::Metrics,
+    recent::Recent,
+};
+pub use self::{
+    logging::{LogError, init_logging},
+    metrics::UPSTREAM_FAILURES,
+    recent::KEPT,
+};
 use crate::{
     admission::{Event, Reason, Snapshot},
+    clock,
     ident::NodeId,
 };
 
@@ -119,32 +145,73 @@ pub struct Decided {
     pub waited: f64,
 }
 
+/// What is known of a node, for the status page and `/ready`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NodeHealth {
+    /// Its name.
+    pub node: String,
+    /// Whether the last look at its sessions succeeded; `None` before the first, and without an API key.
+    pub poll: Option<bool>,
+    /// Whether it answered when last asked anything; `None` before that.
+    pub reachable: Option<bool>,
+}
+
 /// Metrics, log lines and the last decisions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    recent: Mutex<VecDeque<Decided>>,
+    metrics: Metrics,
+    users: Users,
+    names: bool,
+    recent: Recent,
+    nodes: Mutex<BTreeMap<String, NodeHealth>>,
+    config_ok: AtomicBool,
+    quiet_upstream: Quiet,
+    /// In the order of [`FailOpen::ALL`].
+    quiet_fail_open: Vec<Quiet>,
 }
 
 impl Telemetry {
     /// Registers every metric.
     pub fn new(settings: &Settings) -> Self {
-        let _ = settings;
+        let now = clock::now();
+        let nodes = settings.nodes.iter().map(|node| {
+            let health = NodeHealth {
+                node: node.clone(),
+                ..NodeHealth::default()
+            };
+            (node.clone(), health)
+        });
+        let metrics = Metrics::new(settings);
+        metrics.reloaded(true, recent::unix(clock::wall()));
         Self(Arc::new(Inner {
-            recent: Mutex::default(),
+            metrics,
+            users: Users::new(settings.user_label),
+            names: settings.user_label == UserLabel::Name,
+            recent: Recent::default(),
+            nodes: Mutex::new(nodes.collect()),
+            config_ok: AtomicBool::new(true),
+            quiet_upstream: Quiet::new(now),
+            quiet_fail_open: FailOpen::ALL.iter().map(|_| Quiet::new(now)).collect(),
         }))
     }
 
     /// Counts and logs what the core did: the only place where decisions are counted.
     pub fn record(&self, events: &[Event]) {
-        let _ = events;
+        for event in events {
+            logging::log(event, self.0.names);
+            self.0.metrics.count(event, &self.0.users);
+            if let Some(decision) = Decision::of(event) {
+                self.0.recent.push(Decided::new(clock::wall(), &decision));
+            }
+        }
     }
 
     /// Sets the gauges that show what is held and waiting.
     pub fn observe(&self, snapshot: &Snapshot) {
-        let _ = snapshot;
+        self.0.metrics.observe(snapshot);
     }
 
     /// Counts one request that went upstream.
@@ -155,70 +222,96 @@ impl Telemetry {
         first_byte: Option<Duration>,
         bytes: u64,
     ) {
-        let _ = (route, status, first_byte, bytes);
+        self.0.metrics.request(route, status, first_byte, bytes);
     }
 
     /// Counts one failure of an upstream. `kind` is the label of a failure of the hop.
     pub fn upstream_failure(&self, node: &NodeId, kind: &'static str) {
-        let _ = (node, kind);
+        self.0.metrics.upstream_failure(node, kind);
+        if let Some(held_back) = self.0.quiet_upstream.pass(clock::now()) {
+            warn!(
+                node = node.as_str(),
+                kind, held_back, "A request to Jellyfin failed"
+            );
+        }
     }
 
     /// Counts and logs a request that passed unjudged.
     pub fn fail_open(&self, why: FailOpen) {
-        let _ = why;
+        self.0.metrics.fail_open(why);
+        let quiet = self.0.quiet_fail_open.get(why as usize);
+        if let Some(held_back) = quiet.and_then(|quiet| quiet.pass(clock::now())) {
+            warn!(why = why.as_str(), held_back, "{}", why.words());
+        }
     }
 
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, ok: bool, at: SystemTime) {
-        let _ = (ok, at);
+        self.0.metrics.reload(ok);
+        self.0.metrics.reloaded(ok, recent::unix(at));
+        self.0.config_ok.store(ok, Ordering::Relaxed);
     }
 
-    /// Notes whether the last poll of `/Sessions` succeeded.
+    /// Notes whether the last poll of `/Sessions` succeeded. Logs when that changes.
     pub fn polled(&self, node: &NodeId, ok: bool) {
-        let _ = (node, ok);
+        self.0.metrics.polled(node, ok);
+        let before = self.health(node, |health| {
+            if ok {
+                health.reachable = Some(true);
+            }
+            health.poll.replace(ok)
+        });
+        match (before, ok) {
+            (Some(true) | None, false) => warn!(
+                node = node.as_str(),
+                "Can't see what Jellyfin runs: leases go by requests and time"
+            ),
+            (Some(false), true) => info!(node = node.as_str(), "Sees again what Jellyfin runs"),
+            (Some(true) | None, true) | (Some(false), false) => {}
+        }
     }
 
-    /// The last decisions, newest first.
-    pub fn recent(&self) -> Vec<Decided> {
+    /// Notes whether a node answered when it was asked for its health. Logs when that changes.
+    pub fn reachable(&self, node: &NodeId, ok: bool) {
+        self.0.metrics.reachable(node, ok);
+        let before = self.health(node, |health| health.reachable.replace(ok));
+        match (before, ok) {
+            (Some(true) | None, false) => warn!(node = node.as_str(), "Jellyfin does not answer"),
+            (Some(false), true) => info!(node = node.as_str(), "Jellyfin answers again"),
+            (Some(true) | None, true) | (Some(false), false) => {}
+        }
+    }
+
+    fn health<T: Default>(&self, node: &NodeId, change: impl FnOnce(&mut NodeHealth) -> T) -> T {
+        let Ok(mut nodes) = self.0.nodes.lock() else {
+            return T::default();
+        };
+        let health = nodes.entry(node.to_string()).or_default();
+        node.as_str().clone_into(&mut health.node);
+        change(health)
+    }
+
+    /// What is known of each node, by name.
+    pub fn nodes(&self) -> Vec<NodeHealth> {
         self.0
-            .recent
+            .nodes
             .lock()
-            .map(|r| r.iter().cloned().collect())
+            .map(|nodes| nodes.values().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Whether the last reload of the configuration succeeded.
+    pub fn config_ok(&self) -> bool {
+        self.0.config_ok.load(Ordering::Relaxed)
+    }
+
+    /// The last decisions, newest first; at most [`KEPT`].
+    pub fn recent(&self) -> Vec<Decided> {
+        self.0.recent.list()
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
     pub fn gather(&self) -> String {
-        String::new()
+        self.0.metrics.text()
     }
-}
-
-impl Served {
-    /// The label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PlaybackInfo => "playback-info",
-            Self::Playlist => "playlist",
-            Self::Segment => "segment",
-            Self::Stream => "stream",
-            Self::Static => "static",
-            Self::Report => "report",
-            Self::Socket => "socket",
-            Self::Health => "health",
-            Self::Other => "other",
-        }
-    }
-
-    /// Every value.
-    pub const ALL: &'static [Self] = &[
-        Self::PlaybackInfo,
-        Self::Playlist,
-        Self::Segment,
-        Self::Stream,
-        Self::Static,
-        Self::Report,
-        Self::Socket,
-        Self::Health,
-        Self::Other,
-    ];
 }

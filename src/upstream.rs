@@ -1,7 +1,18 @@
 //! Calls Jellyfin: the few typed calls Finweir makes for itself, and who a token belongs to.
 
-use std::time::Duration;
+mod api;
+mod identity;
+mod media;
+mod tls;
 
+use std::{path::PathBuf, time::Duration};
+
+pub use self::{
+    api::{Api, CallError, Health},
+    identity::{Identities, Identity, Verified},
+    media::Media,
+    tls::{TlsError, client_config},
+};
 use crate::{
     hop::Origin,
     ident::{NodeId, Token},
@@ -21,7 +32,7 @@ pub struct Settings {
     /// An API key, for `/Sessions`, look-ups, messages and stops.
     pub api_key: Option<Token>,
     /// A file with roots to trust beside the public ones, PEM.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// How long a call may take.
     pub timeout: Duration,
 }

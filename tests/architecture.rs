@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "upstream",
         &["ident", "clock", "tasks", "jellyfin", "telemetry", "hop"],
     ),
+    ("demand", &["ident", "admission", "jellyfin", "upstream"]),
     ("gpu", &["ident", "admission", "telemetry"]),
     (
         "proxy",
@@ -33,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gate",
             "upstream",
             "hop",
+            "demand",
         ],
     ),
     (
@@ -47,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gate",
             "upstream",
             "hop",
+            "demand",
         ],
     ),
     (

@@ -1,8 +1,20 @@
 //! What a transcode takes: [`Work`] → [`Seats`].
+//!
+//! One formula with five knobs explains the published and measured numbers of a machine to about a quarter:
+//!
+//! ```text
+//! D, E  = pixels per second decoded, encoded, in units of 1080p30
+//! seats = (0.5 D codec_in (ten_bit if > 8 bits) + 0.5 E codec_out + (tone_map D if HDR becomes SDR))
+//!         * (uhd_surcharge if the source is 2560x1440 or more) * (dolby_vision) * (burn_in)
+//! ```
+//!
+//! Floating point stays inside the formula: what leaves it is whole thousandths.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use serde::Serialize;
+
+use super::Gpu;
 
 /// A number of seats in thousandths. 1 seat = one 1080p30 8-bit H.264 → 1080p H.264 transcode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,10 +155,87 @@ impl Default for CostModel {
 }
 
 impl CostModel {
+    /// One unit of work: 1920x1080 at 30 frames a second.
+    const REFERENCE: f64 = 1920.0 * 1080.0 * 30.0;
+    /// The least that a transcode takes, in thousandths: starting FFmpeg is never free.
+    const LEAST: Seats = Seats(250);
+
     /// What `work` takes, before it is clamped to a GPU.
     pub fn seats(&self, work: &Work) -> Seats {
-        let _ = work;
-        Seats::from_milli(1000)
+        self.priced(work, self.tone_map)
+    }
+
+    /// What `work` takes of `gpu`: with its own tone-mapping factor, and never more than all of it.
+    pub fn seats_on(&self, work: &Work, gpu: &Gpu) -> Seats {
+        let whole = self.priced(work, gpu.tone_map);
+        if gpu.capacity >= Self::LEAST {
+            whole.min(gpu.capacity)
+        } else {
+            whole
+        }
+    }
+
+    /// Whether `work` would need more than all of `gpu`, so that it may only run alone there.
+    pub fn is_wider(&self, work: &Work, gpu: &Gpu) -> bool {
+        self.priced(work, gpu.tone_map) > gpu.capacity
+    }
+
+    fn priced(&self, work: &Work, tone_map: f64) -> Seats {
+        let decode = Self::pixel_rate(work.size_in, work.millifps);
+        let encode = Self::pixel_rate(work.size_out, work.millifps);
+        let ten_bit = if work.bits > 8 { self.ten_bit } else { 1.0 };
+        let mut seats = 0.5 * decode * work.codec_in.decode() * ten_bit
+            + 0.5 * encode * work.codec_out.encode();
+        if work.tone_map {
+            seats += tone_map * decode;
+        }
+        if u64::from(work.size_in.0) * u64::from(work.size_in.1) >= 2560 * 1440 {
+            seats *= self.uhd_surcharge;
+        }
+        if work.hdr == Hdr::DolbyVision {
+            seats *= self.dolby_vision;
+        }
+        if work.burn_in {
+            seats *= self.burn_in;
+        }
+        Seats::from_f64(seats).max(Self::LEAST)
+    }
+
+    /// A source that names no frame rate is taken for film.
+    fn pixel_rate(size: (u32, u32), millifps: u32) -> f64 {
+        let fps = if millifps == 0 { 24_000 } else { millifps };
+        f64::from(size.0) * f64::from(size.1) * f64::from(fps) / 1000.0 / Self::REFERENCE
+    }
+}
+
+// === impl Codec ===
+
+impl Codec {
+    /// Its name in `/state` and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+            Self::Vp9 => "vp9",
+            Self::Other => "other",
+        }
+    }
+
+    const fn decode(self) -> f64 {
+        match self {
+            Self::H264 | Self::Hevc | Self::Other => 1.0,
+            Self::Vp9 => 1.10,
+            Self::Av1 => 1.15,
+        }
+    }
+
+    const fn encode(self) -> f64 {
+        match self {
+            Self::H264 | Self::Vp9 | Self::Other => 1.0,
+            Self::Hevc => 1.25,
+            Self::Av1 => 1.35,
+        }
     }
 }
 
@@ -172,5 +261,35 @@ impl Work {
     }
 }
 
-#[expect(dead_code, reason = "placeholder")]
-fn keep(_: Duration) {}
+/// `hevc 2160p hdr -> h264 1080p`.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range = match self.hdr {
+            Hdr::Sdr => "",
+            Hdr::Hdr => " hdr",
+            Hdr::DolbyVision => " dv",
+        };
+        let (from, to) = (lines(self.size_in), lines(self.size_out));
+        let (codec_in, codec_out) = (self.codec_in.as_str(), self.codec_out.as_str());
+        write!(f, "{codec_in} {from}p{range} -> {codec_out} {to}p")?;
+        if self.burn_in {
+            f.write_str(" + subtitles")?;
+        }
+        Ok(())
+    }
+}
+
+/// Lines as people name them: a film of 3840x1600 is a 2160p one with black bars cut off.
+fn lines((width, height): (u32, u32)) -> u32 {
+    const NAMED: [(u32, u32); 5] = [
+        (3840, 2160),
+        (2560, 1440),
+        (1920, 1080),
+        (1280, 720),
+        (854, 480),
+    ];
+    NAMED
+        .iter()
+        .find(|(w, h)| width >= *w || height >= *h)
+        .map_or(height, |(_, h)| *h)
+}

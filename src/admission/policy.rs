@@ -1,11 +1,19 @@
 //! Limits, classes, rules and timers: immutable, valid by construction, swapped whole on reload.
 
-use std::{sync::Arc, time::Duration};
+mod check;
+mod matching;
+mod week;
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use core::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub(super) use self::week::WEEK;
 use super::{CostModel, Seats};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
@@ -276,6 +284,18 @@ pub enum PolicyError {
     Missing(&'static str),
 }
 
+// === impl Mode ===
+
+impl Mode {
+    /// The one spelling, in logs, state and YAML.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 // === impl Policy ===
 
 impl Policy {
@@ -310,19 +330,40 @@ impl Policy {
         }
     }
 
-    /// Checks what a single field can't show: names that are there twice or not at all, the last class.
-    ///
-    /// # Errors
-    /// All faults found, not only the first.
-    pub fn check(&self) -> Result<(), Vec<PolicyError>> {
-        Ok(())
-    }
-
     /// The class of `who`: the first that matches.
     pub fn class_of(&self, who: &Who) -> &Class {
-        static NOBODY: std::sync::LazyLock<Class> = std::sync::LazyLock::new(Class::everybody);
-        let _ = who;
-        self.classes.last().unwrap_or(&NOBODY)
+        static NOBODY: LazyLock<Class> = LazyLock::new(Class::everybody);
+        self.class_index(who)
+            .and_then(|index| self.classes.get(index))
+            .unwrap_or(&NOBODY)
+    }
+
+    /// The limits of `who`: the first user rule that names him, else those of his class, else the general ones.
+    pub fn limits_of(&self, who: &Who) -> &UserLimits {
+        self.users
+            .iter()
+            .find(|rule| who.is_called(&rule.user))
+            .map(|rule| &rule.limits)
+            .or(self.class_of(who).user.as_ref())
+            .unwrap_or(&self.user)
+    }
+
+    /// The GPU that `node` encodes on. A node the policy doesn't know is charged to the first GPU: work that
+    /// is charged to the wrong place is better than work that nobody counts.
+    pub(super) fn gpu_index(&self, node: &NodeId) -> Option<usize> {
+        self.nodes
+            .iter()
+            .find(|known| known.id == *node)
+            .and_then(|known| self.gpus.iter().position(|gpu| gpu.id == known.gpu))
+            .or_else(|| (!self.gpus.is_empty()).then_some(0))
+    }
+
+    /// The place of the class of `who` in [`Policy::classes`]: the last, if none matches.
+    pub(super) fn class_index(&self, who: &Who) -> Option<usize> {
+        self.classes
+            .iter()
+            .position(|class| class.matches(who))
+            .or_else(|| self.classes.len().checked_sub(1))
     }
 }
 

@@ -14,18 +14,24 @@ impl<'a> Query<'a> {
     /// Splits `text` (without the `?`). Controllers see it like this; [`Query::for_auth`] is what authentication sees.
     pub fn parse(text: &'a str) -> Self {
         let outer = Self::for_auth(text);
-        // UrlDecodeQueryFeature: exactly one key, its value empty, and the key holds a `=`.
-        match outer.pairs.as_slice() {
-            [(key, value)] if value.is_empty() && key.contains('=') => {
-                let pairs = split(key)
-                    .map(|(k, v)| (Cow::Owned(k.to_owned()), Cow::Owned(v.to_owned())))
-                    .collect();
-                Self {
-                    pairs,
-                    nested: true,
-                }
-            }
-            _ => outer,
+        // UrlDecodeQueryFeature: exactly one key, its values empty, and the key holds a `=`.
+        let Some((key, _)) = outer.pairs.first() else {
+            return outer;
+        };
+        let alone = outer
+            .pairs
+            .iter()
+            .all(|(other, value)| value.is_empty() && other.eq_ignore_ascii_case(key));
+        if !alone || !key.contains('=') {
+            return outer;
+        }
+        let pairs = split(key)
+            .filter(|(k, _)| !is_misspelt(k))
+            .map(|(k, v)| (Cow::Owned(k.to_owned()), Cow::Owned(v.to_owned())))
+            .collect();
+        Self {
+            pairs,
+            nested: true,
         }
     }
 
@@ -72,6 +78,60 @@ impl<'a> Query<'a> {
     }
 }
 
+/// The parameters that decide what is streamed and at what cost, as the controllers write them.
+const PARAMETERS: &[&str] = &[
+    "static",
+    "params",
+    "tag",
+    "playSessionId",
+    "segmentContainer",
+    "segmentLength",
+    "minSegments",
+    "mediaSourceId",
+    "deviceId",
+    "audioCodec",
+    "enableAutoStreamCopy",
+    "allowVideoStreamCopy",
+    "allowAudioStreamCopy",
+    "audioSampleRate",
+    "maxAudioBitDepth",
+    "audioBitRate",
+    "audioChannels",
+    "maxAudioChannels",
+    "profile",
+    "level",
+    "framerate",
+    "maxFramerate",
+    "startTimeTicks",
+    "width",
+    "height",
+    "maxWidth",
+    "maxHeight",
+    "videoBitRate",
+    "subtitleStreamIndex",
+    "subtitleMethod",
+    "deInterlace",
+    "liveStreamId",
+    "videoCodec",
+    "subtitleCodec",
+    "transcodeReasons",
+    "audioStreamIndex",
+    "videoStreamIndex",
+    "container",
+    "transcodingContainer",
+    "transcodingProtocol",
+    "runtimeTicks",
+    "actualSegmentLengthTicks",
+];
+
+/// Only the names of a whole-encoded query are case-sensitive: Jellyfin keeps them in a plain dictionary, so a
+/// controller does not see `Static` there.
+fn is_misspelt(name: &str) -> bool {
+    PARAMETERS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name) && *known != name)
+}
+
 fn split(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split('&')
         .filter(|part| !part.is_empty())
@@ -102,8 +162,23 @@ mod tests {
 
     #[test]
     fn a_query_encoded_as_a_whole_is_split_again_but_not_for_authentication() {
-        let text = "Static%3Dtrue%26ApiKey%3Dx";
+        let text = "static%3Dtrue%26ApiKey%3Dx";
         assert_eq!(Query::parse(text).get("static"), Some("true"));
         assert_eq!(Query::for_auth(text).get("ApiKey"), None);
+    }
+
+    #[test]
+    fn a_whole_encoded_query_sent_twice_is_still_one() {
+        let text = "videoCodec%3Dh264&VIDEOCODEC%3dh264=";
+        assert_eq!(Query::parse(text).get("videoCodec"), Some("h264"));
+        assert_eq!(Query::parse("a%3Db&c").get("a"), None);
+    }
+
+    #[test]
+    fn names_in_a_whole_encoded_query_count_only_as_the_controllers_write_them() {
+        let query = Query::parse("Static%3Dtrue%26videoCodec%3Dh264%26MAXWIDTH%3D1");
+        assert_eq!(query.get("Static"), None);
+        assert_eq!(query.get("VideoCodec"), Some("h264"));
+        assert_eq!(query.get("maxWidth"), None);
     }
 }

@@ -1,9 +1,20 @@
 //! (method, target) → [`Route`]: the one place that knows paths and letter case.
 //!
-//! Recognised as ASP.NET recognises them: any letter case, percent-encoding, `/emby` and `/mediabrowser`
-//! prefixes (until 10.11), BaseUrl, dot segments, a trailing slash, absolute-form targets.
+//! Recognised as ASP.NET recognises them: any letter case, percent-encoding, dot segments, a trailing slash,
+//! absolute-form targets. Every route that matters is told by the *end* of its path, so whatever stands before it
+//! (BaseUrl, `/emby`, `/mediabrowser`, a prefix that nobody configured) hides nothing: what the server answers with
+//! 404 is recognised too, which costs nothing.
 
-use super::Dialect;
+mod path;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use self::{
+    path::{Method, recognise},
+    target::Target,
+};
+use super::{Dialect, Query};
 use crate::ident::ItemId;
 
 /// What a request is, as far as admission is concerned.
@@ -126,6 +137,17 @@ pub struct Routed<'a> {
 #[error("the request target can't be read: {0}")]
 pub struct Unreadable(pub &'static str);
 
+/// Whether a request makes Jellyfin start, join or restart FFmpeg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// It never does.
+    No,
+    /// A file as it is, unless the source is a DVD or BluRay folder, which only a look-up can tell (protocol 3.3).
+    Static,
+    /// It does, or may.
+    Yes,
+}
+
 /// Recognises a request. `target` is exactly what stood in the request line.
 ///
 /// # Errors
@@ -135,9 +157,97 @@ pub fn classify<'a>(
     target: &'a str,
     dialect: &Dialect,
 ) -> Result<Routed<'a>, Unreadable> {
-    let _ = (method, dialect);
+    let method = Method::of(method);
+    let target = Target::read(target);
+    let route = recognise(method, &target.path, dialect)?;
+    let doubt = target.doubt.or_else(|| {
+        let odd = route.is_stream() && target.query.is_some_and(has_odd_byte);
+        odd.then_some("a control character or fragment in the query")
+    });
+    if let Some(why) = doubt
+        && (route.is_stream() || recognise(method, &target.at_worst(), dialect)?.is_stream())
+    {
+        return Err(Unreadable(why));
+    }
     Ok(Routed {
-        route: Route::Other,
-        query: target.split_once('?').map(|(_, q)| q),
+        route,
+        query: target.query,
     })
+}
+
+/// Control characters, and the `#` at which some readers of URLs stop and others don't.
+///
+/// Without a way out before the end, so that it is compiled to vector instructions: queries are long.
+fn has_odd_byte(query: &str) -> bool {
+    query.bytes().fold(false, |odd, byte| {
+        odd | (byte < 0x20) | (byte == 0x7f) | (byte == b'#')
+    })
+}
+
+// === impl Routed ===
+
+impl Routed<'_> {
+    /// Whether this request makes Jellyfin start FFmpeg.
+    pub fn starts_ffmpeg(&self) -> Starts {
+        match &self.route {
+            Route::Progressive { head: false, .. } if self.is_static() => Starts::Static,
+            Route::Progressive { head: false, .. }
+            | Route::Universal { head: false, .. }
+            | Route::LivePlaylist { .. }
+            | Route::Segment { .. } => Starts::Yes,
+            Route::Progressive { head: true, .. }
+            | Route::Universal { head: true, .. }
+            | Route::PlaybackInfo { .. }
+            | Route::OpenLiveStream
+            | Route::Master { .. }
+            | Route::Main { .. }
+            | Route::LiveSegment { .. }
+            | Route::Report(_)
+            | Route::StopEncoding
+            | Route::Login
+            | Route::BitrateTest
+            | Route::Socket
+            | Route::Health
+            | Route::Other => Starts::No,
+        }
+    }
+
+    /// Whether the controller will find `static=true` and nothing beside it that could mean something else.
+    fn is_static(&self) -> bool {
+        let Some(text) = self.query else {
+            return false;
+        };
+        let query = Query::parse(text);
+        let asked = query.get("static");
+        asked.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            && query.value("params").is_none()
+            // A letter outside ASCII might be folded into one of `static`.
+            && query.pairs().all(|(name, _)| name.is_ascii())
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Whether a media controller serves it by a name that a client can write in many ways.
+    fn is_stream(&self) -> bool {
+        match self {
+            Self::Master { .. }
+            | Self::Main { .. }
+            | Self::LivePlaylist { .. }
+            | Self::Segment { .. }
+            | Self::Progressive { .. }
+            | Self::Universal { .. } => true,
+            Self::PlaybackInfo { .. }
+            | Self::OpenLiveStream
+            | Self::LiveSegment { .. }
+            | Self::Report(_)
+            | Self::StopEncoding
+            | Self::Login
+            | Self::BitrateTest
+            | Self::Socket
+            | Self::Health
+            | Self::Other => false,
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! The recorded exchanges as typed records, and the tally of what replaying them showed.
 
 use std::{
-    env,
-    fmt::Write as _,
-    fs,
+    env, fs,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -102,15 +100,6 @@ pub(crate) struct Tally {
     pub(crate) remarks: Vec<String>,
 }
 
-// === impl Server ===
-
-impl Server {
-    /// The set of that name, if it was recorded.
-    pub(crate) fn set(&self, name: &str) -> Option<&Set> {
-        self.sets.iter().find(|set| set.name == name)
-    }
-}
-
 /// Reads every recording under `FINWEIR_CAPTURES`, or under `tests/captures`.
 pub(crate) fn load() -> Result<Vec<Server>, String> {
     let root = env::var_os("FINWEIR_CAPTURES").map_or_else(
@@ -118,17 +107,22 @@ pub(crate) fn load() -> Result<Vec<Server>, String> {
         PathBuf::from,
     );
     let mut servers = Vec::new();
-    for dir in entries(&root)?.into_iter().filter(|path| path.is_dir()) {
+    let (dirs, files): (Vec<_>, Vec<_>) = entries(&root)?.into_iter().partition(|p| p.is_dir());
+    if let Some(stray) = files.iter().find(|path| stem(&file_name(path)).is_some()) {
+        return Err(format!(
+            "{}: recordings belong in a directory per server version",
+            stray.display()
+        ));
+    }
+    for dir in dirs {
         let name = file_name(&dir);
         let mut sets = Vec::new();
         read_sets(&dir, "", &mut sets)?;
         if sets.is_empty() {
             continue;
         }
-        let version = version(&name)
-            .ok_or_else(|| format!("{}: no server version in its name", dir.display()))?;
         servers.push(Server {
-            dialect: Dialect::of(version),
+            dialect: version(&name).map(Dialect::of).unwrap_or_default(),
             name,
             sets,
         });
@@ -149,10 +143,7 @@ fn read_sets(dir: &Path, prefix: &str, sets: &mut Vec<Set>) -> Result<(), String
             read_sets(&path, &format!("{prefix}{file}/"), sets)?;
             continue;
         }
-        let Some(stem) = file
-            .strip_suffix(".jsonl")
-            .or_else(|| file.strip_suffix(".jsonl.gz"))
-        else {
+        let Some(stem) = stem(&file) else {
             continue;
         };
         let text = read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -201,6 +192,12 @@ fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
+/// The name of a set, if this is the name of its file.
+fn stem(file: &str) -> Option<&str> {
+    file.strip_suffix(".jsonl")
+        .or_else(|| file.strip_suffix(".jsonl.gz"))
+}
+
 /// The first `N.N` of a name: `10.11`, `v12.0-rc5`.
 fn version(name: &str) -> Option<(u16, u16)> {
     let mut numbers = name
@@ -244,11 +241,11 @@ impl Record {
     pub(crate) fn label(&self) -> String {
         let mut label = format!("line {}", self.line);
         if !self.name.is_empty() {
-            let _ = write!(label, " '{}'", self.name);
+            label.push_str(&format!(" '{}'", self.name));
         }
         if let Some(request) = &self.request {
             let target: String = request.target.chars().take(160).collect();
-            let _ = write!(label, " {} {target}", request.method);
+            label.push_str(&format!(" {} {target}", request.method));
         }
         label
     }

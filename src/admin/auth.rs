@@ -1,0 +1,279 @@
+//! Who may see and do what on the admin listener.
+//!
+//! - A read from loopback needs no token. It must name the server by address or as `localhost`: a page that made a
+//!   browser believe that its own name is 127.0.0.1 (DNS rebinding) is turned away. A request that a proxy carried
+//!   does not count as loopback.
+//! - Any other read needs the token, as `Bearer` or as the password of `Basic`, which browsers ask for by themselves.
+//! - An action needs the token as `Bearer`: a browser never adds that on its own, so no foreign page can act.
+//!
+//! The token is never taken from the URL, which ends up in logs and histories.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use subtle::ConstantTimeEq;
+
+use crate::ident::Token;
+
+/// The peer of a connection, put into each of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Holds the token.
+#[derive(Debug)]
+pub(super) struct Guard {
+    token: Option<Token>,
+}
+
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It needs the token.
+    Token,
+    /// It is an action, and no token is configured.
+    NoTokenConfigured,
+    /// It names the server by a name that isn't known to be this machine.
+    Host,
+}
+
+/// Headers of every answer. Nothing is fetched from elsewhere, framed, cached or guessed.
+const HEADERS: &[(&str, &str)] = &[
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+];
+
+/// Lets a request through, or answers it; adds the headers either way.
+pub(super) async fn guard(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // No peer: the request did not come by the listener of this module, so nothing is known of it.
+    let peer = request.extensions().get::<Peer>().map(|p| p.0.ip());
+    let verdict = guard.check(request.method(), request.uri(), request.headers(), peer);
+    let mut response = match verdict {
+        Ok(()) => next.run(request).await,
+        Err(denied) => denied.into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    response
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// An empty token is none: it would be the password of anybody.
+    pub(super) fn new(token: Option<Token>) -> Self {
+        Self {
+            token: token.filter(|token| !token.expose().is_empty()),
+        }
+    }
+
+    /// Says whether a request may pass.
+    pub(super) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Denied> {
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest.trim()));
+        let given = given
+            .as_ref()
+            .map(|(scheme, rest)| (scheme.as_str(), *rest));
+        let bearer = matches!(given, Some(("bearer", token)) if self.is_token(token.as_bytes()));
+
+        if method != Method::GET && method != Method::HEAD {
+            return match (&self.token, bearer) {
+                (None, _) => Err(Denied::NoTokenConfigured),
+                (Some(_), true) => Ok(()),
+                (Some(_), false) => Err(Denied::Token),
+            };
+        }
+        let basic = matches!(given, Some(("basic", pair))
+            if password(pair).is_some_and(|token| self.is_token(&token)));
+        if bearer || basic {
+            return Ok(());
+        }
+        if !peer.is_some_and(|peer| peer.to_canonical().is_loopback()) || was_carried(headers) {
+            return Err(Denied::Token);
+        }
+        if names_this_machine(uri, headers) {
+            Ok(())
+        } else {
+            Err(Denied::Host)
+        }
+    }
+
+    fn is_token(&self, given: &[u8]) -> bool {
+        self.token
+            .as_ref()
+            .is_some_and(|token| token.expose().as_bytes().ct_eq(given).into())
+    }
+}
+
+// === impl Denied ===
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Token => (
+                StatusCode::UNAUTHORIZED,
+                [(
+                    header::WWW_AUTHENTICATE,
+                    "Bearer realm=\"finweir\", Basic realm=\"finweir\", charset=\"UTF-8\"",
+                )],
+                "the admin token is needed: Authorization: Bearer <token>\n",
+            )
+                .into_response(),
+            Self::NoTokenConfigured => (
+                StatusCode::FORBIDDEN,
+                "actions need an admin token, and none is configured\n",
+            )
+                .into_response(),
+            Self::Host => (
+                StatusCode::FORBIDDEN,
+                "ask by address or as localhost, or with the admin token\n",
+            )
+                .into_response(),
+        }
+    }
+}
+
+/// Whether a proxy passed the request on: then loopback is the proxy, not the one who asks.
+fn was_carried(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
+}
+
+/// An address can't be rebound, and `localhost` is never asked of DNS. No `Host` at all: not a browser.
+fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    let host = match (uri.authority(), headers.get(header::HOST)) {
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(host)) => match host.to_str() {
+            Ok(host) => host,
+            Err(_) => return false,
+        },
+        (None, None) => return true,
+    };
+    if host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if bracketed.is_some_and(|host| host.parse::<IpAddr>().is_ok()) {
+        return true;
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost")
+}
+
+/// The password in the credentials of `Basic`.
+fn password(pair: &str) -> Option<Vec<u8>> {
+    let pair = base64(pair)?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    pair.get(colon + 1..).map(<[u8]>::to_vec)
+}
+
+/// Decodes base64 (RFC 4648, 4), with or without padding.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=').as_bytes();
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    for chunk in text.chunks(4) {
+        let mut bits = 0u32;
+        for byte in chunk {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        let missing = 4 - chunk.len();
+        bits <<= 6 * missing;
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        match missing {
+            0..=2 => out.extend_from_slice(bytes.get(..3 - missing)?),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_as_the_rfc_writes_it() {
+        for (text, plain) in [
+            ("", Some("")),
+            ("Zg==", Some("f")),
+            ("Zm8=", Some("fo")),
+            ("Zm9v", Some("foo")),
+            ("Zm9vYg", Some("foob")),
+            ("Zm9vYmFy", Some("foobar")),
+            ("Z", None),
+            ("Zm9v!", None),
+            ("Zg==Zg==", None),
+        ] {
+            assert_eq!(base64(text).as_deref(), plain.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_an_address_or_localhost_names_this_machine() {
+        let named = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            names_this_machine(&Uri::from_static("/"), &headers)
+        };
+        for host in [
+            "localhost",
+            "LOCALHOST:9097",
+            "127.0.0.1",
+            "127.0.0.1:9097",
+            "[::1]",
+            "[::1]:9097",
+            "192.168.1.4:9097",
+        ] {
+            assert!(named(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:9097",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "",
+        ] {
+            assert!(!named(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Readiness, and everything that `/state` and the page show, in one value.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use crate::{
+    admission::{GpuView, LeaseView, Mode, Snapshot, WaiterView},
+    ident::NodeId,
+    telemetry::{Decided, NodeHealth, Telemetry},
+};
+
+/// Whether the data path takes requests. Set by whoever runs it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    listening: AtomicBool,
+    draining: AtomicBool,
+    config_error: Mutex<Option<String>>,
+}
+
+/// The parts of readiness, each with what it says.
+#[derive(Clone, Debug)]
+pub(super) struct Checks(Vec<Check>);
+
+#[derive(Clone, Debug)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// Whether a failure means that no requests should come here.
+    decides: bool,
+    says: String,
+}
+
+/// Everything that `/state` and the page show. Names are stable; new ones may come.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// The running version.
+    pub version: &'static str,
+    /// When this was true, seconds since 1970.
+    pub at: f64,
+    /// What `/ready` says.
+    pub ready: bool,
+    /// A drain has begun.
+    pub draining: bool,
+    /// Whether decisions are enforced.
+    pub mode: Mode,
+    /// Seats over all GPUs.
+    pub seats_capacity: f64,
+    /// Seats held, over all GPUs.
+    pub seats_held: f64,
+    /// Video transcodes that hold a lease.
+    pub transcodes: u32,
+    /// Demands that wait.
+    pub queue_depth: usize,
+    /// What an operator should know, in sentences.
+    pub warnings: Vec<String>,
+    /// Each GPU.
+    pub gpus: Vec<GpuView>,
+    /// Each lease that has not ended.
+    pub leases: Vec<LeaseView>,
+    /// Each waiting demand.
+    pub waiting: Vec<WaiterView>,
+    /// Each node.
+    pub nodes: Vec<NodeView>,
+    /// The last decisions, newest first.
+    pub recent: Vec<Decided>,
+}
+
+/// One node now.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeView {
+    /// Its name.
+    pub node: String,
+    /// Whether it answered when last asked.
+    pub reachable: Option<bool>,
+    /// Whether the last look at its sessions succeeded.
+    pub poll: Option<bool>,
+    /// Whether there is an API key for it.
+    pub api_key: bool,
+}
+
+// === impl Readiness ===
+
+impl Readiness {
+    /// Starts as not listening.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The data path takes requests.
+    pub fn listening(&self) {
+        self.0.listening.store(true, Ordering::Release);
+    }
+
+    /// The data path is about to stop: `/ready` says so from now on.
+    pub fn draining(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// The last configuration was rejected, and why; `None`: it was taken. The text is shown to operators.
+    pub fn config_error(&self, error: Option<String>) {
+        if let Ok(mut slot) = self.0.config_error.lock() {
+            *slot = error;
+        }
+    }
+
+    /// Looks at every part.
+    pub(super) fn checks(&self, telemetry: &Telemetry) -> Checks {
+        let listening = self.0.listening.load(Ordering::Acquire);
+        let draining = self.0.draining.load(Ordering::Acquire);
+        let nodes = telemetry.nodes();
+        let down = |node: &&NodeHealth| node.reachable == Some(false);
+        // A node that was never asked may well answer.
+        let jellyfin = nodes.is_empty() || !nodes.iter().all(|node| down(&node));
+        let names: Vec<_> = nodes
+            .iter()
+            .filter(down)
+            .map(|node| node.node.as_str())
+            .collect();
+        let error = self.0.config_error.lock().map(|e| e.clone()).ok().flatten();
+        let config = error.is_none() && telemetry.config_ok();
+        let check = |name, decides, ok, good: &str, bad: String| Check {
+            name,
+            ok,
+            decides,
+            says: if ok { good.to_owned() } else { bad },
+        };
+        Checks(vec![
+            check("listening", true, listening, "yes", "not yet".to_owned()),
+            check("draining", true, !draining, "no", "stopping".to_owned()),
+            check(
+                "jellyfin",
+                true,
+                jellyfin,
+                "reachable",
+                format!("no answer from {}", names.join(", ")),
+            ),
+            check(
+                "config",
+                false,
+                config,
+                "the last one is in force",
+                format!(
+                    "the last one was rejected, the one before is in force{}",
+                    error.map(|e| format!(": {e}")).unwrap_or_default()
+                ),
+            ),
+        ])
+    }
+}
+
+// === impl Checks ===
+
+impl Checks {
+    /// Whether requests should come here.
+    pub(super) fn ready(&self) -> bool {
+        self.0.iter().all(|check| check.ok || !check.decides)
+    }
+
+    fn failed(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|check| check.name == name && !check.ok)
+            .map(|check| check.says.as_str())
+    }
+
+    /// One line, or one for each part.
+    pub(super) fn text(&self, verbose: bool) -> String {
+        let mut out = String::new();
+        if self.ready() {
+            out.push_str("ready\n");
+        } else {
+            let why: Vec<_> = self
+                .0
+                .iter()
+                .filter(|check| check.decides && !check.ok)
+                .map(|check| format!("{}: {}", check.name, check.says))
+                .collect();
+            out.push_str(&format!("not ready: {}\n", why.join("; ")));
+        }
+        if verbose {
+            for check in &self.0 {
+                let sign = if check.ok { '+' } else { '-' };
+                out.push_str(&format!("[{sign}] {}: {}\n", check.name, check.says));
+            }
+        }
+        out
+    }
+}
+
+// === impl View ===
+
+impl View {
+    /// Puts together what is known at `at`.
+    pub(super) fn new(
+        at: SystemTime,
+        snapshot: Snapshot,
+        recent: Vec<Decided>,
+        nodes: Vec<NodeHealth>,
+        keyless: &[NodeId],
+        checks: &Checks,
+    ) -> Self {
+        let nodes: Vec<_> = nodes
+            .into_iter()
+            .map(|health| NodeView {
+                api_key: !keyless.iter().any(|node| node.as_str() == health.node),
+                node: health.node,
+                reachable: health.reachable,
+                poll: health.poll,
+            })
+            .collect();
+        let sum = |of: fn(&GpuView) -> f64| {
+            // Not `sum`, which makes -0 of nothing.
+            let sum = snapshot.gpus.iter().map(of).fold(0.0, |a, b| a + b);
+            (sum * 1000.0).round() / 1000.0
+        };
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            at: (since.as_secs_f64() * 1000.0).round() / 1000.0,
+            ready: checks.ready(),
+            draining: checks.failed("draining").is_some(),
+            mode: snapshot.mode,
+            seats_capacity: sum(|gpu| gpu.capacity.as_f64()),
+            seats_held: sum(|gpu| gpu.held.as_f64()),
+            transcodes: snapshot.transcodes,
+            queue_depth: snapshot.waiting.len(),
+            warnings: warnings(&nodes, checks),
+            gpus: snapshot.gpus,
+            leases: snapshot.leases,
+            waiting: snapshot.waiting,
+            nodes,
+            recent,
+        }
+    }
+}
+
+fn warnings(nodes: &[NodeView], checks: &Checks) -> Vec<String> {
+    let mut out = Vec::new();
+    if checks.failed("draining").is_some() {
+        out.push("Stopping: nothing new is let in, running streams finish.".to_owned());
+    }
+    if let Some(says) = checks.failed("config") {
+        out.push(format!("Configuration: {says}."));
+    }
+    for node in nodes {
+        let name = &node.node;
+        if node.reachable == Some(false) {
+            out.push(format!("{name} does not answer."));
+        }
+        if !node.api_key {
+            out.push(format!(
+                "No API key for {name}: what it runs can't be seen, so seats come free later than they could, and \
+                 streams that ran before a restart are not known."
+            ));
+        } else if node.poll == Some(false) && node.reachable != Some(false) {
+            out.push(format!(
+                "The sessions of {name} can't be read: is the API key right? Seats come free by requests and time only."
+            ));
+        }
+    }
+    out
+}

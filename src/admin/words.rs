@@ -1,0 +1,60 @@
+//! What states and reasons are called where a person reads them.
+
+use std::time::Duration;
+
+use crate::admission::{LeaseState, Reason};
+
+/// A reason, as the second half of "Refused: ...".
+pub(super) const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Fits => "all limits allow it",
+        Reason::Cheap => "nothing is encoded",
+        Reason::Replacement => "it replaces what that screen was playing",
+        Reason::Resume => "its session came back",
+        Reason::Adopted => "it was running already",
+        Reason::Waited => "seats came free",
+        Reason::Observed => "over a limit that only observes",
+        Reason::FailOpen => "it could not be judged",
+        Reason::RunsAlone => "wider than the GPU, which was empty",
+        Reason::UserLimit => "this user runs all the transcodes allowed",
+        Reason::UserStreams => "this user runs all the streams allowed",
+        Reason::ClassLimit => "this class runs all the transcodes allowed",
+        Reason::ServerLimit => "the server runs all the transcodes allowed",
+        Reason::GpuFull => "the GPU has too few seats left",
+        Reason::GpuSessions => "the GPU runs all the sessions its driver allows",
+        Reason::UhdDenied => "this class may not transcode 4K",
+        Reason::TranscodeDenied => "this class may not transcode",
+        Reason::LibraryRule => "a rule of this library forbids it",
+        Reason::TimeWindow => "not at this time of day",
+        Reason::StartRate => "too many starts in a short time",
+        Reason::QueueFull => "too many wait already",
+        Reason::WaitedOut => "no seat came free in time",
+        Reason::Superseded => "the device asked for something else",
+        Reason::Draining => "Finweir is stopping",
+        Reason::Unreadable => "the request could not be read",
+        Reason::Anonymous => "a stream without a login may not transcode",
+        Reason::Revoked => "it was ended by a rule or the operator",
+    }
+}
+
+/// A state, and what it means for the seats.
+pub(super) const fn state(state: LeaseState) -> (&'static str, &'static str) {
+    match state {
+        LeaseState::Reserved => ("reserved", "seats are held, nothing was fetched yet"),
+        LeaseState::Active => ("active", "its job runs"),
+        LeaseState::Parked => ("parked", "paused for long, its seats are lent out"),
+        LeaseState::Finished => ("finished", "encoded to the end, holds nothing"),
+        LeaseState::Lingering => ("lingering", "the viewer has left, FFmpeg is going"),
+        LeaseState::Ended => ("ended", "over"),
+    }
+}
+
+/// A time span as people say it: `8 s`, `12 min`, `2 h 05`.
+pub(super) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..=99 => format!("{seconds} s"),
+        100..=5999 => format!("{} min", seconds / 60),
+        _ => format!("{} h {:02}", seconds / 3600, seconds % 3600 / 60),
+    }
+}

@@ -1,0 +1,149 @@
+//! What a demand has a claim to before any limit is asked: its own place on its own screen.
+
+use std::time::Instant;
+
+use super::{
+    Admission, Known, LeaseState, Origin, Reason,
+    lease::{Before, Lease},
+    rules::{Asked, Judgement},
+};
+use crate::ident::{LeaseId, UserId};
+
+/// What a demand has a claim to before any limit is asked.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    /// It comes back, or goes on on the same screen: it is not refused.
+    pub(super) reason: Option<Reason>,
+    /// Leases whose place it takes.
+    pub(super) takes: Vec<LeaseId>,
+    /// It uses up the right that its screen was left with.
+    pub(super) right: bool,
+    /// The old thing was another item: rules about this one still hold.
+    other_item: bool,
+    /// Streams of this user that it takes the place of.
+    pub(super) freed: u32,
+}
+
+impl Admission {
+    /// The claim, if it holds. Coming back to the same thing is beyond any rule. Another item on the same screen
+    /// is beyond limits, but not beyond a rule which says that this item may not be transcoded.
+    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked) -> Option<Reason> {
+        let reason = claim.reason?;
+        if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
+            return None;
+        }
+        Some(reason)
+    }
+
+    /// Finds what a demand replaces or comes back to.
+    ///
+    /// Seats go on only from a transcode: who plays directly has none to take with him, so that a transcode of
+    /// the same item is judged like any other (else a direct play would be a free pass).
+    pub(super) fn claim(&self, now: Instant, asked: &Asked) -> Claim {
+        let mut claim = Claim::default();
+        let demand = &asked.demand;
+        let video = demand.kind.is_video();
+        let timers = &self.policy.timers;
+        let known = demand
+            .session
+            .as_ref()
+            .and_then(|session| self.sessions.get(session));
+        if let Some(Known::Lease(id) | Known::Alias(id)) = known
+            && let Some(lease) = self.leases.get(id)
+            && lease.asked.account.user == asked.account.user
+            && !lease.is_revoked()
+            && self.is_about(lease, asked)
+        {
+            claim.takes.push(*id);
+            let former = match &lease.before {
+                Before::Running(former) => {
+                    former.asked.demand.session == demand.session
+                        && former.asked.demand.kind.is_video()
+                }
+                Before::Nothing | Before::Right(_) => false,
+            };
+            if lease.is_video() || former || !video {
+                claim.reason = Some(Reason::Resume);
+            }
+        }
+        let screen = asked.screen();
+        if asked.account.user == UserId::anonymous() {
+            return self.with_freed(claim);
+        }
+        let mut other: Option<&Lease> = None;
+        let leases = self.screens.get(&screen).into_iter().flatten();
+        for lease in leases.filter_map(|id| self.leases.get(id)) {
+            if lease.is_revoked() || claim.takes.contains(&lease.id) {
+                continue;
+            }
+            let replaceable = lease.is_replaceable(now, timers);
+            let adopted = lease.session().is_none() && lease.reason == Reason::Adopted;
+            if lease.asked.demand.item == demand.item {
+                // A direct answer for what is being transcoded changes nothing until the player stops the old one.
+                if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
+                {
+                    claim.takes.push(lease.id);
+                } else {
+                    claim.reason.get_or_insert(Reason::Replacement);
+                }
+                if lease.is_video() && video && claim.reason.is_none() {
+                    let stream = demand.origin != Origin::Negotiation;
+                    claim.reason = Some(if adopted && stream {
+                        Reason::Adopted
+                    } else {
+                        Reason::Replacement
+                    });
+                }
+            } else if lease.state == LeaseState::Lingering && !video {
+                // It is no stream any more, and the seats of its FFmpeg are not this demand's to free.
+            } else if replaceable {
+                // One for one: a transcode before anything else, then the one that was read longest ago.
+                let key = |l: &Lease| (!l.is_video(), l.leave.is_none(), l.last_read, l.id);
+                if other.is_none_or(|best| key(lease) < key(best)) {
+                    other = Some(lease);
+                }
+            }
+        }
+        if claim.takes.is_empty()
+            && let Some(lease) = other
+        {
+            claim.takes.push(lease.id);
+            claim.other_item = true;
+            if video && lease.is_video() {
+                claim.reason = Some(Reason::Replacement);
+            }
+        }
+        if video
+            && claim.reason.is_none()
+            && let Some(right) = self.rights.get(&screen)
+            && now < right.until
+        {
+            claim.reason = Some(Reason::Replacement);
+            claim.right = true;
+            claim.other_item = right.asked.demand.item != demand.item;
+        }
+        self.with_freed(claim)
+    }
+
+    /// Whether a demand that names a lease's session is about what that session plays: else one session would be
+    /// a pass for any number of films.
+    fn is_about(&self, lease: &Lease, asked: &Asked) -> bool {
+        let item = &asked.demand.item;
+        let before = match &lease.before {
+            Before::Running(former) => Some(&former.asked.demand),
+            Before::Nothing | Before::Right(_) => None,
+        };
+        lease.asked.demand.item == *item
+            || before.is_some_and(|old| old.item == *item && old.session == asked.demand.session)
+    }
+
+    fn with_freed(&self, mut claim: Claim) -> Claim {
+        claim.freed += claim
+            .takes
+            .iter()
+            .filter_map(|id| self.leases.get(id))
+            .map(|lease| u32::from(lease.held.stream))
+            .sum::<u32>();
+        claim
+    }
+}

@@ -1,0 +1,356 @@
+//! The order of answers to a demand, and the making of a lease.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
+    Origin, Pace, Reason, Timer,
+    claim::Claim,
+    lease::{Before, Former, Lease, Right, Seen},
+    ledger::Hold,
+    queue::{Place, Queue},
+    rules::{Asked, Judgement},
+};
+use crate::ident::{LeaseId, PlaySessionId, UserId};
+
+impl Admission {
+    /// Decides about a demand: admits, queues, steps down or rejects it.
+    ///
+    /// Whatever the same device waits for is void then (unless this is a known session coming back); if it waits
+    /// for the same item, the new demand takes over the old one's turn.
+    pub fn decide(&mut self, now: Instant, demand: Demand) -> Decision {
+        self.advance(now);
+        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let claim = self.claim(now, &asked);
+        let turn = match claim.reason {
+            Some(Reason::Resume) => None,
+            Some(_) | None => self.void(now, &asked),
+        };
+        let decision = self.answer(now, asked, claim, turn);
+        self.settle(now);
+        decision
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        asked: Arc<Asked>,
+        claim: Claim,
+        turn: Option<Place>,
+    ) -> Decision {
+        if let Some(reason) = self.holds_claim(&claim, &asked) {
+            return self.admit(now, asked, claim, reason, None);
+        }
+        let place = match turn {
+            Some(place) => Queue::keep_turn(place, asked.priority),
+            None => self.queue.place(asked.priority),
+        };
+        let verdict = self.judge(&asked, place, claim.freed);
+        let Judgement {
+            block,
+            would,
+            alone,
+        } = verdict;
+        let would = would.or(asked.demand.would);
+        let Some((reason, line)) = block else {
+            if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
+                return self.admit(now, asked, claim, Reason::Adopted, None);
+            }
+            let reason = match (would, alone) {
+                (Some(_), _) => Reason::Observed,
+                (None, true) => Reason::RunsAlone,
+                (None, false) if asked.demand.kind.is_video() => Reason::Fits,
+                (None, false) => Reason::Cheap,
+            };
+            return self.admit(now, asked, claim, reason, would);
+        };
+        if self.recovers(now, &asked) && reason != Reason::Anonymous {
+            return self.admit(now, asked, claim, Reason::Adopted, None);
+        }
+        let wait = asked.demand.patience.min(asked.max_wait);
+        match line {
+            Some(line) if !wait.is_zero() => self.enqueue(now, asked, place, line, reason, wait),
+            Some(_) | None => self.reject(&asked, reason),
+        }
+    }
+
+    /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
+    pub fn replaces(&self, demand: &Demand) -> bool {
+        let asked = Asked::new(&self.policy, demand.clone());
+        let claim = self.claim(self.latest, &asked);
+        self.holds_claim(&claim, &asked).is_some()
+    }
+
+    /// Records that a demand was refused for a reason outside the core: its start rate.
+    pub fn turn_away(&mut self, demand: &Demand, reason: Reason, retry_after: Duration) {
+        let asked = Asked::new(&self.policy, demand.clone());
+        self.events.push(Event::Refused {
+            subject: Arc::clone(&asked.subject),
+            ticket: None,
+            reason,
+            waited: Duration::ZERO,
+            retry_after,
+        });
+    }
+
+    /// Refuses all new demands and everything that waits, from now on. Running leases stay, and may come back.
+    pub fn drain(&mut self, now: Instant) {
+        self.advance(now);
+        self.draining = true;
+        for ticket in self.in_order() {
+            self.refuse(now, ticket, Reason::Draining);
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
+        let retry_after = self.retry_after(reason);
+        self.events.push(Event::Refused {
+            subject: Arc::clone(&asked.subject),
+            ticket: None,
+            reason,
+            waited: Duration::ZERO,
+            retry_after,
+        });
+        Decision::Reject {
+            reason,
+            retry_after,
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Instant,
+        asked: Arc<Asked>,
+        claim: Claim,
+        reason: Reason,
+        would: Option<Reason>,
+    ) -> Decision {
+        let subject = Arc::clone(&asked.subject);
+        let lease = self.open(now, asked, claim, reason);
+        self.events.push(Event::Admitted {
+            subject,
+            lease,
+            reason,
+            would,
+        });
+        Decision::Admit { lease, reason }
+    }
+
+    /// An unknown running stream, soon after a start: its lease was lost with the last process.
+    fn recovers(&self, now: Instant, asked: &Asked) -> bool {
+        let running = asked.demand.origin == Origin::Running && asked.demand.session.is_some();
+        running && now < self.started + self.policy.timers.recovery
+    }
+
+    /// Makes the lease. What it replaces ends first, and nothing is dispatched in between: the seats go with it.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        asked: Arc<Asked>,
+        claim: Claim,
+        reason: Reason,
+    ) -> LeaseId {
+        self.make_room(now, &asked);
+        self.last_lease += 1;
+        let id = LeaseId(self.last_lease);
+        let mut before = Before::Nothing;
+        let mut aliases = Vec::new();
+        if claim.right
+            && let Some(right) = self.forget_right(&asked.screen())
+        {
+            before = Before::Right(right);
+        }
+        for old in claim.takes {
+            let Some(old) = self.end(now, old, Ended::Replaced) else {
+                continue;
+            };
+            aliases.extend(old.aliases.iter().cloned());
+            aliases.extend(old.session().cloned());
+            before = self.keep(now, before, old);
+        }
+        aliases.retain(|alias| Some(alias) != asked.demand.session.as_ref());
+        let oldest = aliases.len().saturating_sub(MOST_ALIASES);
+        aliases.drain(..oldest);
+        for alias in &aliases {
+            // What is known by that name still is somebody else's.
+            let known = self.sessions.entry(alias.clone());
+            known.or_insert(Known::Alias(id));
+        }
+        let state = match asked.demand.origin {
+            Origin::Negotiation => LeaseState::Reserved,
+            Origin::Stream | Origin::Running => LeaseState::Active,
+        };
+        let held = Lease::holds(&asked, state);
+        self.ledger.change(&asked.account, Hold::default(), held);
+        let lease = Lease {
+            id,
+            state,
+            held,
+            reason,
+            since: now,
+            last_sign: now,
+            last_read: now,
+            reserved_until: now + self.policy.timers.reserve,
+            paused_since: None,
+            dead_since: None,
+            open: false,
+            job_from: None,
+            leave: None,
+            before,
+            aliases,
+            seen: Seen::default(),
+            armed: None,
+            asked,
+        };
+        self.screens.entry(lease.screen()).or_default().insert(id);
+        let session = lease.session().cloned();
+        self.leases.insert(id, lease);
+        if let Some(session) = session {
+            self.claim_session(now, session, id);
+        }
+        self.arm(id);
+        id
+    }
+
+    /// Binds a session to a lease; a lease of the same user that it was bound to before has been replaced. One
+    /// that is another user's stays his.
+    pub(super) fn claim_session(&mut self, now: Instant, session: PlaySessionId, id: LeaseId) {
+        let known = self.sessions.get(&session).cloned();
+        match known {
+            Some(Known::Lease(old) | Known::Alias(old)) if old != id => {
+                let user = |id| self.leases.get(&id).map(|lease| &lease.asked.account.user);
+                if user(old) != user(id) {
+                    return;
+                }
+                if matches!(known, Some(Known::Lease(_))) {
+                    self.end(now, old, Ended::Replaced);
+                }
+            }
+            Some(Known::Right(screen)) => {
+                self.forget_right(&screen);
+            }
+            Some(Known::Lease(_) | Known::Alias(_)) | None => {}
+        }
+        self.sessions.insert(session, Known::Lease(id));
+    }
+
+    /// What to give back if the new lease is never used. Several demands within seconds (a player that
+    /// escalates) are one action: the stream that ran before the first of them counts.
+    fn keep(&self, now: Instant, before: Before, old: Lease) -> Before {
+        let kept = match old.state {
+            LeaseState::Reserved => old.before,
+            LeaseState::Active | LeaseState::Finished | LeaseState::Parked => {
+                Before::Running(Box::new(Former {
+                    asked: old.asked,
+                    state: old.state,
+                    read: false,
+                    stopped: false,
+                }))
+            }
+            LeaseState::Lingering | LeaseState::Ended => match old.leave {
+                Some(leave) if old.asked.demand.kind.is_video() => Before::Right(Right {
+                    asked: old.asked,
+                    until: (leave.stopped + self.policy.timers.grace).max(now),
+                }),
+                Some(_) | None => Before::Nothing,
+            },
+        };
+        match (&before, &kept) {
+            (Before::Running(_), _) | (_, Before::Nothing) => before,
+            (Before::Nothing | Before::Right(_), _) => kept,
+        }
+    }
+
+    fn make_room(&mut self, now: Instant, asked: &Asked) {
+        let of_screen = self.screens.get(&asked.screen());
+        if let Some(ids) = of_screen.filter(|ids| ids.len() >= MOST_OF_A_SCREEN)
+            && asked.account.user != UserId::anonymous()
+        {
+            let idle = |id: &&LeaseId| self.leases.get(id).is_some_and(|l| !l.held.transcode);
+            if let Some(id) = ids.iter().find(idle).copied() {
+                self.end(now, id, Ended::Idle);
+            }
+        }
+        if self.leases.len() < MOST_LEASES {
+            return;
+        }
+        let mut first = None;
+        let mut idle = None;
+        let next = self.timers.iter().filter_map(|(_, timer)| match timer {
+            Timer::Lease(id) => self.leases.get(id),
+            Timer::Deadline(_)
+            | Timer::Recheck(_)
+            | Timer::Right(_)
+            | Timer::Window
+            | Timer::Step(_) => None,
+        });
+        for lease in next.take(64) {
+            first.get_or_insert(lease.id);
+            if !lease.held.transcode {
+                idle = Some(lease.id);
+                break;
+            }
+        }
+        if let Some(id) = idle.or(first) {
+            self.end(now, id, Ended::Idle);
+        }
+    }
+
+    /// When it is worth asking again: never less than a second. For limits, as long as it takes on average until
+    /// everybody in the queue and one more has been served.
+    pub(super) fn retry_after(&self, reason: Reason) -> Duration {
+        let secs = Duration::from_secs;
+        match reason {
+            Reason::UserLimit
+            | Reason::UserStreams
+            | Reason::ClassLimit
+            | Reason::ServerLimit
+            | Reason::GpuFull
+            | Reason::GpuSessions
+            | Reason::QueueFull
+            | Reason::WaitedOut => {
+                let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+                let each = self.pace.average.unwrap_or(secs(15));
+                each.saturating_mul(ahead.saturating_add(1))
+                    .clamp(secs(5), secs(120))
+            }
+            Reason::UhdDenied
+            | Reason::TranscodeDenied
+            | Reason::LibraryRule
+            | Reason::Anonymous
+            | Reason::Unreadable
+            | Reason::Revoked => secs(300),
+            Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
+            Reason::StartRate => secs(30),
+            Reason::Superseded | Reason::Draining => secs(5),
+            Reason::Fits
+            | Reason::Cheap
+            | Reason::Replacement
+            | Reason::Resume
+            | Reason::Adopted
+            | Reason::Waited
+            | Reason::Observed
+            | Reason::FailOpen
+            | Reason::RunsAlone => secs(1),
+        }
+    }
+}
+
+/// Sessions whose late requests a lease answers for: a player escalates twice or three times.
+const MOST_ALIASES: usize = 8;
+
+// === impl Pace ===
+
+impl Pace {
+    /// Seats have come free.
+    pub(super) fn note(&mut self, now: Instant) {
+        if let Some(last) = self.last.replace(now) {
+            let gap = now.saturating_duration_since(last);
+            self.average = Some(self.average.map_or(gap, |average| (average * 7 + gap) / 8));
+        }
+    }
+}

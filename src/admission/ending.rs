@@ -1,0 +1,152 @@
+//! How a lease ends, and what is given back: a right to the screen, or its seats to what it had replaced.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Admission, Ended, Event, Known, LeaseState, Origin, Reason, Timer,
+    claim::Claim,
+    lease::{Before, Lease, Right},
+    ledger::Hold,
+    queue::Screen,
+    rules::Asked,
+};
+use crate::ident::{LeaseId, PlaySessionId, UserId};
+
+impl Admission {
+    /// Ends a lease; gives the screen its right to come back, or the stream that it replaced its seats.
+    pub(super) fn finish(&mut self, now: Instant, id: LeaseId, why: Ended) {
+        let Some(lease) = self.end(now, id, why) else {
+            return;
+        };
+        if lease.state == LeaseState::Reserved {
+            self.give_back(now, lease, why);
+            return;
+        }
+        let comes_back = match why {
+            Ended::Stopped | Ended::Idle | Ended::Gone | Ended::DeadPlayer => true,
+            Ended::Abandoned
+            | Ended::Replaced
+            | Ended::Undelivered
+            | Ended::UpstreamFailed
+            | Ended::Revoked => false,
+        };
+        let anonymous = lease.asked.account.user == UserId::anonymous();
+        if !comes_back || anonymous || !lease.is_video() {
+            return;
+        }
+        let since = lease.leave.map_or(now, |leave| leave.stopped);
+        let until = since + self.policy.timers.grace;
+        self.remember(
+            now,
+            Right {
+                asked: lease.asked,
+                until,
+            },
+        );
+    }
+
+    fn give_back(&mut self, now: Instant, lease: Lease, why: Ended) {
+        let unused = match why {
+            Ended::Abandoned | Ended::Undelivered | Ended::UpstreamFailed => true,
+            Ended::Stopped
+            | Ended::Idle
+            | Ended::Replaced
+            | Ended::Gone
+            | Ended::DeadPlayer
+            | Ended::Revoked => false,
+        };
+        match lease.before {
+            Before::Running(former) if unused && !former.stopped => {
+                if why == Ended::Abandoned && !former.read {
+                    return;
+                }
+                let state = former.state;
+                let mut demand = former.asked.demand.clone();
+                demand.origin = Origin::Stream;
+                let asked = Arc::new(Asked::new(&self.policy, demand));
+                let subject = Arc::clone(&asked.subject);
+                let id = self.open(now, asked, Claim::default(), Reason::Resume);
+                let reason = Reason::Resume;
+                self.events.push(Event::Admitted {
+                    subject,
+                    lease: id,
+                    reason,
+                    would: None,
+                });
+                self.change_state(id, state);
+                self.arm(id);
+            }
+            Before::Right(right) if unused => self.remember(now, right),
+            Before::Running(_) | Before::Right(_) | Before::Nothing => {}
+        }
+    }
+
+    /// Takes a lease out of everything that knows it.
+    pub(super) fn end(&mut self, now: Instant, id: LeaseId, why: Ended) -> Option<Lease> {
+        let lease = self.leases.remove(&id)?;
+        if let Some(armed) = lease.armed {
+            self.timers.remove(&(armed, Timer::Lease(id)));
+        }
+        self.ledger
+            .change(&lease.asked.account, lease.held, Hold::default());
+        if lease.held.transcode && why != Ended::Replaced {
+            self.pace.note(now);
+        }
+        for session in lease.aliases.iter().chain(lease.session()) {
+            self.forget_session(session, id);
+        }
+        let screen = lease.screen();
+        if let Some(ids) = self.screens.get_mut(&screen) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.screens.remove(&screen);
+            }
+        }
+        self.events.push(Event::LeaseEnded {
+            subject: Arc::clone(&lease.asked.subject),
+            lease: id,
+            ended: why,
+            lasted: now.saturating_duration_since(lease.since),
+        });
+        Some(lease)
+    }
+
+    pub(super) fn forget_session(&mut self, session: &PlaySessionId, id: LeaseId) {
+        let ours = match self.sessions.get(session) {
+            Some(Known::Lease(known) | Known::Alias(known)) => *known == id,
+            Some(Known::Right(_)) | None => false,
+        };
+        if ours {
+            self.sessions.remove(session);
+        }
+    }
+
+    fn remember(&mut self, now: Instant, right: Right) {
+        if right.until <= now {
+            return;
+        }
+        let screen = right.asked.screen();
+        self.forget_right(&screen);
+        if let Some(session) = right.asked.demand.session.clone() {
+            self.sessions
+                .entry(session)
+                .or_insert_with(|| Known::Right(screen.clone()));
+        }
+        self.timers
+            .insert((right.until, Timer::Right(screen.clone())));
+        self.ledger.mark(screen.0.clone());
+        self.rights.insert(screen, right);
+    }
+
+    pub(super) fn forget_right(&mut self, screen: &Screen) -> Option<Right> {
+        let right = self.rights.remove(screen)?;
+        self.timers
+            .remove(&(right.until, Timer::Right(screen.clone())));
+        if let Some(session) = &right.asked.demand.session
+            && matches!(self.sessions.get(session), Some(Known::Right(whose)) if whose == screen)
+        {
+            self.sessions.remove(session);
+        }
+        Some(right)
+    }
+}

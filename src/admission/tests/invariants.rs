@@ -1,0 +1,262 @@
+//! What must hold after every step of a tortured world.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+};
+
+use super::{
+    super::{
+        lease::Lease,
+        ledger::{Hold, Usage},
+    },
+    torture::Torture,
+    *,
+};
+
+impl Torture {
+    /// Every invariant.
+    pub(super) fn check(&mut self, what: &str) {
+        let events = self.core.drain_events();
+        let mut asked = Vec::new();
+        let mut unasked = false;
+        let mut moved_limit = false;
+        for event in &events {
+            match event {
+                Event::Admitted { lease, reason, .. } => {
+                    assert!(self.leases.insert(*lease), "{lease} began twice");
+                    if *reason == Reason::Fits {
+                        asked.push(*lease);
+                    } else {
+                        unasked = true;
+                    }
+                }
+                Event::Granted { lease, ticket, .. } => {
+                    assert!(self.leases.insert(*lease), "{lease} began twice");
+                    assert!(self.tickets.remove(ticket), "{ticket} ended twice");
+                    let reason = self.core.leases.get(lease).map(|lease| lease.reason);
+                    if reason == Some(Reason::Waited) {
+                        asked.push(*lease);
+                    } else {
+                        unasked = true;
+                    }
+                }
+                Event::Queued { ticket, .. } => assert!(self.tickets.insert(*ticket)),
+                Event::Refused {
+                    ticket,
+                    retry_after,
+                    ..
+                } => {
+                    assert!(*retry_after >= secs(1));
+                    assert!(
+                        ticket.is_none_or(|t| self.tickets.remove(&t)),
+                        "ended twice"
+                    );
+                }
+                Event::Withdrawn { ticket, .. } => assert!(self.tickets.remove(ticket)),
+                Event::LeaseEnded { lease, .. } => {
+                    assert!(self.leases.remove(lease), "{lease} ended twice");
+                }
+                Event::Reconciled { lease, found, .. } => {
+                    if *found == Reconciled::Adopted {
+                        assert!(self.leases.insert(lease.unwrap()));
+                    }
+                    unasked = true;
+                }
+                Event::Moved { to, .. } => unasked |= *to == LeaseState::Active,
+                Event::CapacityChanged { .. } | Event::PolicyChanged { .. } => moved_limit = true,
+                Event::Downgraded { .. } => panic!("nothing steps down yet"),
+                Event::EndJob { .. } => {}
+            }
+        }
+        let core = &self.core;
+        let known: HashSet<LeaseId> = core.leases.keys().copied().collect();
+        assert_eq!(
+            known, self.leases,
+            "leases began and ended as told ({what})"
+        );
+        let waiting: HashSet<Ticket> = core.queue.iter().map(|(ticket, _)| ticket).collect();
+        assert_eq!(
+            waiting, self.tickets,
+            "tickets began and ended as told ({what})"
+        );
+        self.check_sums();
+        self.check_indexes();
+        for (ticket, waiter) in core.queue.iter() {
+            let claim = core.claim(core.latest, &waiter.asked);
+            assert!(
+                core.holds_claim(&claim, &waiter.asked).is_none(),
+                "{ticket} has a claim and waits ({what})"
+            );
+            let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);
+            assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");
+        }
+        let over = self.over();
+        // A window opening moves class limits without an event.
+        let swung = moved_limit || unasked || what == "timer" && !core.policy.windows.is_empty();
+        for (limit, is) in &over {
+            let was = self.before.get(limit).copied().unwrap_or(false);
+            assert!(
+                !is || was || swung,
+                "{limit} was exceeded by {events:?} ({what})"
+            );
+        }
+        if !unasked {
+            for lease in asked.iter().filter_map(|id| core.leases.get(id)) {
+                for (limit, is) in over.iter().filter(|(limit, _)| concerns(limit, lease)) {
+                    assert!(
+                        !is,
+                        "{limit} does not bear what was admitted: {events:?} ({what})"
+                    );
+                }
+            }
+        }
+        self.before = over;
+    }
+
+    fn check_sums(&self) {
+        let core = &self.core;
+        let mut all = Usage::default();
+        let mut gpus = vec![Usage::default(); core.policy.gpus.len()];
+        let mut classes = vec![Usage::default(); core.policy.classes.len()];
+        let mut users: BTreeMap<&UserId, Usage> = BTreeMap::new();
+        let mut libraries = vec![Usage::default(); core.policy.libraries.len()];
+        for lease in core.leases.values() {
+            assert_eq!(lease.held, Lease::holds(&lease.asked, lease.state));
+            assert_ne!(lease.state, LeaseState::Ended);
+            let account = &lease.asked.account;
+            add(&mut all, lease.held);
+            if let Some(gpu) = account.gpu {
+                add(&mut gpus[gpu], lease.held);
+            }
+            add(&mut classes[account.class], lease.held);
+            add(users.entry(&account.user).or_default(), lease.held);
+            for rule in &account.libraries {
+                add(&mut libraries[*rule], lease.held);
+            }
+        }
+        assert_eq!(all, core.ledger.all());
+        for (index, usage) in gpus.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.gpu(index));
+        }
+        for (index, usage) in classes.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.class(index));
+        }
+        for (index, usage) in libraries.iter().enumerate() {
+            assert_eq!(*usage, core.ledger.library(index));
+        }
+        users.retain(|_, usage| *usage != Usage::default());
+        assert_eq!(
+            users,
+            core.ledger
+                .users()
+                .map(|(user, usage)| (user, *usage))
+                .collect()
+        );
+    }
+
+    fn check_indexes(&self) {
+        let core = &self.core;
+        let mut timers = core.queue.len() + core.rights.len();
+        for lease in core.leases.values() {
+            let armed = lease.armed.unwrap();
+            assert!(
+                core.timers.contains(&(armed, Timer::Lease(lease.id))),
+                "each lease has a timer"
+            );
+            assert!(
+                armed <= lease.fate(&core.policy.timers).0,
+                "and it is not late"
+            );
+            assert!(core.screens[&lease.screen()].contains(&lease.id));
+            timers += 1;
+        }
+        let screens: usize = core.screens.values().map(BTreeSet::len).sum();
+        assert_eq!(screens, core.leases.len());
+        for (session, known) in &core.sessions {
+            match known {
+                Known::Lease(id) => assert_eq!(core.leases[id].session(), Some(session)),
+                Known::Alias(id) => assert!(core.leases[id].aliases.contains(session)),
+                Known::Right(screen) => assert!(core.rights.contains_key(screen)),
+            }
+        }
+        let others = core.timers.iter().filter(|(_, timer)| {
+            matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))
+        });
+        assert_eq!(
+            core.timers.len(),
+            timers + others.count(),
+            "no timer outlives its owner"
+        );
+    }
+
+    /// Which enforced limits are exceeded now. A job alone on its GPU never exceeds it.
+    fn over(&self) -> BTreeMap<String, bool> {
+        let mut over = BTreeMap::new();
+        let core = &self.core;
+        let policy = &core.policy;
+        if policy.mode == Mode::Observe {
+            return over;
+        }
+        let mut note = |name: &str, of: &str, is: bool| {
+            let mut limit = String::with_capacity(24);
+            write!(limit, "{name} {of}").unwrap();
+            over.insert(limit, is);
+        };
+        for (index, gpu) in policy.gpus.iter().enumerate() {
+            let used = core.ledger.gpu(index);
+            let full = used.seats > core.capacity_of(index, Mode::Enforce) && used.transcodes > 1;
+            let count = gpu.max_sessions.is_some_and(|most| used.transcodes > most);
+            note("gpu", gpu.id.as_str(), full || count);
+        }
+        for (index, class) in policy.classes.iter().enumerate() {
+            let used = core.ledger.class(index);
+            let mut full = class.transcodes.is_some_and(|most| used.transcodes > most)
+                || class.seats.is_some_and(|most| used.seats > most);
+            for window in core.windows_now(&class.id) {
+                full |= window.transcodes.is_some_and(|most| used.transcodes > most);
+            }
+            note("class", class.id.as_str(), full);
+        }
+        if policy.user.mode == Mode::Enforce {
+            for (user, used) in core.ledger.users() {
+                let full = policy
+                    .user
+                    .transcodes
+                    .is_some_and(|most| used.transcodes > most)
+                    || policy.user.seats.is_some_and(|most| used.seats > most)
+                    || policy.user.streams.is_some_and(|most| used.streams > most);
+                note("user", user.as_str(), full);
+            }
+        }
+        note(
+            "server",
+            "",
+            policy
+                .transcodes
+                .is_some_and(|most| core.ledger.all().transcodes > most),
+        );
+        over
+    }
+}
+
+fn add(usage: &mut Usage, hold: Hold) {
+    usage.seats = usage.seats.plus(hold.seats);
+    if hold.reserved {
+        usage.reserved = usage.reserved.plus(hold.seats);
+    }
+    usage.transcodes += u32::from(hold.transcode);
+    usage.streams += u32::from(hold.stream);
+}
+
+fn concerns(limit: &str, lease: &Lease) -> bool {
+    let subject = &lease.asked.subject;
+    let video = lease.is_video();
+    let (what, of) = limit.split_once(' ').unwrap();
+    match what {
+        "gpu" => video && subject.gpu.as_ref().is_some_and(|gpu| gpu.as_str() == of),
+        "class" => video && subject.class.as_str() == of,
+        "user" => subject.user.as_str() == of,
+        _ => video,
+    }
+}

@@ -1,0 +1,432 @@
+//! Random operations in small worlds.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{super::ledger::Usage, *};
+
+/// Small, fast, and the same everywhere (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.roll(n) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.roll(from.len() as u64)).unwrap()].clone()
+    }
+
+    fn maybe(&mut self, least: u64, most: u64) -> Option<u32> {
+        self.one_in(2)
+            .then(|| u32::try_from(least + self.roll(most - least + 1)).unwrap())
+    }
+}
+
+/// Names, made once: making them is dearer than a step.
+struct Names {
+    users: Vec<Who>,
+    items: Vec<ItemId>,
+    nodes: Vec<NodeId>,
+    libraries: Vec<Option<Arc<str>>>,
+}
+
+pub(super) struct Torture {
+    dice: Dice,
+    names: Names,
+    pub(super) core: Admission,
+    now: Instant,
+    sessions: Vec<PlaySessionId>,
+    named: u64,
+    pub(super) leases: HashSet<LeaseId>,
+    pub(super) tickets: HashSet<Ticket>,
+    pub(super) before: BTreeMap<String, bool>,
+}
+
+fn random_policy(dice: &mut Dice) -> Policy {
+    let mut policy = policy(1000 + 500 * u32::try_from(dice.roll(10)).unwrap());
+    if dice.one_in(12) {
+        policy.mode = Mode::Observe;
+    }
+    policy.gpus[0].learn = dice.one_in(2);
+    policy.gpus[0].max_sessions = dice.maybe(1, 4);
+    policy.gpus.push(Gpu {
+        id: "other".into(),
+        capacity: seats(2500),
+        ..policy.gpus[0].clone()
+    });
+    policy.nodes.push(Node {
+        id: "second".into(),
+        gpu: "gpu".into(),
+    });
+    policy.nodes.push(Node {
+        id: "third".into(),
+        gpu: "other".into(),
+    });
+    policy.transcodes = dice.maybe(2, 6);
+    policy.user.transcodes = dice.maybe(1, 3);
+    policy.user.streams = dice.maybe(2, 4);
+    policy.user.seats = dice.maybe(1, 4).map(|n| seats(n * 1000));
+    if dice.one_in(6) {
+        policy.user.mode = Mode::Observe;
+    }
+    let mut family = Class::everybody();
+    family.id = "family".into();
+    family.users = vec!["a*".to_owned()];
+    family.priority = 10;
+    family.transcodes = dice.maybe(1, 4);
+    family.seats = dice.maybe(1, 6).map(|n| seats(n * 1000));
+    let mut guests = Class::everybody();
+    guests.transcodes = dice.maybe(1, 3);
+    guests.max_wait = dice.one_in(3).then(|| secs(4));
+    if dice.one_in(8) {
+        guests.uhd = Access::Deny;
+    }
+    policy.classes = vec![family, guests];
+    if dice.one_in(3) {
+        policy.libraries.push(LibraryRule {
+            library: "Films*".to_owned(),
+            classes: Vec::new(),
+            transcode: Access::Allow,
+            uhd: Access::Allow,
+            transcodes: Some(1),
+            mode: Mode::Enforce,
+        });
+    }
+    if dice.one_in(3) {
+        policy.windows.push(Window {
+            name: "evening".to_owned(),
+            days: Days::ALL,
+            from: 1200,
+            to: 30,
+            classes: Vec::new(),
+            transcode: Access::Allow,
+            uhd: Access::Allow,
+            transcodes: dice.maybe(1, 3),
+            capacity: Fraction::new(0.5).filter(|_| dice.one_in(2)),
+            gpus: Vec::new(),
+            mode: Mode::Enforce,
+        });
+    }
+    policy.queue = QueueBounds {
+        length: 6,
+        per_user: 3,
+        max_wait: secs(15),
+    };
+    policy.end_dead_jobs = dice.one_in(2);
+    policy
+}
+
+impl Torture {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let policy = random_policy(&mut dice);
+        policy.check().unwrap();
+        let now = t0();
+        let devices = ["tv", "phone", "web"];
+        let mut users = Vec::new();
+        for user in ["ann", "amy", "bob", "cid"] {
+            users.extend(devices.iter().map(|device| who(user, device)));
+        }
+        users.push(who("anonymous", ""));
+        let names = Names {
+            users,
+            items: ["one", "two", "three"].iter().map(ItemId::new).collect(),
+            nodes: ["node", "second", "third"]
+                .iter()
+                .map(NodeId::new)
+                .collect(),
+            libraries: vec![None, Some(Arc::from("Films 4K"))],
+        };
+        let mut core = Admission::new(now, Arc::new(policy));
+        if dice.one_in(2) {
+            core.set_minute_of_week(now, u16::try_from(dice.roll(10_080)).unwrap());
+        }
+        Self {
+            dice,
+            names,
+            core,
+            now,
+            sessions: Vec::new(),
+            named: 0,
+            leases: HashSet::new(),
+            tickets: HashSet::new(),
+            before: BTreeMap::new(),
+        }
+    }
+
+    fn demand(&mut self) -> Demand {
+        let dice = &mut self.dice;
+        let work = match dice.roll(4) {
+            0 => Work::UNKNOWN,
+            1 => Work {
+                size_in: (1280, 720),
+                size_out: (1280, 720),
+                ..ONE
+            },
+            _ => ONE,
+        };
+        let kind = match dice.roll(8) {
+            0 => Kind::Direct,
+            1 => Kind::Remux,
+            _ => Kind::Video(work),
+        };
+        let stream = dice.one_in(4);
+        let known = !self.sessions.is_empty() && dice.one_in(6);
+        let session = if known {
+            Some(dice.pick(&self.sessions))
+        } else if stream {
+            self.named += 1;
+            Some(PlaySessionId::new(format!("s{}", self.named)))
+        } else {
+            None
+        };
+        if let (Some(session), false) = (&session, known) {
+            self.sessions.push(session.clone());
+        }
+        Demand {
+            who: dice.pick(&self.names.users),
+            item: dice.pick(&self.names.items),
+            session,
+            node: dice.pick(&self.names.nodes),
+            kind,
+            origin: match (stream, dice.pick(&[true, false])) {
+                (true, true) => Origin::Stream,
+                (true, false) => Origin::Running,
+                (false, _) => Origin::Negotiation,
+            },
+            library: dice.pick(&self.names.libraries),
+            rungs: Vec::new(),
+            would: None,
+            patience: secs(dice.pick(&[0, 3, 10, 60])),
+        }
+    }
+
+    fn session(&mut self) -> PlaySessionId {
+        if self.sessions.len() > 24 {
+            let surplus = self.sessions.len() - 24;
+            self.sessions.drain(..surplus);
+        }
+        if self.sessions.is_empty() {
+            "nobody".into()
+        } else {
+            self.dice.pick(&self.sessions)
+        }
+    }
+
+    fn lease(&mut self) -> LeaseId {
+        let mut ids: Vec<_> = self.leases.iter().copied().collect();
+        ids.sort_unstable();
+        if ids.is_empty() {
+            LeaseId(0)
+        } else {
+            self.dice.pick(&ids)
+        }
+    }
+
+    fn activity(&mut self) -> Activity {
+        match self.dice.roll(12) {
+            0 => Activity::Playlist,
+            1 => Activity::Stream,
+            2 => Activity::StreamEnded,
+            3 => Activity::Started,
+            4 => Activity::Progress {
+                paused: true,
+                position: Some(Duration::ZERO),
+            },
+            5 => Activity::Progress {
+                paused: true,
+                position: Some(secs(60)),
+            },
+            6 => Activity::Progress {
+                paused: false,
+                position: Some(secs(90)),
+            },
+            7 => Activity::Progress {
+                paused: false,
+                position: None,
+            },
+            _ => Activity::Segment {
+                index: self.dice.roll(40).cast_signed() - 1,
+            },
+        }
+    }
+
+    /// One random operation, told in words for a failure.
+    fn step(&mut self) {
+        let pace = self.dice.pick(&[0, 0, 0, 100, 500, 2000, 9000, 31_000]);
+        self.now += Duration::from_millis(pace);
+        // One moment at a time, so that what each timer does is looked at alone.
+        while let Some(at) = self.core.next_deadline().filter(|at| *at <= self.now) {
+            self.core.advance(at);
+            self.check("timer");
+        }
+        let now = self.now;
+        let op = self.dice.roll(100);
+        match op {
+            0..18 => {
+                let demand = self.demand();
+                let session = demand.session.is_some();
+                let decision = self.core.decide(now, demand);
+                if let Decision::Admit { lease, .. } = decision
+                    && !session
+                    && !self.dice.one_in(8)
+                {
+                    self.named += 1;
+                    let session = PlaySessionId::new(format!("s{}", self.named));
+                    self.core.bind(now, lease, &session);
+                    self.sessions.push(session);
+                }
+            }
+            18..40 => {
+                let (session, activity) = (self.session(), self.activity());
+                let kind = if self.dice.one_in(5) {
+                    Kind::Video(Work::UNKNOWN)
+                } else {
+                    Kind::Video(ONE)
+                };
+                let _ = self.core.confirm(now, &session, &kind, activity);
+            }
+            40..66 => {
+                let (session, activity) = (self.session(), self.activity());
+                self.core.touch(now, &session, activity);
+            }
+            66..72 => {
+                let session = self.session();
+                let why = if self.dice.one_in(6) {
+                    Ended::Revoked
+                } else {
+                    Ended::Stopped
+                };
+                self.core.stop(now, &session, why);
+            }
+            72..78 => {
+                let lease = self.lease();
+                let why = self.dice.pick(&[Ended::Undelivered, Ended::UpstreamFailed]);
+                self.core.release(now, lease, why);
+                self.check("release");
+                self.core.release(now, lease, why);
+                assert!(self.core.events.is_empty(), "a second release does nothing");
+            }
+            78..82 => {
+                let tickets = self.core.in_order();
+                if !tickets.is_empty() {
+                    let ticket = self.dice.pick(&tickets);
+                    self.core.withdraw(now, ticket);
+                    self.core.withdraw(now, ticket);
+                }
+            }
+            82..84 => {
+                let who = self.dice.pick(&self.names.users);
+                self.core.supersede(now, &who.user, &who.device);
+            }
+            84..87 => {
+                let (who, activity) = (self.dice.pick(&self.names.users), self.activity());
+                self.core
+                    .touch_device(now, &who.user, &who.device, activity);
+            }
+            87..91 => {
+                let gpu = self.core.policy.gpus[0].id.clone();
+                let throughput = self.dice.one_in(2).then_some(4.0);
+                let starving = u32::from(self.dice.one_in(3));
+                self.core.sample(
+                    now,
+                    &gpu,
+                    Sample {
+                        throughput,
+                        starving,
+                    },
+                );
+            }
+            91..99 => self.poll(),
+            _ => {
+                if self.dice.one_in(3) {
+                    let policy = random_policy(&mut self.dice);
+                    self.core.set_policy(now, Arc::new(policy));
+                } else if self.dice.one_in(20) {
+                    self.core.drain(now);
+                }
+            }
+        }
+        self.check(&format!("operation {op}"));
+        self.core.advance(now);
+        assert!(
+            self.core.events.is_empty(),
+            "a second advance to one moment does nothing"
+        );
+        assert!(
+            self.core.next_deadline().is_none_or(|at| at > now),
+            "nothing is overdue"
+        );
+    }
+
+    fn poll(&mut self) {
+        let node = self.dice.pick(&self.names.nodes);
+        let mut running = Vec::new();
+        let mut ids: Vec<_> = self.leases.iter().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let lease = &self.core.leases[&id];
+            if lease.asked.demand.node != node || self.dice.one_in(4) {
+                continue;
+            }
+            let completion = self
+                .dice
+                .pick(&[None, Some(0.2), Some(0.4), Some(0.7), Some(1.0)]);
+            let demand = &lease.asked.demand;
+            running.push((
+                demand.who.clone(),
+                demand.item.clone(),
+                demand.kind,
+                completion,
+            ));
+        }
+        if self.dice.one_in(6) {
+            let demand = self.demand();
+            running.push((demand.who, demand.item, demand.kind, Some(0.1)));
+        }
+        let running: Vec<Running> = running
+            .into_iter()
+            .map(|(who, item, kind, completion)| Running {
+                who,
+                item,
+                kind,
+                completion,
+                runtime: Some(secs(600)),
+                position: Some(secs(self.dice.roll(600))),
+                paused: self.dice.one_in(4),
+            })
+            .collect();
+        self.core.reconcile(self.now, &node, &running);
+    }
+}
+
+pub(super) fn torture(seed: u64, steps: u64) {
+    let mut world = Torture::new(seed);
+    for _ in 0..steps {
+        world.step();
+    }
+    // Time alone gives everything back.
+    let far = world.now + secs(3 * 24 * 3600);
+    while let Some(at) = world.core.next_deadline().filter(|at| *at <= far) {
+        if world.core.leases.is_empty()
+            && world.core.queue.len() == 0
+            && world.core.rights.is_empty()
+        {
+            break;
+        }
+        world.core.advance(at);
+        world.check("timer");
+    }
+    let core = &world.core;
+    assert!(core.leases.is_empty() && core.sessions.is_empty() && core.screens.is_empty());
+    assert!(core.rights.is_empty() && core.queue.len() == 0);
+    assert_eq!(core.ledger.all(), Usage::default());
+    assert_eq!(core.ledger.users().count(), 0);
+}

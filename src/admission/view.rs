@@ -1,0 +1,75 @@
+//! What is held and waiting, for people, tests and replay.
+
+use std::time::Instant;
+
+use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView, queue::Line};
+
+impl Admission {
+    /// Shows all that is held and waiting.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut leases: Vec<_> = self.leases.values().collect();
+        leases.sort_unstable_by_key(|lease| lease.id);
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let leases = leases.into_iter().map(|lease| {
+            let demand = &lease.asked.demand;
+            let subject = &lease.asked.subject;
+            LeaseView {
+                lease: lease.id,
+                session: demand.session.clone(),
+                user: subject.user.clone(),
+                user_name: subject.user_name.clone(),
+                device: subject.device.clone(),
+                client: subject.client.clone(),
+                class: subject.class.clone(),
+                item: subject.item.clone(),
+                node: subject.node.clone(),
+                gpu: subject.gpu.clone(),
+                work: subject.work.clone(),
+                cost: lease.asked.cost,
+                held: lease.held.seats,
+                state: lease.state,
+                reason: lease.reason,
+                age: since(lease.since),
+                idle: since(lease.last_sign),
+                paused: lease.paused_since.is_some() || lease.state == LeaseState::Parked,
+                completion: lease.seen.completion,
+            }
+        });
+        let waiting = self.in_order().into_iter().filter_map(|ticket| {
+            let waiter = self.queue.get(ticket)?;
+            let subject = &waiter.asked.subject;
+            Some(WaiterView {
+                ticket,
+                user: subject.user.clone(),
+                user_name: subject.user_name.clone(),
+                device: subject.device.clone(),
+                client: subject.client.clone(),
+                class: subject.class.clone(),
+                item: subject.item.clone(),
+                cost: waiter.asked.cost,
+                reason: waiter.reason,
+                waited: since(waiter.since),
+                left: waiter.deadline.saturating_duration_since(now),
+            })
+        });
+        let gpus = self.policy.gpus.iter().enumerate().map(|(index, gpu)| {
+            let used = self.ledger.gpu(index);
+            GpuView {
+                gpu: gpu.id.clone(),
+                capacity: self.capacity_of(index, Mode::Enforce),
+                held: used.seats,
+                reserved: used.reserved,
+                sessions: used.transcodes,
+                max_sessions: gpu.max_sessions,
+                waiting: u32::try_from(self.queue.line_len(&Line::Gpu(index))).unwrap_or(u32::MAX),
+            }
+        });
+        Snapshot {
+            mode: self.policy.mode,
+            gpus: gpus.collect(),
+            leases: leases.collect(),
+            waiting: waiting.collect(),
+            transcodes: self.ledger.all().transcodes,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Builds the parts from a [`Config`], binds, serves, reloads and drains.
+
+mod reload;
+mod run;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+pub use self::{
+    reload::{Reload, Source},
+    run::{RunError, run},
+};
+use crate::{
+    admin::{self, Handles, Readiness, RunningAdmin},
+    clock,
+    config::Config,
+    control,
+    gate::{EndJob, Gate},
+    hop,
+    proxy::{Node, Parts, Proxy},
+    tasks::Tasks,
+    telemetry::Telemetry,
+    upstream::{Api, TlsError},
+};
+
+/// What keeps the program from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data path's address can't be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, #[source] std::io::Error),
+    /// The admin address can't be had.
+    #[error("cannot listen on {0} for the admin side: {1}")]
+    AdminListen(SocketAddr, #[source] std::io::Error),
+    /// TLS can't be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no server to forward to.
+    #[error("no Jellyfin server is configured")]
+    NoNode,
+}
+
+/// Everything is built and bound, nothing is served: the addresses are known.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    hop: hop::Bound,
+    admin: admin::BoundAdmin,
+    parts: Built,
+    api: Api,
+    ends: tokio::sync::mpsc::Receiver<EndJob>,
+}
+
+/// It serves.
+#[derive(Debug)]
+pub struct Running {
+    hop: hop::Running,
+    admin: RunningAdmin,
+    built: Built,
+    address: Option<SocketAddr>,
+    admin_address: SocketAddr,
+    drain_delay: Duration,
+    drain_limit: Duration,
+}
+
+/// The parts that outlive a reload.
+#[derive(Clone, Debug)]
+struct Built {
+    gate: Gate,
+    proxy: Arc<Proxy>,
+    telemetry: Telemetry,
+    readiness: Readiness,
+    tasks: Tasks,
+    drain: Arc<Notify>,
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// Builds every part and binds both listeners.
+    ///
+    /// # Errors
+    /// An address can't be had, or TLS can't be set up.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let node = config.nodes.first().ok_or(StartError::NoNode)?;
+        let api = Api::new(node)?;
+        let telemetry = Telemetry::new(&config.telemetry);
+        let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
+        let proxy = Proxy::new(Parts {
+            node: Node::new(node, api.clone()),
+            settings: config.proxy.clone(),
+            gate: gate.clone(),
+            telemetry: telemetry.clone(),
+            client: hop::Client::new(config.hop.timeouts.clone()),
+            tasks: tasks.clone(),
+        });
+        let listen = format!("{:?}", config.hop.listen);
+        let hop =
+            hop::Bound::bind(config.hop.clone()).map_err(|e| StartError::Listen(listen, e))?;
+        let admin = admin::bind(&config.admin)
+            .map_err(|e| StartError::AdminListen(config.admin.listen, e))?;
+        telemetry.reloaded(true, clock::wall());
+        let parts = Built {
+            gate,
+            proxy: Arc::new(proxy),
+            telemetry,
+            readiness: Readiness::new(),
+            tasks,
+            drain: Arc::new(Notify::new()),
+        };
+        Ok(Self {
+            config,
+            hop,
+            admin,
+            parts,
+            api,
+            ends,
+        })
+    }
+
+    /// The address of the data path; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.hop.address()
+    }
+
+    /// The address of the admin side.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Starts the loops and both listeners.
+    ///
+    /// # Errors
+    /// The admin thread can't be had.
+    pub fn serve(self) -> Result<Running, StartError> {
+        let Self {
+            config,
+            hop,
+            admin,
+            parts,
+            api,
+            ends,
+        } = self;
+        let (address, admin_address) = (hop.address(), admin.address());
+        let Built {
+            gate,
+            proxy,
+            telemetry,
+            readiness,
+            tasks,
+            drain,
+        } = &parts;
+
+        let timers = gate.clone();
+        tasks.spawn_loop(async move { timers.run_timers().await });
+        tasks.spawn_loop(control::keep_time(gate.clone()));
+        tasks.spawn_loop(control::end_jobs(api.clone(), ends));
+        let encoder = proxy.clone();
+        tasks.spawn_loop(control::reconcile(
+            api.clone(),
+            gate.clone(),
+            telemetry.clone(),
+            config.control.clone(),
+            move || encoder.encoding(),
+        ));
+        let base_url = config
+            .nodes
+            .first()
+            .map(|node| node.base_url.clone())
+            .unwrap_or_default();
+        let learner = proxy.clone();
+        tasks.spawn_loop(control::watch_server(
+            api,
+            base_url,
+            telemetry.clone(),
+            move |d, e| learner.learn(d, e),
+        ));
+
+        let asked = drain.clone();
+        let handles = Handles {
+            gate: gate.clone(),
+            telemetry: telemetry.clone(),
+            readiness: readiness.clone(),
+            keyless: config
+                .nodes
+                .iter()
+                .filter(|n| n.api_key.is_none())
+                .map(|n| n.node.clone())
+                .collect(),
+            drain: Arc::new(move || asked.notify_one()),
+        };
+        let admin = admin
+            .serve(handles)
+            .map_err(|e| StartError::AdminListen(admin_address, e))?;
+        let hop = hop.serve(proxy.clone());
+        readiness.listening();
+        Ok(Running {
+            hop,
+            admin,
+            built: parts,
+            address,
+            admin_address,
+            drain_delay: config.drain_delay,
+            drain_limit: config.drain_limit,
+        })
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// The address of the data path; `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The address of the admin side.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The gate, for the demo and for tests.
+    pub fn gate(&self) -> &Gate {
+        &self.built.gate
+    }
+
+    /// What was counted, for the demo and for tests.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.built.telemetry
+    }
+
+    /// Puts a new configuration in force, as far as that needs no restart.
+    pub fn apply(&self, config: &Config) {
+        self.built.apply(config);
+    }
+
+    /// Returns when somebody has asked for a drain on the admin side.
+    pub async fn drain_asked(&self) {
+        self.built.drain.notified().await;
+    }
+
+    /// A handle that reloads from `source` when told to, or when a file changes.
+    pub fn reloader(&self, source: Source, config: Config) -> Reload {
+        Reload::new(self.built.clone(), source, config)
+    }
+
+    /// Stops: `/ready` says no, then the listener closes, streams finish within the limit, what is left is cut.
+    /// Returns how many connections were cut.
+    pub async fn drain(self) -> usize {
+        self.built.readiness.draining();
+        tracing::info!(
+            delay_s = self.drain_delay.as_secs(),
+            limit_s = self.drain_limit.as_secs(),
+            "Draining"
+        );
+        tokio::time::sleep(self.drain_delay).await;
+        self.built.gate.drain();
+        let cut = self.hop.drain(self.drain_limit).await;
+        self.built.tasks.join(Duration::from_secs(5)).await;
+        self.built.tasks.end_loops();
+        self.admin.stop().await;
+        tracing::info!(cut, "Stopped");
+        cut
+    }
+}
+
+// === impl Built ===
+
+impl Built {
+    /// Nodes stay until a restart, and so do the GPUs they encode on: both are wired into the data path.
+    fn apply(&self, config: &Config) {
+        let now = self.gate.policy();
+        let mut policy = config.policy.as_ref().clone();
+        if policy
+            .nodes
+            .iter()
+            .map(|n| &n.id)
+            .ne(now.nodes.iter().map(|n| &n.id))
+        {
+            policy.nodes.clone_from(&now.nodes);
+            let lost = now
+                .gpus
+                .iter()
+                .filter(|gpu| now.nodes.iter().any(|n| n.gpu == gpu.id));
+            for gpu in lost {
+                if !policy.gpus.iter().any(|g| g.id == gpu.id) {
+                    policy.gpus.push(gpu.clone());
+                }
+            }
+        }
+        self.gate.set_policy(Arc::new(policy));
+        self.proxy.set_settings(config.proxy.clone());
+    }
+}

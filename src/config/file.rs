@@ -1,0 +1,481 @@
+//! The YAML as it is written: every key optional, every value in its unit. Source of the JSON schema.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    names::{
+        AccessName, ClientName, DayName, FormatName, ModeName, OnErrorName, ShapeName,
+        UserLabelName,
+    },
+    units::{
+        Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
+        SpanOrNever, TimeOfDay, Workers,
+    },
+};
+
+/// Declares a section of the file: each key optional, unknown ones refused.
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($(#[$fdoc])* pub(super) $field: Option<$type>,)*
+        }
+    )*};
+}
+
+sections! {
+    /// The configuration of Finweir. Every key has a default: `config/default.yaml`.
+    File {
+        /// Version of this format: 1.
+        version: u64,
+        /// `enforce` does what is decided; `observe` only records what would have been done.
+        mode: ModeName,
+        /// What happens to a request that can't be judged: it passes (`admit`), or it is refused (`reject`).
+        on_error: OnErrorName,
+        /// Where viewers connect, and how the wire is treated.
+        server: Server,
+        /// Metrics, probes, state and the status page.
+        admin: Admin,
+        /// The Jellyfin server, if there is one only.
+        jellyfin: Jellyfin,
+        /// Several Jellyfin servers, instead of `jellyfin`.
+        nodes: Vec<Node>,
+        /// What encodes: GPUs, or the CPU.
+        gpus: Vec<Gpu>,
+        /// Limits of the whole server.
+        limits: Limits,
+        /// What each user may do.
+        users: Users,
+        /// How often a user may start a transcode.
+        starts: Starts,
+        /// Groups of users, clients or networks; the first that matches counts.
+        classes: Vec<Class>,
+        /// Rules about libraries.
+        libraries: Vec<Library>,
+        /// Times of the week in which other limits hold.
+        windows: Vec<Window>,
+        /// Whether a stream without a login may transcode.
+        anonymous: AccessName,
+        /// How long and how many may wait.
+        queue: Queue,
+        /// How long seats are held, and when they go back.
+        leases: Leases,
+        /// The cost formula.
+        cost: Cost,
+        /// Players that are treated in another way than the built-in table says.
+        clients: Vec<Client>,
+        /// Texts for viewers: language, then reason, then text.
+        #[schemars(with = "Option<TextsSchema>")]
+        texts: BTreeMap<String, BTreeMap<String, String>>,
+        /// Show a message on the screen of players that can.
+        messages: bool,
+        /// How often Jellyfin is asked what is running.
+        poll: Poll,
+        /// Logs.
+        logging: Logging,
+        /// Metrics.
+        metrics: Metrics,
+        /// How much of a request or an answer is read.
+        requests: Requests,
+    }
+    /// Where viewers connect, and how the wire is treated.
+    Server {
+        /// Where to listen: `address:port`, or `unix:/path`.
+        listen: ListenAt,
+        /// Peers whose `X-Forwarded-*` and PROXY headers are believed.
+        trusted_proxies: Vec<Network>,
+        /// Take a PROXY protocol header (v1 or v2) from trusted peers.
+        proxy_protocol: bool,
+        /// Add a `Via` header with this name.
+        via: String,
+        /// Worker threads.
+        workers: Workers,
+        /// Client connections at once.
+        max_connections: u32,
+        /// Idle upstream connections kept per worker.
+        pool: u32,
+        /// How long things may take.
+        timeouts: Timeouts,
+        /// How Finweir stops.
+        drain: Drain,
+    }
+    /// How long things may take.
+    Timeouts {
+        /// A client sends the head of a request.
+        head: Span,
+        /// A client connection is idle between requests.
+        keep_alive: Span,
+        /// Connecting to Jellyfin.
+        connect: Span,
+        /// From the whole request sent to the first byte of the answer.
+        first_byte: Span,
+        /// Nothing moves in either direction of a body.
+        idle: SpanOrNever,
+        /// Nothing moves in either direction of a websocket.
+        tunnel: SpanOrNever,
+    }
+    /// How Finweir stops.
+    Drain {
+        /// Between `/ready` going 503 and the listener closing.
+        delay: Span,
+        /// How long streams may finish after that.
+        limit: Span,
+    }
+    /// The admin listener.
+    Admin {
+        /// Where to listen; anything but loopback needs a token.
+        listen: Address,
+        /// The token, as text or as `{env: NAME}`.
+        token: Secret,
+        /// A file with the token.
+        token_file: PathBuf,
+    }
+    /// The Jellyfin server.
+    Jellyfin {
+        /// `http://host:port/base`, `https://…` or `unix:/path`.
+        url: String,
+        /// An API key, as text or as `{env: NAME}`.
+        api_key: Secret,
+        /// A file with the API key.
+        api_key_file: PathBuf,
+        /// The GPU it encodes on; needed only if there are several.
+        gpu: String,
+        /// A file with certificates to trust beside the public ones, PEM.
+        ca_file: PathBuf,
+        /// How long a call that Finweir makes for itself may take.
+        timeout: Span,
+    }
+    /// One of several Jellyfin servers.
+    Node {
+        /// Its name, in metrics and logs.
+        name: String,
+        /// `http://host:port/base`, `https://…` or `unix:/path`.
+        url: String,
+        /// An API key, as text or as `{env: NAME}`.
+        api_key: Secret,
+        /// A file with the API key.
+        api_key_file: PathBuf,
+        /// The GPU it encodes on; several nodes may name the same.
+        gpu: String,
+        /// A file with certificates to trust beside the public ones, PEM.
+        ca_file: PathBuf,
+        /// How long a call that Finweir makes for itself may take.
+        timeout: Span,
+    }
+    /// A GPU, or the CPU.
+    Gpu {
+        /// Its name.
+        name: String,
+        /// What it is: gives its capacity and its factor for tone-mapping.
+        profile: super::profile::Profile,
+        /// A number of seats, `profile`, or `auto`: the profile's number at first, then what is learned.
+        capacity: Capacity,
+        /// Physical cores, for the profile `software`.
+        cores: u32,
+        /// Kept free.
+        headroom: Percent,
+        /// Transcodes at once, whatever they cost.
+        max_sessions: Limit,
+        /// Whether Jellyfin's Intel low-power encoders are on.
+        low_power: bool,
+        /// Mode of this limit.
+        mode: ModeName,
+    }
+    /// Limits of the whole server.
+    Limits {
+        /// Video transcodes at once, over all GPUs.
+        transcodes: Limit,
+    }
+    /// What each user may do.
+    Users {
+        /// Limits of each user that no rule names.
+        default: UserLimits,
+        /// Users with limits of their own; the first that matches counts.
+        rules: Vec<UserRule>,
+    }
+    /// What one user may do at once.
+    UserLimits {
+        /// Video transcodes.
+        transcodes: Limit,
+        /// Seats.
+        seats: SeatLimit,
+        /// Streams of any kind, direct play included.
+        streams: Limit,
+        /// Mode of these limits.
+        mode: ModeName,
+    }
+    /// Limits of one user.
+    UserRule {
+        /// A user name, a pattern of one with `*` and `?`, or a user id.
+        user: String,
+        /// Video transcodes.
+        transcodes: Limit,
+        /// Seats.
+        seats: SeatLimit,
+        /// Streams of any kind, direct play included.
+        streams: Limit,
+        /// Mode of these limits.
+        mode: ModeName,
+    }
+    /// How often a user may start a transcode.
+    Starts {
+        /// Starts of one user, over time.
+        per_user: Rate,
+        /// Starts of one user at once.
+        burst: u32,
+        /// Mode of this limit.
+        mode: ModeName,
+    }
+    /// A group of users, clients or networks.
+    Class {
+        /// Its name.
+        name: String,
+        /// User names, patterns with `*` and `?`, or ids; none: any user.
+        users: Vec<String>,
+        /// Patterns of client names; none: any client.
+        clients: Vec<String>,
+        /// Networks; none: anywhere.
+        networks: Vec<Network>,
+        /// `on`: administrators only; `off`: everybody else.
+        admin: bool,
+        /// Limits of each user in this class.
+        user: UserLimits,
+        /// Video transcodes of the whole class.
+        transcodes: Limit,
+        /// Seats of the whole class.
+        seats: SeatLimit,
+        /// Whether it may transcode.
+        transcode: AccessName,
+        /// Whether it may transcode 4K sources.
+        uhd: AccessName,
+        /// Longest wait.
+        max_wait: Span,
+        /// Served before classes with a smaller number.
+        priority: u32,
+        /// Mode of these limits.
+        mode: ModeName,
+    }
+    /// A rule about a library.
+    Library {
+        /// Its name, or a pattern of it.
+        library: String,
+        /// Classes it concerns; none: all.
+        classes: Vec<String>,
+        /// Whether its items may be transcoded.
+        transcode: AccessName,
+        /// Whether its 4K items may be transcoded.
+        uhd: AccessName,
+        /// Video transcodes of its items at once.
+        transcodes: Limit,
+        /// Mode of this rule.
+        mode: ModeName,
+    }
+    /// A time of the week in which other limits hold.
+    Window {
+        /// Its name.
+        name: String,
+        /// Its days; one that crosses midnight belongs to the day it begins on. None: every day.
+        days: Vec<DayName>,
+        /// When it begins.
+        from: TimeOfDay,
+        /// When it ends.
+        to: TimeOfDay,
+        /// Classes it concerns; none: all.
+        classes: Vec<String>,
+        /// Whether they may transcode in it.
+        transcode: AccessName,
+        /// Whether they may transcode 4K sources in it.
+        uhd: AccessName,
+        /// Video transcodes of each of these classes.
+        transcodes: Limit,
+        /// Part of the GPUs' capacity that is there.
+        capacity: Percent,
+        /// GPUs whose capacity changes; none: all.
+        gpus: Vec<String>,
+        /// Mode of this rule.
+        mode: ModeName,
+    }
+    /// How long and how many may wait.
+    Queue {
+        /// Waiting in all.
+        length: u32,
+        /// Waiting of one user.
+        per_user: u32,
+        /// Longest wait, whatever the player's patience.
+        max_wait: Span,
+    }
+    /// How long seats are held, and when they go back.
+    Leases {
+        /// Reserved, but nothing is asked for: given back.
+        reserve: Span,
+        /// A playlist request prolongs a reservation to this.
+        intent: Span,
+        /// No segment and no report for this long: ended.
+        idle: Span,
+        /// A viewer paused for longer gives his seats up.
+        park_after: SpanOrNever,
+        /// How long a paused viewer may come back without asking.
+        parked: Span,
+        /// How long FFmpeg needs to go after a stop.
+        linger: Span,
+        /// A player that shows nothing for this long is dead.
+        dead_after: Span,
+        /// How long after a stop the same screen may start the next thing without queueing.
+        grace: Span,
+        /// How long after a start of Finweir running streams are taken in.
+        recovery: Span,
+        /// Another item on the same device replaces the old one once that read nothing for this long.
+        replace_idle: Span,
+        /// End Jellyfin's job of a dead player too.
+        end_dead_jobs: bool,
+    }
+    /// The cost formula: factors.
+    Cost {
+        /// Tone-mapping, on decode work, for GPUs whose profile has none.
+        tone_map: f64,
+        /// Sources of 1440p and more.
+        uhd_surcharge: f64,
+        /// More than 8 bits.
+        ten_bit: f64,
+        /// Dolby Vision.
+        dolby_vision: f64,
+        /// Subtitles drawn into the picture.
+        burn_in: f64,
+    }
+    /// A player that is treated in another way.
+    Client {
+        /// The player.
+        client: ClientName,
+        /// How it is refused.
+        shape: ShapeName,
+        /// How long it waits.
+        patience: Span,
+    }
+    /// How often Jellyfin is asked what is running.
+    Poll {
+        /// While anything is held or waits.
+        active: Span,
+        /// While nothing is.
+        idle: Span,
+    }
+    /// Logs.
+    Logging {
+        /// `auto` is text on a terminal, else JSON.
+        format: FormatName,
+        /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,finweir::hop=debug`.
+        level: String,
+    }
+    /// Metrics.
+    Metrics {
+        /// What the label `user` of the two per-user counters holds.
+        user_label: UserLabelName,
+    }
+    /// How much of a request or an answer is read.
+    Requests {
+        /// Most of a PlaybackInfo request or a report.
+        max_request: Size,
+        /// Most of a PlaybackInfo answer.
+        max_answer: Size,
+    }
+}
+
+/// Texts by language and reason; the schema knows the reasons.
+struct TextsSchema;
+
+impl JsonSchema for TextsSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let reasons: serde_json::Map<String, serde_json::Value> = super::texts::shown()
+            .map(|reason| {
+                let text = serde_json::json!({ "type": "string", "maxLength": 500 });
+                (reason.as_str().to_owned(), text)
+            })
+            .collect();
+        schemars::json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z]{2,3}$" },
+            "additionalProperties": {
+                "type": "object",
+                "properties": reasons,
+                "additionalProperties": false,
+            },
+        })
+    }
+}
+
+/// A secret: the text itself, or where it is.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(from = "SecretText")]
+#[schemars(with = "SecretSchema")]
+pub(super) struct Secret(pub(super) SecretText);
+
+/// What a [`Secret`] is written as. Its `Debug` shows nothing.
+#[derive(Clone)]
+pub(super) enum SecretText {
+    /// The secret.
+    Plain(String),
+    /// The environment variable that holds it.
+    Env(String),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SecretSchema {
+    Plain(String),
+    Env(EnvName),
+}
+
+/// The environment variable that holds a secret.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EnvName {
+    /// Its name.
+    env: String,
+}
+
+// === impl Secret ===
+
+impl From<SecretText> for Secret {
+    fn from(text: SecretText) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> serde::de::Visitor<'de> for Text {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text in quotes, or `{env: NAME}`")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText::Plain(text.to_owned()))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                from: A,
+            ) -> Result<SecretText, A::Error> {
+                EnvName::deserialize(serde::de::value::MapAccessDeserializer::new(from))
+                    .map(|name| SecretText::Env(name.env))
+            }
+        }
+        from.deserialize_any(Text)
+    }
+}

@@ -1,0 +1,96 @@
+//! What a viewer reads when a play is refused, in English and German.
+//!
+//! Short, kind, without a detail of the server, and saying what to do.
+
+use crate::{admission::Reason, proxy::Texts};
+
+/// The built-in texts.
+pub(super) fn built_in() -> Texts {
+    let mut texts = Texts::default();
+    for reason in Reason::ALL {
+        if let Some((english, german)) = of(*reason) {
+            texts.set("en", *reason, english.to_owned());
+            texts.set("de", *reason, german.to_owned());
+        }
+    }
+    texts
+}
+
+/// The reasons that a viewer can be given.
+pub(super) fn shown() -> impl Iterator<Item = Reason> {
+    Reason::ALL.iter().copied().filter(|r| of(*r).is_some())
+}
+
+const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
+    Some(match reason {
+        Reason::Fits
+        | Reason::Cheap
+        | Reason::Replacement
+        | Reason::Resume
+        | Reason::Adopted
+        | Reason::Waited
+        | Reason::Observed
+        | Reason::FailOpen
+        | Reason::RunsAlone => return None,
+        Reason::UserLimit => (
+            "You are already watching as many converted videos as you may at once. Please stop one of them, or choose \"Original\" quality here.",
+            "Du siehst schon so viele umgewandelte Videos, wie gleichzeitig möglich sind. Bitte beende eines davon oder wähle hier die Qualität \"Original\".",
+        ),
+        Reason::UserStreams => (
+            "You are already watching on as many screens as you may at once. Please stop one of them and try again.",
+            "Du siehst schon auf so vielen Geräten, wie gleichzeitig möglich sind. Bitte beende eines davon und versuche es noch einmal.",
+        ),
+        Reason::ClassLimit => (
+            "Too many people are watching converted videos just now. Please try again in a few minutes, or choose \"Original\" quality.",
+            "Gerade sehen zu viele umgewandelte Videos. Bitte versuche es in ein paar Minuten noch einmal oder wähle die Qualität \"Original\".",
+        ),
+        Reason::ServerLimit | Reason::GpuFull | Reason::GpuSessions => (
+            "The server is busy just now. Please try again in a few minutes, or choose \"Original\" quality.",
+            "Der Server ist gerade ausgelastet. Bitte versuche es in ein paar Minuten noch einmal oder wähle die Qualität \"Original\".",
+        ),
+        Reason::UhdDenied => (
+            "This 4K video can't be converted for you. Please choose another version of it, or a player that plays 4K directly.",
+            "Dieses 4K-Video kann für dich nicht umgewandelt werden. Bitte wähle eine andere Version oder ein Gerät, das 4K direkt abspielt.",
+        ),
+        Reason::TranscodeDenied => (
+            "This video would have to be converted, which is not available to you. Please choose \"Original\" quality or another player.",
+            "Dieses Video müsste umgewandelt werden; das ist für dich nicht vorgesehen. Bitte wähle die Qualität \"Original\" oder ein anderes Gerät.",
+        ),
+        Reason::LibraryRule => (
+            "Videos of this library can't be converted just now. Please choose \"Original\" quality or another version.",
+            "Videos dieser Bibliothek können gerade nicht umgewandelt werden. Bitte wähle die Qualität \"Original\" oder eine andere Version.",
+        ),
+        Reason::TimeWindow => (
+            "This can't be played converted at this time of day. Please choose \"Original\" quality, or try again later.",
+            "Um diese Zeit kann das nicht umgewandelt abgespielt werden. Bitte wähle die Qualität \"Original\" oder versuche es später noch einmal.",
+        ),
+        Reason::StartRate => (
+            "That was started very often in a short time. Please wait a minute and try again.",
+            "Das wurde in kurzer Zeit sehr oft gestartet. Bitte warte eine Minute und versuche es dann noch einmal.",
+        ),
+        Reason::QueueFull | Reason::WaitedOut => (
+            "The server is busy, and nothing became free in time. Please try again in a few minutes.",
+            "Der Server ist ausgelastet, und es wurde nicht rechtzeitig etwas frei. Bitte versuche es in ein paar Minuten noch einmal.",
+        ),
+        Reason::Superseded => (
+            "Something else was started on this device in the meantime.",
+            "Auf diesem Gerät wurde inzwischen etwas anderes gestartet.",
+        ),
+        Reason::Draining => (
+            "The server is being restarted. Please try again in a minute.",
+            "Der Server wird neu gestartet. Bitte versuche es in einer Minute noch einmal.",
+        ),
+        Reason::Unreadable => (
+            "This player's request was not understood. Please update the player, or try another one.",
+            "Die Anfrage dieses Geräts wurde nicht verstanden. Bitte aktualisiere die App oder versuche eine andere.",
+        ),
+        Reason::Anonymous => (
+            "Please sign in to play this video.",
+            "Bitte melde dich an, um dieses Video abzuspielen.",
+        ),
+        Reason::Revoked => (
+            "This playback was ended by the server's operator. Please try again later.",
+            "Diese Wiedergabe wurde vom Betreiber des Servers beendet. Bitte versuche es später noch einmal.",
+        ),
+    })
+}

@@ -1,0 +1,124 @@
+//! Jellyfin's plan and session → the core's words: the only place where a codec becomes a cost input.
+
+use std::sync::Arc;
+
+use core::net::IpAddr;
+
+use crate::{
+    admission::{Codec, Hdr, Kind, Running, Who, Work},
+    ident::{DeviceId, UserId},
+    jellyfin::{Credentials, Encoding, Plan, SessionRow, VideoWork},
+    upstream::Verified,
+};
+
+/// What the core knows as this plan. What Jellyfin does not say of a source is taken as the dearest
+/// (design 3: unknown work is 4K24 HDR).
+pub fn kind_of(plan: &Plan) -> Kind {
+    match plan {
+        Plan::Direct => Kind::Direct,
+        Plan::Remux => Kind::Remux,
+        Plan::Audio => Kind::Audio,
+        Plan::Video(work) => Kind::Video(work_of(work)),
+    }
+}
+
+fn work_of(video: &VideoWork) -> Work {
+    let unknown = Work::UNKNOWN;
+    let (width, height) = video.size_out;
+    Work {
+        codec_in: video.codec_in.as_deref().map_or(unknown.codec_in, codec_of),
+        size_in: video.size_in.unwrap_or(unknown.size_in),
+        millifps: video.millifps.unwrap_or(unknown.millifps),
+        bits: video.bits.unwrap_or(if video.codec_in.is_some() {
+            8
+        } else {
+            unknown.bits
+        }),
+        hdr: video
+            .range
+            .as_deref()
+            .map_or(if video.tone_map { Hdr::Hdr } else { Hdr::Sdr }, hdr_of),
+        codec_out: codec_of(&video.codec_out),
+        size_out: if width == 0 || height == 0 {
+            unknown.size_out
+        } else {
+            video.size_out
+        },
+        tone_map: video.tone_map,
+        burn_in: video.burn_in,
+    }
+}
+
+fn codec_of(name: &str) -> Codec {
+    match name {
+        "h264" | "avc" => Codec::H264,
+        "hevc" | "h265" => Codec::Hevc,
+        "av1" => Codec::Av1,
+        "vp9" => Codec::Vp9,
+        _ => Codec::Other,
+    }
+}
+
+fn hdr_of(range: &str) -> Hdr {
+    if range.starts_with("DOVI") {
+        Hdr::DolbyVision
+    } else if range.eq_ignore_ascii_case("SDR") || range.eq_ignore_ascii_case("Unknown") {
+        Hdr::Sdr
+    } else {
+        Hdr::Hdr
+    }
+}
+
+/// Who asks: what Jellyfin said of the token, and what the client claims of itself.
+pub fn who(
+    verified: Option<&Verified>,
+    claims: &Credentials,
+    device: Option<&DeviceId>,
+    address: Option<IpAddr>,
+) -> Who {
+    let (user, name, admin) = match verified {
+        Some(Verified::User(identity)) => {
+            (identity.user.clone(), identity.name.clone(), identity.admin)
+        }
+        Some(Verified::ApiKey) => (UserId::new("api-key"), None, true),
+        Some(Verified::Refused) | None => (UserId::anonymous(), None, false),
+    };
+    Who {
+        user,
+        name,
+        admin,
+        device: claims
+            .device
+            .as_ref()
+            .or(device)
+            .cloned()
+            .unwrap_or_else(|| DeviceId::new("")),
+        client: claims.client.clone().unwrap_or_else(|| Arc::from("")),
+        address,
+    }
+}
+
+/// What Jellyfin says is playing in a session. `None`: nothing plays there, or it can't be told for whom.
+pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
+    let who = Who {
+        user: row.user.clone()?,
+        name: row.user_name.as_deref().map(Arc::from),
+        admin: false,
+        device: row.device.clone(),
+        client: Arc::from(row.client.as_str()),
+        address: row.address.as_deref().and_then(|a| a.parse().ok()),
+    };
+    Some(Running {
+        who,
+        item: row.item.clone()?,
+        kind: kind_of(&row.plan_with(encoding)),
+        completion: row
+            .job
+            .as_ref()
+            .and_then(|job| job.completion)
+            .map(|percent| (percent / 100.0).clamp(0.0, 1.0)),
+        runtime: row.runtime,
+        position: row.position,
+        paused: row.paused,
+    })
+}

@@ -1,0 +1,343 @@
+//! PlaybackInfo: ask Jellyfin, decide, answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+
+use super::{OnError, Proxy, Refusal, header_text, refusal};
+use crate::{
+    admission::{Demand, Origin, Reason, Who},
+    clock, demand,
+    gate::Outcome,
+    hop::{Body, Exchanged, Peer},
+    ident::{DeviceId, ItemId, Token},
+    jellyfin::{
+        Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
+        Source,
+    },
+    telemetry::FailOpen,
+    upstream::Verified,
+};
+
+/// What is left of a client's patience for the way back.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// One PlaybackInfo on its way.
+struct Negotiation<'a> {
+    proxy: &'a Arc<Proxy>,
+    item: &'a ItemId,
+    began: Instant,
+    claims: Credentials,
+    asked: PlaybackRequest,
+    client: Client,
+    headers: HeaderMap,
+    peer: &'a Peer,
+}
+
+/// Asks Jellyfin, decides about what it would do, and answers.
+pub(super) async fn answer(
+    proxy: &Arc<Proxy>,
+    item: &ItemId,
+    request: Request<Bytes>,
+    peer: &Peer,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let claims = proxy.claims(&parts.headers, Some(&query));
+    let negotiation = Negotiation {
+        proxy,
+        item,
+        began: clock::now(),
+        asked: PlaybackRequest::read(&Query::parse(&query), &body),
+        client: Client::of(
+            claims.client.as_deref(),
+            header_text(&parts.headers, &header::USER_AGENT),
+        ),
+        claims,
+        headers: parts.headers.clone(),
+        peer,
+    };
+    if let Some(refused) = negotiation.refused_just_now() {
+        return refused;
+    }
+    // The answer has to be read: compressed, it can't be.
+    parts.headers.remove(header::ACCEPT_ENCODING);
+    let max_answer = proxy.current.load().settings.max_answer;
+    let exchange = proxy.client.exchange(
+        &proxy.node.origin,
+        Request::from_parts(parts, body),
+        max_answer,
+    );
+    let (exchanged, verified) = tokio::join!(exchange, proxy.verify(&negotiation.claims));
+    match exchanged {
+        Ok(Exchanged::Whole(response)) => negotiation.judge(response, verified.as_ref()).await,
+        Ok(Exchanged::Long(response)) => {
+            tracing::warn!(node = %proxy.node.id, limit = max_answer, "a PlaybackInfo answer is longer than its bound; it passes unjudged");
+            proxy.telemetry.fail_open(FailOpen::TooLong);
+            response
+        }
+        Err(failure) => {
+            proxy
+                .telemetry
+                .upstream_failure(&proxy.node.id, failure.as_str());
+            refusal::failure(&failure)
+        }
+    }
+}
+
+// === impl Negotiation ===
+
+impl Negotiation<'_> {
+    /// The answer to a wish that was refused a moment ago. Shape N needs Jellyfin's answer, so it is asked.
+    fn refused_just_now(&self) -> Option<Response<Body>> {
+        let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
+        let current = self.proxy.current.load();
+        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let refusal = Refusal {
+            reason,
+            retry_after,
+            client: self.client,
+            language,
+        };
+        let shape = refusal.shape(&current.settings, Moment::Initial);
+        match shape {
+            Shape::ErrorCode | Shape::Http => {
+                Some(refusal.playback_info(&current.settings, shape, None))
+            }
+            Shape::NothingSupported => None,
+        }
+    }
+
+    fn key(&self) -> Option<(Token, Option<DeviceId>, ItemId)> {
+        Some((
+            self.claims.token.clone()?,
+            self.claims.device.clone(),
+            self.item.clone(),
+        ))
+    }
+
+    async fn judge(
+        &self,
+        response: Response<Bytes>,
+        verified: Option<&Verified>,
+    ) -> Response<Body> {
+        let proxy = self.proxy;
+        let (parts, body) = response.into_parts();
+        let refused = matches!(verified, Some(Verified::Refused));
+        // What was believed of the token and what Jellyfin did differ: ask again next time.
+        let differs = (parts.status == StatusCode::UNAUTHORIZED) != refused;
+        if let Some(token) = self.claims.token.as_ref().filter(|_| differs) {
+            proxy.identities.forget(token);
+        }
+        if parts.status != StatusCode::OK {
+            return Response::from_parts(parts, refusal::whole(body));
+        }
+        let answer = match PlaybackAnswer::read(body.clone()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(node = %proxy.node.id, %error, "a PlaybackInfo answer can't be understood");
+                return self.unjudged(
+                    FailOpen::Answer,
+                    Response::from_parts(parts, refusal::whole(body)),
+                );
+            }
+        };
+        proxy.media.learn(answer.sources());
+        // Info dialogs and detail pages ask without meaning to play.
+        let Some(source) = self.chosen(&answer).filter(|_| self.asked.is_playback) else {
+            return Response::from_parts(parts, refusal::whole(answer.print()));
+        };
+        // Jellyfin answered, so somebody asked; only who is not known. A look-up that failed is counted already.
+        if refused || self.claims.token.is_none() {
+            proxy.telemetry.fail_open(FailOpen::Identity);
+        }
+        if verified.is_none_or(|v| *v == Verified::Refused)
+            && proxy.current.load().settings.on_error == OnError::Reject
+        {
+            return self.refuse_unjudged();
+        }
+
+        let demand = self.demand(&answer, &source, verified).await;
+        let (user, device, node) = (
+            demand.who.user.clone(),
+            demand.who.clone(),
+            demand.node.clone(),
+        );
+        let playing = proxy.gate.plays(&user, &device.device);
+        match proxy.enter(demand).await {
+            Outcome::Admitted(reservation) => {
+                reservation.bind(answer.session().as_ref());
+                Response::from_parts(parts, refusal::whole(answer.print()))
+            }
+            // No rungs were offered; if the core stepped down all the same, the whole is what was reserved.
+            Outcome::Downgraded { reservation, .. } => {
+                tracing::error!(%node, "a rung was chosen that was not offered; the answer passes as it came");
+                reservation.bind(answer.session().as_ref());
+                Response::from_parts(parts, refusal::whole(answer.print()))
+            }
+            Outcome::Rejected {
+                reason,
+                retry_after,
+            } => {
+                self.close_live_stream(&source);
+                // Who has waited may wait again.
+                let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
+                if let Some(key) = self.key().filter(|_| !waited) {
+                    self.proxy.refused.note(key, reason, retry_after);
+                }
+                self.refuse(answer, &source, &device, playing, reason, retry_after)
+            }
+        }
+    }
+
+    /// The source that the client will play: the one it asked for, else as clients choose (clients 2.1, 5.1).
+    fn chosen(&self, answer: &PlaybackAnswer) -> Option<Source> {
+        let sources = answer.sources();
+        let asked = self
+            .asked
+            .source
+            .as_ref()
+            .and_then(|id| sources.iter().find(|s| s.id.as_ref() == Some(id)));
+        let direct = || match self.client {
+            Client::Web | Client::Chromecast | Client::Vue => {
+                sources.iter().find(|s| s.direct_play || s.direct_stream)
+            }
+            Client::AndroidTv
+            | Client::Android
+            | Client::Swiftfin
+            | Client::MpvShim
+            | Client::Kodi
+            | Client::Roku
+            | Client::Streamyfin
+            | Client::Findroid
+            | Client::Infuse
+            | Client::Unknown => None,
+        };
+        asked.or_else(direct).or_else(|| sources.first()).cloned()
+    }
+
+    async fn demand(
+        &self,
+        answer: &PlaybackAnswer,
+        source: &Source,
+        verified: Option<&Verified>,
+    ) -> Demand {
+        let proxy = self.proxy;
+        let policy = verified.map(Verified::policy).unwrap_or_default();
+        let plan = Plan::of_source_with(source, Media::Video, &proxy.node.encoding.load(), policy);
+        let spent = clock::now().saturating_duration_since(self.began) + MARGIN;
+        Demand {
+            who: demand::who(verified, &self.claims, None, self.peer.address),
+            item: self.item.clone(),
+            session: answer.session(),
+            node: proxy.node.id.clone(),
+            kind: demand::kind_of(&plan),
+            origin: Origin::Negotiation,
+            library: proxy.library(self.item).await,
+            rungs: Vec::new(),
+            would: None,
+            patience: proxy.patience(self.client).saturating_sub(spent),
+        }
+    }
+
+    fn refuse(
+        &self,
+        answer: PlaybackAnswer,
+        source: &Source,
+        who: &Who,
+        playing: bool,
+        reason: Reason,
+        retry_after: Duration,
+    ) -> Response<Body> {
+        let current = self.proxy.current.load();
+        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let refusal = Refusal {
+            reason,
+            retry_after,
+            client: self.client,
+            language,
+        };
+        let moment = if playing {
+            Moment::MidPlay
+        } else if source.live {
+            Moment::LiveTv
+        } else {
+            Moment::Initial
+        };
+        let shape = refusal.shape(&current.settings, moment);
+        // E carries a text of the client's own; a message on top of it would be one dialog more.
+        if current.settings.messages && self.client.shows_messages() && shape != Shape::ErrorCode {
+            self.tell(who, refusal.text(&current.settings));
+        }
+        refusal.playback_info(&current.settings, shape, Some(answer))
+    }
+
+    /// What can't be judged passes, unless the operator prefers a refusal.
+    fn unjudged(&self, why: FailOpen, response: Response<Body>) -> Response<Body> {
+        self.proxy.telemetry.fail_open(why);
+        match self.proxy.current.load().settings.on_error {
+            OnError::Admit => response,
+            OnError::Reject => self.refuse_unjudged(),
+        }
+    }
+
+    fn refuse_unjudged(&self) -> Response<Body> {
+        let current = self.proxy.current.load();
+        let refusal = Refusal {
+            reason: Reason::FailOpen,
+            retry_after: Duration::from_secs(10),
+            client: self.client,
+            language: header_text(&self.headers, &header::ACCEPT_LANGUAGE),
+        };
+        let shape = refusal.shape(&current.settings, Moment::Initial);
+        refusal.playback_info(&current.settings, shape, None)
+    }
+
+    /// A tuner that this request opened would stay open (clients 16.19).
+    fn close_live_stream(&self, source: &Source) {
+        let (Some(id), Some(token), true) = (
+            &source.live_stream,
+            &self.claims.token,
+            self.asked.opens_live_stream,
+        ) else {
+            return;
+        };
+        let (api, id, token) = (self.proxy.node.api.clone(), id.clone(), token.clone());
+        self.proxy.tasks.spawn(async move {
+            if let Err(error) = api.close_live_stream(&id, &token).await {
+                tracing::warn!(node = %api.node(), %error, "could not close the live stream of a refused play");
+            }
+        });
+    }
+
+    /// Says why on the screen of the one who asked. It may be lost; nothing waits for it.
+    fn tell(&self, who: &Who, text: String) {
+        let (api, user, device) = (
+            self.proxy.node.api.clone(),
+            who.user.clone(),
+            who.device.clone(),
+        );
+        if !api.has_key() {
+            return;
+        }
+        self.proxy.tasks.spawn(async move {
+            let told = async {
+                let sessions = api.sessions().await?;
+                match sessions
+                    .iter()
+                    .find(|s| s.device == device && s.user.as_ref() == Some(&user))
+                {
+                    Some(session) => api.message(&session.id, "Jellyfin", &text).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = told.await {
+                tracing::debug!(node = %api.node(), %error, "could not show a message");
+            }
+        });
+    }
+}

@@ -1,0 +1,65 @@
+//! What was refused a moment ago, so that a viewer who clicks again and a program that retries cost nothing.
+//!
+//! Clients repeat a refused play at once (clients 16.27). Within [`KEEP`] the same device asking for the same item
+//! gets the same answer, without Jellyfin being asked.
+
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+
+use crate::{
+    admission::Reason,
+    clock,
+    ident::{DeviceId, ItemId, Token},
+};
+
+/// Long enough for a burst of retries, short enough that a second try of a person is judged anew.
+const KEEP: Duration = Duration::from_secs(2);
+/// Refusals remembered; beyond it all are forgotten.
+const ENTRIES: usize = 4096;
+
+type Key = (Token, Option<DeviceId>, ItemId);
+
+/// Refusals of the last moment.
+#[derive(Debug, Default)]
+pub(super) struct Refused(DashMap<Key, (Instant, Reason, Duration)>);
+
+impl Refused {
+    /// Notes a refusal.
+    pub(super) fn note(&self, key: Key, reason: Reason, retry_after: Duration) {
+        let now = clock::now();
+        if self.0.len() >= ENTRIES {
+            self.0.retain(|_, (until, ..)| *until > now);
+            if self.0.len() >= ENTRIES {
+                self.0.clear();
+            }
+        }
+        self.0.insert(key, (now + KEEP, reason, retry_after));
+    }
+
+    /// Why this was refused a moment ago, if it was.
+    pub(super) fn recent(&self, key: &Key) -> Option<(Reason, Duration)> {
+        let entry = self.0.get(key)?;
+        let (until, reason, retry_after) = *entry;
+        (until > clock::now()).then_some((reason, retry_after))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_wish_is_refused_again_for_a_moment_only() {
+        let refused = Refused::default();
+        let key = |item: &str| (Token::new("t"), Some(DeviceId::new("d")), ItemId::new(item));
+        refused.note(key("a"), Reason::GpuFull, Duration::from_secs(9));
+        assert_eq!(
+            refused.recent(&key("a")),
+            Some((Reason::GpuFull, Duration::from_secs(9)))
+        );
+        assert_eq!(refused.recent(&key("b")), None);
+        tokio::time::advance(KEEP).await;
+        assert_eq!(refused.recent(&key("a")), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Reports of players, and stops: Jellyfin hears them first, then the gate.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+
+use super::{Proxy, refusal};
+use crate::{
+    admission::{Activity, Ended},
+    hop::{Body, Exchanged},
+    ident::{PlaySessionId, UserId},
+    jellyfin::{Query, Report},
+    upstream::Verified,
+};
+
+/// Most bytes of Jellyfin's answer to a report: it is empty, or an error text.
+const MAX_ANSWER: usize = 64 << 10;
+/// Jellyfin's ticks are 100 ns.
+const TICKS_PER_MICRO: u64 = 10;
+
+/// What a report says.
+#[derive(Debug, Default)]
+struct Said {
+    session: Option<PlaySessionId>,
+    paused: bool,
+    position: Option<Duration>,
+}
+
+/// A ping keeps a job alive.
+pub(super) fn ping(proxy: &Proxy, query: Option<&str>) {
+    if let Some(session) = query.and_then(|q| {
+        Query::parse(q)
+            .value("PlaySessionId")
+            .map(PlaySessionId::new)
+    }) {
+        proxy.gate.touch(
+            &session,
+            Activity::Progress {
+                paused: false,
+                position: None,
+            },
+        );
+    }
+}
+
+/// Forwards a report or a stop (`None`: `DELETE ActiveEncodings`), then notes it. Worked out to the end even if
+/// the client hangs up.
+pub(super) async fn answer(
+    proxy: &Arc<Proxy>,
+    report: Option<Report>,
+    request: Request<Bytes>,
+) -> Response<Body> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let said = Said::read(&query, request.body());
+    let claims = proxy.claims(request.headers(), Some(&query));
+    let response = match proxy
+        .client
+        .exchange(&proxy.node.origin, request, MAX_ANSWER)
+        .await
+    {
+        Ok(Exchanged::Whole(response)) => response.map(refusal::whole),
+        Ok(Exchanged::Long(response)) => response,
+        Err(failure) => {
+            proxy
+                .telemetry
+                .upstream_failure(&proxy.node.id, failure.as_str());
+            return refusal::failure(&failure);
+        }
+    };
+    if !response.status().is_success() {
+        return response;
+    }
+    let activity = match report {
+        Some(Report::Start) => Activity::Started,
+        Some(Report::Progress | Report::Ping) => Activity::Progress {
+            paused: said.paused,
+            position: said.position,
+        },
+        Some(Report::Stopped) | None => {
+            if let Some(session) = &said.session {
+                proxy.judged.forget(session);
+                proxy.gate.stop(session, Ended::Stopped);
+            }
+            return response;
+        }
+    };
+    match &said.session {
+        Some(session) => {
+            proxy.gate.touch(session, activity);
+        }
+        // Direct play on the web names no session (captures 17).
+        None => {
+            if let (Some(user), Some(device)) = (user(proxy, &claims).await, claims.device) {
+                proxy.gate.touch_device(&user, &device, activity);
+            }
+        }
+    }
+    response
+}
+
+async fn user(proxy: &Arc<Proxy>, claims: &crate::jellyfin::Credentials) -> Option<UserId> {
+    match proxy.verify(claims).await {
+        Some(Verified::User(identity)) => Some(identity.user),
+        Some(Verified::ApiKey | Verified::Refused) | None => None,
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Reads the body, or the query for a stop by DELETE. Member names come in any letter case.
+    fn read(query: &str, body: &[u8]) -> Self {
+        let query = Query::parse(query);
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let member = |name: &str| {
+            let object = value.as_object()?;
+            object
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
+        let session = member("PlaySessionId")
+            .and_then(Value::as_str)
+            .or_else(|| query.value("PlaySessionId"));
+        let ticks =
+            member("PositionTicks").and_then(|v| v.as_u64().or_else(|| v.as_str()?.parse().ok()));
+        Self {
+            session: session.filter(|s| !s.is_empty()).map(PlaySessionId::new),
+            paused: member("IsPaused").and_then(Value::as_bool).unwrap_or(false),
+            position: ticks.map(|t| Duration::from_micros(t / TICKS_PER_MICRO)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_in_either_casing() {
+        let said = Said::read(
+            "",
+            br#"{"playSessionId":"ABC","positionTicks":20000000,"isPaused":true}"#,
+        );
+        assert_eq!(said.session, Some(PlaySessionId::new("abc")));
+        assert_eq!(said.position, Some(Duration::from_secs(2)));
+        assert!(said.paused);
+    }
+
+    #[test]
+    fn a_stop_by_delete_is_read_from_the_query() {
+        let said = Said::read("deviceId=x&playSessionId=abc", b"");
+        assert_eq!(said.session, Some(PlaySessionId::new("abc")));
+    }
+
+    #[test]
+    fn what_is_no_report_says_nothing() {
+        assert!(Said::read("", b"[1,2").session.is_none());
+        assert!(Said::read("", br#"{"PlaySessionId":7}"#).session.is_none());
+    }
+}

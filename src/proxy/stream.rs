@@ -1,0 +1,365 @@
+//! Playlists, segments and progressive streams: recognised, confirmed, or decided late.
+//!
+//! A segment whose address was judged before costs one look-up and one touch. Everything else is decided here:
+//! a player that skipped PlaybackInfo, a URL that was edited, the first request after a restart.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, header};
+
+use super::{Proxy, Refusal, header_text, media_of, refusal};
+use crate::{
+    admission::{Activity, Covered, Demand, Kind, Origin, Reason},
+    demand,
+    gate::Outcome,
+    hop::{Exchanged, Forward, Peer, Step, Verdict},
+    ident::{ItemId, PlaySessionId},
+    jellyfin::{
+        Client, Credentials, Media, Plan, Query, Route, StreamQuery, classify,
+        strip_encoding_variants,
+    },
+    telemetry::{FailOpen, Served},
+    upstream::Verified,
+};
+
+/// A master playlist of an unknown session may be held this long: Android's player waits 8 s (clients 11.2).
+const HOLD_PLAYLIST: Duration = Duration::from_secs(7);
+/// Most bytes of a master playlist that are read to take variants out of it.
+const MAX_PLAYLIST: usize = 1 << 20;
+
+/// A request for media, taken apart.
+struct Asked<'a> {
+    route: Route,
+    item: ItemId,
+    query: &'a str,
+    stream: StreamQuery,
+    session: PlaySessionId,
+    activity: Activity,
+    served: Served,
+}
+
+/// A playlist shows intent.
+pub(super) fn touch_playlist(proxy: &Proxy, query: Option<&str>) {
+    if let Some(session) = session_in(query) {
+        proxy.gate.touch(&session, Activity::Playlist);
+    }
+}
+
+/// A segment of a judged address passes at once; any other is decided.
+pub(super) fn segment(proxy: &Proxy, item: &ItemId, index: i64, query: Option<&str>) -> Step {
+    let known = session_in(query).and_then(|session| {
+        let fingerprint = proxy.judged.of(item.as_str(), query.unwrap_or_default());
+        let kind = proxy.judged.judged(&session, fingerprint)?;
+        match proxy
+            .gate
+            .confirm(&session, &kind, Activity::Segment { index })
+        {
+            Covered::Yes(_) => Some(()),
+            Covered::Dearer(_) | Covered::Unknown => None,
+        }
+    });
+    match known {
+        Some(()) => Step::Forward(proxy.forward(Served::Segment)),
+        None => Step::Decide,
+    }
+}
+
+/// A static file passes, unless it is a disc folder; anything else is decided.
+pub(super) fn progressive(proxy: &Proxy, media: Media, item: &ItemId, query: Option<&str>) -> Step {
+    let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
+    let source = stream.source.as_ref().unwrap_or(item);
+    let is_file = match proxy.media.is_disc(source) {
+        Some(is_disc) => !is_disc,
+        // It is looked up once, if it can be.
+        None => !proxy.node.api.has_key(),
+    };
+    if stream.is_static && is_file {
+        return Step::Forward(proxy.forward(Served::Static));
+    }
+    Step::Decide
+}
+
+/// Decides about a request that starts FFmpeg, or whose answer lists such requests.
+pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer) -> Verdict {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or_else(|| request.uri().path(), |p| p.as_str())
+        .to_owned();
+    let dialect = proxy.node.dialect.load_full();
+    let (route, query) = match classify(request.method().as_str(), &target, &dialect) {
+        Ok(routed) => (routed.route, routed.query.unwrap_or_default()),
+        Err(why) => return Verdict::Answer(refusal::unreadable(&why.to_string())),
+    };
+    let claims = proxy.claims(request.headers(), Some(query));
+    let Some(asked) = Asked::new(route, query, &claims, peer) else {
+        return Verdict::Forward(proxy.forward(Served::Other));
+    };
+
+    let source = proxy
+        .media
+        .source(
+            &proxy.node.api,
+            &asked.item,
+            asked.stream.source.as_ref(),
+            asked.stream.live_stream.as_deref(),
+        )
+        .await;
+    let progressive = matches!(
+        asked.route,
+        Route::Progressive { .. } | Route::Universal { .. }
+    );
+    let verified = proxy.verify(&claims).await;
+    let plan = Plan::of_stream_with(
+        &asked.stream,
+        media_of(&asked.route),
+        progressive,
+        source.as_deref(),
+        &proxy.node.encoding.load(),
+        verified.as_ref().map(Verified::policy).unwrap_or_default(),
+    );
+    if plan == Plan::Direct {
+        return Verdict::Forward(proxy.forward(Served::Static));
+    }
+    let kind = demand::kind_of(&plan);
+    if source.is_none() && matches!(kind, Kind::Video(_)) {
+        proxy.telemetry.fail_open(FailOpen::Source);
+    }
+
+    if let Covered::Yes(_) = asked.confirm(proxy, &kind) {
+        return asked.pass(proxy, kind, request).await;
+    }
+    let who = (verified.as_ref(), &claims);
+    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
+        Ok(()) => asked.pass(proxy, kind, request).await,
+        Err(refused) => refused,
+    }
+}
+
+async fn admit(
+    proxy: &Arc<Proxy>,
+    asked: &Asked<'_>,
+    (verified, claims): (Option<&Verified>, &Credentials),
+    kind: Kind,
+    peer: &Peer,
+    headers: &http::HeaderMap,
+) -> Result<(), Verdict> {
+    let anonymous = match verified {
+        Some(Verified::User(_) | Verified::ApiKey) => false,
+        Some(Verified::Refused) => true,
+        // A token that could not be checked is not the same as none.
+        None => claims.token.is_none(),
+    };
+    if anonymous && !matches!(asked.route, Route::Progressive { .. }) {
+        // Jellyfin wants a login here and answers 401 itself; nothing starts (captures 6).
+        return Err(Verdict::Forward(proxy.forward(asked.served)));
+    }
+    let client = Client::of(
+        claims.client.as_deref(),
+        header_text(headers, &header::USER_AGENT),
+    );
+    let demand = Demand {
+        who: demand::who(verified, claims, asked.stream.device.as_ref(), peer.address),
+        item: asked.item.clone(),
+        session: Some(asked.session.clone()),
+        node: proxy.node.id.clone(),
+        kind,
+        origin: asked.origin(),
+        library: proxy.library(&asked.item).await,
+        rungs: Vec::new(),
+        would: None,
+        patience: if matches!(asked.route, Route::Master { .. }) {
+            HOLD_PLAYLIST
+        } else {
+            Duration::ZERO
+        },
+    };
+    let refuse = |reason: Reason, retry_after: Duration| {
+        let language = header_text(headers, &header::ACCEPT_LANGUAGE);
+        let refusal = Refusal {
+            reason,
+            retry_after,
+            client,
+            language,
+        };
+        Verdict::Answer(refusal.http(&proxy.current.load().settings))
+    };
+    match proxy.enter(demand).await {
+        Outcome::Admitted(reservation) | Outcome::Downgraded { reservation, .. } => {
+            reservation.bind(Some(&asked.session));
+            // A playlist only shows intent; what starts FFmpeg makes the lease active.
+            asked.confirm(proxy, &kind);
+            Ok(())
+        }
+        Outcome::Rejected {
+            reason,
+            retry_after,
+        } => Err(refuse(reason, retry_after)),
+    }
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    fn new(route: Route, query: &'a str, claims: &Credentials, peer: &Peer) -> Option<Self> {
+        let (item, activity, served) = match &route {
+            Route::Master { item, .. } => (item, Activity::Playlist, Served::Playlist),
+            Route::LivePlaylist { item } => {
+                (item, Activity::Segment { index: 0 }, Served::Playlist)
+            }
+            Route::Segment { item, index, .. } => {
+                (item, Activity::Segment { index: *index }, Served::Segment)
+            }
+            Route::Progressive { item, .. } | Route::Universal { item, .. } => {
+                (item, Activity::Stream, Served::Stream)
+            }
+            Route::PlaybackInfo { .. }
+            | Route::OpenLiveStream
+            | Route::Main { .. }
+            | Route::LiveSegment { .. }
+            | Route::Report(_)
+            | Route::StopEncoding
+            | Route::Login
+            | Route::BitrateTest
+            | Route::Socket
+            | Route::Health
+            | Route::Other => return None,
+        };
+        let item = item.clone();
+        let stream = StreamQuery::read(&Query::parse(query), media_of(&route));
+        let session = stream
+            .session
+            .clone()
+            .unwrap_or_else(|| stand_in(&item, claims, &stream, peer));
+        Some(Self {
+            route,
+            item,
+            query,
+            stream,
+            session,
+            activity,
+            served,
+        })
+    }
+
+    /// A playlist starts nothing; a segment in mid-film may belong to a job that runs since before a restart.
+    fn origin(&self) -> Origin {
+        match self.activity {
+            Activity::Playlist => Origin::Negotiation,
+            Activity::Segment { index } if index > 0 => Origin::Running,
+            Activity::Segment { .. }
+            | Activity::Stream
+            | Activity::StreamEnded
+            | Activity::Started
+            | Activity::Progress { .. } => Origin::Stream,
+        }
+    }
+
+    fn confirm(&self, proxy: &Proxy, kind: &Kind) -> Covered {
+        // One session is no pass for another film.
+        if !proxy.gate.is_about(&self.session, &self.item) {
+            return Covered::Unknown;
+        }
+        if let Activity::Playlist = self.activity {
+            // A playlist is covered by any lease of its session: its requests are judged one by one.
+            return if proxy.gate.touch(&self.session, self.activity) {
+                Covered::Yes(crate::ident::LeaseId(0))
+            } else {
+                Covered::Unknown
+            };
+        }
+        proxy.gate.confirm(&self.session, kind, self.activity)
+    }
+
+    async fn pass(&self, proxy: &Arc<Proxy>, kind: Kind, request: Request<()>) -> Verdict {
+        match self.route {
+            Route::Master { .. } if matches!(kind, Kind::Remux) => {
+                self.copied_master(proxy, request).await
+            }
+            Route::Segment { .. } => {
+                let fingerprint = proxy.judged.of(self.item.as_str(), self.query);
+                proxy.judged.learn(&self.session, fingerprint, kind);
+                Verdict::Forward(proxy.forward(self.served))
+            }
+            Route::Progressive { .. } | Route::Universal { .. } => {
+                let (gate, session) = (proxy.gate.clone(), self.session.clone());
+                let ended = move |_: &crate::hop::Done| {
+                    gate.touch(&session, Activity::StreamEnded);
+                };
+                Verdict::Forward(Forward {
+                    on_done: Some(Box::new(ended)),
+                    ..proxy.forward(self.served)
+                })
+            }
+            Route::Master { .. }
+            | Route::LivePlaylist { .. }
+            | Route::PlaybackInfo { .. }
+            | Route::OpenLiveStream
+            | Route::Main { .. }
+            | Route::LiveSegment { .. }
+            | Route::Report(_)
+            | Route::StopEncoding
+            | Route::Login
+            | Route::BitrateTest
+            | Route::Socket
+            | Route::Health
+            | Route::Other => Verdict::Forward(proxy.forward(self.served)),
+        }
+    }
+
+    /// The master playlist of a copy may list variants that encode (protocol 3.4): they are taken out.
+    async fn copied_master(&self, proxy: &Arc<Proxy>, request: Request<()>) -> Verdict {
+        let (mut parts, ()) = request.into_parts();
+        parts.headers.remove(header::ACCEPT_ENCODING);
+        let request = Request::from_parts(parts, Bytes::new());
+        match proxy
+            .client
+            .exchange(&proxy.node.origin, request, MAX_PLAYLIST)
+            .await
+        {
+            Ok(Exchanged::Whole(response)) => {
+                let (mut parts, body) = response.into_parts();
+                let body = match strip_encoding_variants(&body) {
+                    Some(stripped) => {
+                        parts.headers.remove(header::CONTENT_LENGTH);
+                        stripped
+                    }
+                    None => body,
+                };
+                Verdict::Answer(http::Response::from_parts(parts, refusal::whole(body)))
+            }
+            Ok(Exchanged::Long(response)) => Verdict::Answer(response),
+            Err(failure) => {
+                proxy
+                    .telemetry
+                    .upstream_failure(&proxy.node.id, failure.as_str());
+                Verdict::Answer(refusal::failure(&failure))
+            }
+        }
+    }
+}
+
+fn session_in(query: Option<&str>) -> Option<PlaySessionId> {
+    Query::parse(query?)
+        .value("PlaySessionId")
+        .map(PlaySessionId::new)
+}
+
+/// A stream without a PlaySessionId is tracked by who reads what: Jellyfin itself then goes by the device.
+fn stand_in(
+    item: &ItemId,
+    claims: &Credentials,
+    stream: &StreamQuery,
+    peer: &Peer,
+) -> PlaySessionId {
+    let device = stream
+        .device
+        .as_ref()
+        .or(claims.device.as_ref())
+        .map(|d| d.as_str().to_owned());
+    let reader = device
+        .or_else(|| peer.address.map(|a| a.to_string()))
+        .unwrap_or_default();
+    PlaySessionId::new(format!("~{reader}/{item}"))
+}

@@ -1,0 +1,259 @@
+//! Turns events and snapshots into counts.
+
+use std::collections::BTreeMap;
+
+use super::{
+    FailOpen,
+    labels::{Decision, QueueOutcome, Users, Verdict},
+    metrics::Metrics,
+};
+use crate::{
+    admission::{Event, LeaseState, Mode, Reconciled, Seats, Snapshot},
+    ident::NodeId,
+};
+
+impl Metrics {
+    /// Counts what happened.
+    pub(super) fn count(&self, event: &Event, users: &Users) {
+        if let Some(decision) = Decision::of(event) {
+            self.count_decision(&decision, users);
+        }
+        let families = &self.families;
+        match event {
+            Event::Admitted { .. } | Event::Downgraded { .. } => {
+                families.leases_started_total.inc();
+            }
+            Event::Queued { .. } | Event::Moved { .. } => {}
+            Event::Granted { waited, .. } => {
+                families.leases_started_total.inc();
+                self.count_wait(QueueOutcome::Granted, waited.as_secs_f64());
+            }
+            Event::Refused {
+                ticket,
+                reason,
+                waited,
+                ..
+            } => {
+                if ticket.is_some() {
+                    self.count_wait(QueueOutcome::of(*reason), waited.as_secs_f64());
+                }
+            }
+            Event::Withdrawn { waited, .. } => {
+                self.count_wait(QueueOutcome::Gone, waited.as_secs_f64());
+            }
+            Event::LeaseEnded { ended, .. } => families
+                .leases_ended_total
+                .with_label_values(&[ended.as_str()])
+                .inc(),
+            Event::Reconciled { found, .. } => {
+                families
+                    .reconciliations_total
+                    .with_label_values(&[found.as_str()])
+                    .inc();
+                if *found == Reconciled::Adopted {
+                    families.leases_started_total.inc();
+                }
+            }
+            Event::EndJob { ended, .. } => families
+                .jobs_ended_total
+                .with_label_values(&[ended.as_str()])
+                .inc(),
+            Event::CapacityChanged { gpu, to, .. } => {
+                let gpu = &[gpu.as_str()];
+                families
+                    .gpu_capacity_changes_total
+                    .with_label_values(gpu)
+                    .inc();
+                families
+                    .gpu_seats_capacity
+                    .with_label_values(gpu)
+                    .set(to.as_f64());
+            }
+            Event::PolicyChanged { mode } => self.mode(*mode),
+        }
+    }
+
+    fn count_decision(&self, decision: &Decision<'_>, users: &Users) {
+        let families = &self.families;
+        let (verdict, reason) = (decision.verdict.as_str(), decision.reason.as_str());
+        let user = users.label(decision.subject);
+        families
+            .decisions_total
+            .with_label_values(&[verdict, reason])
+            .inc();
+        families
+            .user_decisions_total
+            .with_label_values(&[user.as_str(), verdict])
+            .inc();
+        if decision.verdict == Verdict::Reject {
+            families
+                .user_refusals_total
+                .with_label_values(&[user.as_str(), reason])
+                .inc();
+        }
+        if let Some(would) = decision.would {
+            families
+                .would_have_decisions_total
+                .with_label_values(&[would.as_str()])
+                .inc();
+        }
+    }
+
+    fn count_wait(&self, outcome: QueueOutcome, waited: f64) {
+        self.families
+            .queue_outcomes_total
+            .with_label_values(&[outcome.as_str()])
+            .inc();
+        self.families.queue_wait_seconds.observe(waited);
+    }
+
+    fn mode(&self, mode: Mode) {
+        self.families.enforcing.set(match mode {
+            Mode::Observe => 0,
+            Mode::Enforce => 1,
+        });
+    }
+
+    /// Counts a failure of a node.
+    pub(super) fn upstream_failure(&self, node: &NodeId, kind: &'static str) {
+        self.families
+            .upstream_failures_total
+            .with_label_values(&[node.as_str(), kind])
+            .inc();
+    }
+
+    /// Counts a request that passed unjudged.
+    pub(super) fn fail_open(&self, why: FailOpen) {
+        self.families
+            .fail_open_total
+            .with_label_values(&[why.as_str()])
+            .inc();
+    }
+
+    /// Counts a reload.
+    pub(super) fn reload(&self, ok: bool) {
+        self.families
+            .config_reloads_total
+            .with_label_values(&[if ok { "success" } else { "failure" }])
+            .inc();
+    }
+
+    /// Shows the result of the last load, `at` in seconds since 1970.
+    pub(super) fn reloaded(&self, ok: bool, at: f64) {
+        let families = &self.families;
+        families.config_last_reload_successful.set(i64::from(ok));
+        if ok {
+            families
+                .config_last_reload_success_timestamp_seconds
+                .set(at);
+        }
+    }
+
+    /// Shows whether the last look at the sessions of a node succeeded.
+    pub(super) fn polled(&self, node: &NodeId, ok: bool) {
+        self.families
+            .jellyfin_poll_up
+            .with_label_values(&[node.as_str()])
+            .set(i64::from(ok));
+    }
+
+    /// Shows whether a node answered.
+    pub(super) fn reachable(&self, node: &NodeId, ok: bool) {
+        self.families
+            .jellyfin_up
+            .with_label_values(&[node.as_str()])
+            .set(i64::from(ok));
+    }
+
+    /// Sets every gauge that shows what is held and waiting. A GPU that the policy dropped is no longer shown.
+    pub(super) fn observe(&self, snapshot: &Snapshot) {
+        let families = &self.families;
+        let Ok(mut seen) = self.seen.lock() else {
+            return;
+        };
+        self.mode(snapshot.mode);
+        families.transcodes.set(i64::from(snapshot.transcodes));
+        for view in &snapshot.gpus {
+            let gpu = &[view.gpu.as_str()];
+            for (family, seats) in [
+                (&families.gpu_seats_capacity, view.capacity),
+                (&families.gpu_seats_held, view.held),
+                (&families.gpu_seats_reserved, view.reserved),
+            ] {
+                family.with_label_values(gpu).set(seats.as_f64());
+            }
+            for (family, count) in [
+                (&families.gpu_sessions, view.sessions),
+                (&families.gpu_waiting, view.waiting),
+            ] {
+                family.with_label_values(gpu).set(i64::from(count));
+            }
+            seen.gpus.insert(view.gpu.to_string());
+        }
+        if !snapshot.gpus.is_empty() {
+            seen.gpus.retain(|gpu| {
+                let kept = snapshot.gpus.iter().any(|view| view.gpu.as_str() == gpu);
+                if !kept {
+                    self.forget_gpu(gpu);
+                }
+                kept
+            });
+        }
+
+        let mut states: BTreeMap<&str, i64> = LeaseState::ALL
+            .iter()
+            .filter(|state| **state != LeaseState::Ended)
+            .map(|state| (state.as_str(), 0))
+            .collect();
+        let mut classes = zeroes(&seen.classes);
+        let mut waiting = zeroes(&seen.classes);
+        let mut nodes = zeroes(&seen.nodes);
+        for lease in &snapshot.leases {
+            *states.entry(lease.state.as_str()).or_default() += 1;
+            *classes.entry(lease.class.as_str()).or_default() += 1;
+            if lease.held > Seats::ZERO {
+                *nodes.entry(lease.node.as_str()).or_default() += 1;
+            }
+        }
+        for waiter in &snapshot.waiting {
+            *waiting.entry(waiter.class.as_str()).or_default() += 1;
+        }
+        for (family, counts) in [
+            (&families.leases, &states),
+            (&families.class_leases, &classes),
+            (&families.queue_depth, &waiting),
+            (&families.node_transcodes, &nodes),
+        ] {
+            for (label, count) in counts {
+                family.with_label_values(&[*label]).set(*count);
+            }
+        }
+        let classes: Vec<_> = classes
+            .keys()
+            .chain(waiting.keys())
+            .map(|c| (*c).to_owned())
+            .collect();
+        let nodes: Vec<_> = nodes.keys().map(|n| (*n).to_owned()).collect();
+        seen.classes.extend(classes);
+        seen.nodes.extend(nodes);
+    }
+
+    fn forget_gpu(&self, gpu: &str) {
+        let families = &self.families;
+        for family in [
+            &families.gpu_seats_capacity,
+            &families.gpu_seats_held,
+            &families.gpu_seats_reserved,
+        ] {
+            // An error says that it was not there, which is what is wanted.
+            family.remove_label_values(&[gpu]).ok();
+        }
+        for family in [&families.gpu_sessions, &families.gpu_waiting] {
+            family.remove_label_values(&[gpu]).ok();
+        }
+    }
+}
+
+fn zeroes(labels: &std::collections::BTreeSet<String>) -> BTreeMap<&str, i64> {
+    labels.iter().map(|label| (label.as_str(), 0)).collect()
+}
