@@ -14,6 +14,7 @@ mod jobs;
 mod library;
 mod negotiate;
 mod play;
+mod progressive;
 mod reply;
 mod request;
 mod route;

@@ -67,6 +67,19 @@ const WIDTHS: [(i64, i64); 4] = [
     (2560, 28_000_000),
 ];
 
+// === impl Kind ===
+
+impl Kind {
+    /// The word of the server's log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transcode => "Transcode",
+            Self::DirectStream => "DirectStream",
+            Self::Remux => "Remux",
+        }
+    }
+}
+
 // === impl Address ===
 
 impl Address<'_> {
