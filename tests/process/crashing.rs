@@ -1,6 +1,6 @@
 //! Somebody is gone without a word: Finweir, Jellyfin, a viewer.
 
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -127,4 +127,45 @@ async fn a_stop_is_carried_out_though_its_tab_hangs_up_at_once() {
     finweir.child.signal(Signal::TERM);
     assert_eq!(finweir.child.ended().await, Some(0));
     assert!(ask(finweir.address, get("/")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_lines_and_nothing_else() {
+    let sim = jellyfin().await;
+    let (port, admin) = (Port::take(), Port::take());
+    let mut house = House::new(sim.address());
+    house.settings.listen = port.address.to_string();
+    house.settings.admin = admin.address.to_string();
+    house.write();
+    // Every write to it says that the disk is full.
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finweir"));
+    command
+        .arg("run")
+        .arg("--config")
+        .arg(house.file())
+        .env_clear();
+    let mut program = Unlogged(command.stderr(full).spawn().unwrap());
+    until(admin.address, "/ready", 200).await;
+    let anna = Viewer::new(&sim, "anna", "a");
+    let plays = anna.play(port.address, &film(1)).await.plays();
+    Viewer::new(&sim, "anna", "b")
+        .play(port.address, &film(2))
+        .await
+        .refused();
+    anna.segment(port.address, &plays, 1).await;
+    assert_eq!(program.0.try_wait().unwrap(), None);
+}
+
+/// A program without a log; killed when dropped.
+struct Unlogged(std::process::Child);
+
+impl Drop for Unlogged {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }

@@ -89,6 +89,13 @@ impl Answer {
         })
     }
 
+    /// Keeps the connection that it came on, if the server does.
+    fn keep(&self, kept: &mut Option<Connection>, connection: Connection) {
+        if !self.header("connection").eq_ignore_ascii_case("close") {
+            *kept = Some(connection);
+        }
+    }
+
     /// Its body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -153,11 +160,11 @@ pub(crate) async fn until_refused(at: SocketAddr) {
     assert!(refused.is_ok(), "{at} is served for ever");
 }
 
-/// A client that asks without a pause, each time on a new connection.
+/// Clients that ask without a pause: two on a new connection each time, two on one for as long as it is kept.
 pub(crate) struct Asking {
     asked: watch::Receiver<usize>,
     stop: watch::Sender<bool>,
-    failures: JoinHandle<Vec<String>>,
+    clients: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Asking {
@@ -165,23 +172,32 @@ impl Asking {
     pub(crate) fn begin(to: SocketAddr, target: &'static str) -> Self {
         let (count, asked) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
-        let failures = Tasks::new().spawn(async move {
-            let mut failures = Vec::new();
-            while !*stopped.borrow() {
-                match ask(to, get(target)).await {
-                    Ok(answer) if answer.status == 200 => {}
-                    Ok(answer) => failures.push(format!("{}: {}", answer.status, answer.text())),
-                    Err(error) => failures.push(error.to_string()),
+        let client = |keeps: bool| {
+            let (count, stopped) = (count.clone(), stopped.clone());
+            Tasks::new().spawn(async move {
+                let (mut failures, mut kept) = (Vec::new(), None);
+                while !*stopped.borrow() {
+                    match once(to, target, &mut kept).await {
+                        Ok(answer) if answer.status == 200 => {}
+                        Ok(answer) => {
+                            failures.push(format!("{}: {}", answer.status, answer.text()))
+                        }
+                        Err(error) => failures.push(format!("{error:?}")),
+                    }
+                    if !keeps {
+                        kept = None;
+                    }
+                    count.send_modify(|count| *count += 1);
+                    tokio::task::yield_now().await;
                 }
-                count.send_modify(|count| *count += 1);
-                tokio::task::yield_now().await;
-            }
-            failures
-        });
+                failures
+            })
+        };
+        let clients = [false, false, true, true].map(client).into();
         Self {
             asked,
             stop,
-            failures,
+            clients,
         }
     }
 
@@ -196,6 +212,29 @@ impl Asking {
     /// Stops asking. What failed.
     pub(crate) async fn end(self) -> Vec<String> {
         self.stop.send_replace(true);
-        self.failures.await.unwrap()
+        let mut failures = Vec::new();
+        for client in self.clients {
+            failures.extend(client.await.unwrap());
+        }
+        failures
     }
+}
+
+/// Asks on the kept connection, or on a new one if there is none or it was closed meanwhile, as every client does.
+async fn once(
+    to: SocketAddr,
+    target: &str,
+    kept: &mut Option<Connection>,
+) -> Result<Answer, Failure> {
+    if let Some(mut connection) = kept.take()
+        && let Ok(answer) = connection.send(get(target)).await
+    {
+        return Answer::read(answer)
+            .await
+            .inspect(|answer| answer.keep(kept, connection));
+    }
+    let mut connection = Connection::open(to).await?;
+    let answer = connection.ask(get(target)).await?;
+    answer.keep(kept, connection);
+    Ok(answer)
 }

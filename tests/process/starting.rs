@@ -5,6 +5,7 @@ use std::{fs, net::TcpListener};
 use serde_json::Value;
 
 use super::{
+    child::Signal,
     house::{Finweir, House, Port, finweir, jellyfin_at},
     http::{ask, get, until},
     viewer::{Viewer, film},
@@ -162,6 +163,10 @@ async fn with_nothing_but_an_address_it_observes_and_refuses_nothing() {
     assert_eq!(finweir.metric(would).await, Some(1.0));
     let said = finweir.child.says("\"would\":\"user-limit\"").await;
     assert!(said.contains("\"decision\":\"admit\""), "{said}");
+    finweir.child.signal(Signal::HUP);
+    finweir.child.says("\"Configuration reloaded\"").await;
+    let anna = Viewer::new(&sim, "anna", "four");
+    anna.play(finweir.address, &film(1)).await.plays();
 }
 
 #[tokio::test]
