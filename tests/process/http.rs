@@ -180,7 +180,7 @@ impl Asking {
                     match once(to, target, &mut kept).await {
                         Ok(answer) if answer.status == 200 => {}
                         Ok(answer) => {
-                            failures.push(format!("{}: {}", answer.status, answer.text()))
+                            failures.push(format!("{}: {}", answer.status, answer.text()));
                         }
                         Err(error) => failures.push(format!("{error:?}")),
                     }

@@ -56,6 +56,28 @@ async fn what_does_not_finish_within_the_limit_is_cut() {
 }
 
 #[tokio::test]
+async fn who_waits_when_a_drain_begins_is_told_so_and_not_cut_off() {
+    let sim = jellyfin().await;
+    let mut house = House::new(sim.address());
+    house.settings.max_wait = "60s";
+    let finweir = house.start().await.ready().await;
+    let anna = Viewer::new(&sim, "anna", "a");
+    anna.play(finweir.address, &film(1)).await.plays();
+    let again = Viewer::new(&sim, "anna", "b");
+    let wish = film(2);
+    let waits = again.play(finweir.address, &wish);
+    let stop = async {
+        finweir.child.says("\"Queued\"").await;
+        finweir.child.signal(Signal::TERM);
+    };
+    let (played, ()) = tokio::join!(waits, stop);
+    played.refused();
+    let said = finweir.child.says("\"Refused after a wait\"").await;
+    assert!(said.contains("\"reason\":\"draining\""), "{said}");
+    assert_eq!(finweir.child.ended().await, Some(0));
+}
+
+#[tokio::test]
 async fn told_twice_it_stops_at_once() {
     let sim = jellyfin().await;
     let mut house = House::new(sim.address());
