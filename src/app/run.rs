@@ -44,7 +44,7 @@ enum Told {
 /// # Errors
 /// It could not start.
 pub fn run(loaded: Loaded, source: Source) -> Result<(), RunError> {
-    init_logging(&loaded.config.telemetry)?;
+    let _guard = init_logging(&loaded.config.telemetry)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
