@@ -80,13 +80,15 @@ pub struct Admission {
     week: Option<(Instant, u16)>,
     /// Windows that hold now: places in the policy's list.
     windows: Vec<usize>,
+    /// When that changes next.
+    edge: Option<Instant>,
     limiters: Vec<Capacity>,
     /// Capacity of each GPU as it was last told.
     told: Vec<Seats>,
     ledger: Ledger,
     leases: HashMap<LeaseId, Lease>,
     sessions: HashMap<PlaySessionId, Known>,
-    screens: HashMap<Screen, Vec<LeaseId>>,
+    screens: HashMap<Screen, BTreeSet<LeaseId>>,
     rights: HashMap<Screen, Right>,
     queue: Queue,
     timers: BTreeSet<(Instant, Timer)>,
@@ -100,6 +102,9 @@ pub struct Admission {
 /// Leases at most. Beyond it, the one whose timer is due first makes room, one that holds nothing if there is
 /// one among the next few: bookkeeping is bounded, and no playback is refused for it.
 const MOST_LEASES: usize = 100_000;
+
+/// Leases of one screen at most: what asks for more makes its oldest that encodes nothing end.
+const MOST_OF_A_SCREEN: usize = 64;
 
 /// What is known of a PlaySession.
 #[derive(Clone, Debug)]

@@ -352,7 +352,7 @@ impl Default for Timeouts {
             keep_alive: Duration::from_secs(75),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(150),
-            idle: Duration::from_secs(300),
+            idle: Duration::from_secs(3600),
             tunnel: Duration::from_secs(3600),
         }
     }

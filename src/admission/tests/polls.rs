@@ -181,3 +181,30 @@ fn two_polls_give_the_gpu_its_reading_and_starvation_lowers_it() {
     }));
     assert_eq!(world.core.snapshot(world.now).gpus[0].capacity, to);
 }
+
+#[test]
+fn a_live_channel_is_not_taken_for_finished() {
+    let mut world = World::new(policy(1000));
+    let lease = world.play("ann", "tv", "channel", "s1");
+    for n in 0..10 {
+        world.wait(5);
+        world.segment("s1", n);
+        let live = running("ann", "tv", "channel", Kind::Video(ONE), None);
+        world.poll(&[Running {
+            runtime: None,
+            ..live
+        }]);
+    }
+    assert_eq!(
+        (world.state(lease), world.held()),
+        (LeaseState::Active, 1000)
+    );
+}
+
+#[test]
+fn a_finished_play_that_is_adopted_holds_no_seats() {
+    let mut world = World::new(policy(1000));
+    world.poll(&[running("ann", "tv", "film", Kind::Video(ONE), None)]);
+    assert_eq!(world.held(), 0);
+    assert_eq!(world.core.leases.len(), 1);
+}

@@ -109,7 +109,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
             transcode: Access::Allow,
             uhd: Access::Allow,
             transcodes: dice.maybe(1, 3),
-            capacity: Fraction::new(0.5),
+            capacity: Fraction::new(0.5).filter(|_| dice.one_in(2)),
             gpus: Vec::new(),
             mode: Mode::Enforce,
         });
