@@ -154,6 +154,8 @@ pub struct Demand {
     pub library: Option<Arc<str>>,
     /// Cheaper forms of the same playback, dearest first. Empty: it can't step down.
     pub rungs: Vec<Rung>,
+    /// A rule outside the core that only observes was exceeded: its start rate.
+    pub would: Option<Reason>,
     /// How long the client will wait for the answer from now on. Zero: now or never.
     pub patience: Duration,
 }
@@ -178,6 +180,9 @@ pub enum Origin {
     Negotiation,
     /// A stream URL whose PlaySession has no lease: FFmpeg starts if it is forwarded.
     Stream,
+    /// A segment in mid-film whose PlaySession has no lease: soon after a start of Finweir, its FFmpeg may be running
+    /// since before.
+    Running,
 }
 
 /// A cheaper form of a playback.

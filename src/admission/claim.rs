@@ -87,7 +87,7 @@ impl Admission {
                     claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {
-                    let stream = demand.origin == Origin::Stream;
+                    let stream = demand.origin != Origin::Negotiation;
                     claim.reason = Some(if adopted && stream {
                         Reason::Adopted
                     } else {

@@ -54,6 +54,7 @@ impl Admission {
             would,
             alone,
         } = verdict;
+        let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
@@ -141,8 +142,8 @@ impl Admission {
 
     /// An unknown running stream, soon after a start: its lease was lost with the last process.
     fn recovers(&self, now: Instant, asked: &Asked) -> bool {
-        let stream = asked.demand.origin == Origin::Stream && asked.demand.session.is_some();
-        stream && now < self.started + self.policy.timers.recovery
+        let running = asked.demand.origin == Origin::Running && asked.demand.session.is_some();
+        running && now < self.started + self.policy.timers.recovery
     }
 
     /// Makes the lease. What it replaces ends first, and nothing is dispatched in between: the seats go with it.
@@ -181,7 +182,7 @@ impl Admission {
         }
         let state = match asked.demand.origin {
             Origin::Negotiation => LeaseState::Reserved,
-            Origin::Stream => LeaseState::Active,
+            Origin::Stream | Origin::Running => LeaseState::Active,
         };
         let held = Lease::holds(&asked, state);
         self.ledger.change(&asked.account, Hold::default(), held);

@@ -87,6 +87,7 @@ impl Admission {
             origin: Origin::Stream,
             library: None,
             rungs: Vec::new(),
+            would: None,
             patience: Duration::ZERO,
         };
         let asked = Arc::new(Asked::new(&self.policy, demand));

@@ -57,6 +57,7 @@ struct Wishes<'b> {
     close: bool,
     upgrade: bool,
     protocol: bool,
+    h2c: bool,
 }
 
 /// Reads a head and writes the one that goes upstream to `out`. `None`: it is not all there.
@@ -102,7 +103,7 @@ pub(super) fn parse<'b>(
         None => false,
     };
     // Only a request without a body can change the protocol; h2c would take the connection out of sight.
-    let upgrade = wishes.upgrade && wishes.protocol && bare && !old;
+    let upgrade = wishes.upgrade && wishes.protocol && !wishes.h2c && bare && !old;
 
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
@@ -240,7 +241,12 @@ fn survey<'b>(
                 }
             }
         } else if is(h.name, "upgrade") {
-            wishes.protocol = !h.value.trim_ascii().eq_ignore_ascii_case(b"h2c");
+            let mut members = fields::list(h.value);
+            if members.any(|m| m.eq_ignore_ascii_case(b"h2c")) {
+                wishes.h2c = true;
+            } else {
+                wishes.protocol = true;
+            }
         }
     }
     if host.is_none() && !old {

@@ -239,6 +239,7 @@ impl Negotiation<'_> {
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
             rungs: Vec::new(),
+            would: None,
             patience: proxy.patience(self.client).saturating_sub(spent),
         }
     }

@@ -143,6 +143,27 @@ async fn a_real_websocket_client_is_served() {
 }
 
 #[tokio::test]
+async fn http_2_is_never_asked_for_in_a_clients_name() {
+    let mut upstream = Upstream::start().await;
+    let hop = Hop::start(Script::forward(upstream.origin.clone()));
+    for offer in [
+        "Upgrade: h2c",
+        "Upgrade: websocket, H2C",
+        "Upgrade: h2c\r\nUpgrade: websocket",
+    ] {
+        let mut client = hop.client().await;
+        client
+            .send(format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n{offer}\r\n\r\n"
+            ))
+            .await;
+        let (_wire, head) = upstream.request().await;
+        assert_eq!(header(&head, "upgrade"), None, "{offer}");
+        assert_eq!(header(&head, "connection"), None, "{offer}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_upgrade_is_an_ordinary_answer() {
     let origin = Upstream::start()
         .await
@@ -332,6 +353,32 @@ async fn what_waits_in_the_backlog_when_a_drain_begins_is_served() {
             (status(&head), header(&head, "connection")),
             (200, Some("close"))
         );
+    }
+    assert_eq!(soon(draining).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_of_a_full_hop_serves_those_who_wait_for_room() {
+    let origin = Upstream::start().await.serve(ok);
+    let hop = Hop::with(
+        Settings {
+            max_connections: 1,
+            ..settings()
+        },
+        Script::forward(origin),
+    );
+    let mut idle = hop.client().await;
+    assert_eq!(status(&idle.ask(GET).await.0), 200);
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut client = hop.client().await;
+        client.send(GET).await;
+        waiting.push(client);
+    }
+    let draining = Tasks::new().spawn(hop.running.drain(LONG));
+    assert!(idle.rest().await.is_empty());
+    for mut client in waiting {
+        assert_eq!(status(&client.head().await.unwrap()), 200);
     }
     assert_eq!(soon(draining).await.unwrap(), 0);
 }

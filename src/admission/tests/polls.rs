@@ -105,17 +105,25 @@ fn after_a_start_a_running_stream_is_taken_in_whatever_the_limits_say() {
             start + secs(5),
             Demand {
                 session,
-                origin: Origin::Stream,
+                origin: Origin::Running,
                 ..demand
             },
         );
         assert_eq!(reason(&decision), Reason::Adopted);
         admitted(&decision);
     }
+    let new = ask("dan", "tv", "film", Kind::Video(ONE));
+    let new = Demand {
+        session: Some("s8".into()),
+        origin: Origin::Stream,
+        ..new
+    };
+    let at_its_start = core.decide(start + secs(6), new);
+    assert_eq!(rejected(&at_its_start), Reason::GpuFull);
     let late = ask("cid", "tv", "film", Kind::Video(ONE));
     let late = Demand {
         session: Some("s9".into()),
-        origin: Origin::Stream,
+        origin: Origin::Running,
         ..late
     };
     assert_eq!(

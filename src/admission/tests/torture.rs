@@ -196,13 +196,14 @@ impl Torture {
             session,
             node: dice.pick(&self.names.nodes),
             kind,
-            origin: if stream {
-                Origin::Stream
-            } else {
-                Origin::Negotiation
+            origin: match (stream, dice.pick(&[true, false])) {
+                (true, true) => Origin::Stream,
+                (true, false) => Origin::Running,
+                (false, _) => Origin::Negotiation,
             },
             library: dice.pick(&self.names.libraries),
             rungs: Vec::new(),
+            would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
         }
     }
