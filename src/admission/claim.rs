@@ -52,7 +52,9 @@ impl Admission {
         // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
         let begins = claim.right && asked.demand.origin == Origin::Negotiation;
         match asked.account.gpu {
-            Some(gpu) if (claim.other_item || begins) && !self.has_room(gpu, claim, asked, place) => {
+            Some(gpu)
+                if (claim.other_item || begins) && !self.has_room(gpu, claim, asked, place) =>
+            {
                 Holds::Full(gpu)
             }
             Some(_) | None => Holds::Yes(reason),
@@ -78,7 +80,8 @@ impl Admission {
         }
         let used = self.ledger.gpu(index);
         let others = used.transcodes.saturating_sub(own.transcodes);
-        let seats = used.seats.less(own.seats).plus(asked.cost) <= self.capacity_of(index, Mode::Enforce);
+        let seats =
+            used.seats.less(own.seats).plus(asked.cost) <= self.capacity_of(index, Mode::Enforce);
         let counted = gpu.max_sessions.is_none_or(|most| others < most);
         let behind = place.is_some_and(|place| self.queue.is_behind(&Line::Gpu(index), place));
         (seats || others == 0) && counted && !behind
