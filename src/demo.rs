@@ -154,14 +154,14 @@ async fn evening(options: &Options, printer: Printer) -> Result<(), DemoError> {
     let began = clock::now();
     let (stop, stopped) = watch::channel(false);
     let tasks = Tasks::new();
-    for (nth, viewer) in viewers.into_iter().enumerate() {
+    for (nth, viewer) in (0_u32..).zip(viewers) {
         let device = Device::new(viewer, nth, base.clone())
             .map_err(|trouble| DemoError::Viewer(trouble.to_string()))?;
         let life = Life {
             device,
             story: story.clone(),
             speed: options.speed,
-            dice: Dice::new(u64::try_from(nth).unwrap_or(0)),
+            dice: Dice::new(nth.into()),
         };
         tasks.spawn(until(life, stopped.clone()));
     }
@@ -216,6 +216,8 @@ fn serve(options: &Options, sim: &Sim) -> Result<Running, DemoError> {
             why,
         }
     };
+    // Finweir shares its port with another one, so that an upgrade loses no connection. Two demos should not.
+    std::net::TcpListener::bind(options.listen).map_err(listen(options.listen, "--listen"))?;
     let told = |error| match error {
         StartError::Listen(_, why) => listen(options.listen, "--listen")(why),
         StartError::AdminListen(_, why) => listen(options.admin_listen, "--admin-listen")(why),

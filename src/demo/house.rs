@@ -166,7 +166,8 @@ admin: {{listen: \"{admin}\"}}
         idle = span(90.0),
         grace = span(10.0),
         park = span(60.0),
-        poll = span(2.0),
+        // Jellyfin is not asked more often than twice a second.
+        poll = span((0.5 * speed).max(2.0)),
     )
 }
 
