@@ -6,6 +6,7 @@ mod house;
 mod http;
 mod origin;
 mod recording;
+mod relay;
 
 pub(crate) use self::{
     client::{Device, Play, Shown},
@@ -14,4 +15,5 @@ pub(crate) use self::{
     http::{Answer, ask, open},
     origin::Origin,
     recording::recorded,
+    relay::Relay,
 };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use super::Relay;
 use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
@@ -45,6 +46,7 @@ pub(crate) struct Setting {
     tunes: Vec<Box<dyn Fn(&mut Config)>>,
     sim: Options,
     key: bool,
+    slow: Option<(&'static str, Duration)>,
 }
 
 /// A house: its Jellyfin, and Finweir before it.
@@ -56,6 +58,7 @@ pub(crate) struct House {
     sim: Option<Sim>,
     jellyfin: SocketAddr,
     finweir: Option<Running>,
+    relay: Option<Relay>,
     address: SocketAddr,
 }
 
@@ -109,6 +112,7 @@ impl Setting {
             })],
             sim,
             key: true,
+            slow: None,
         }
     }
 
@@ -136,6 +140,12 @@ impl Setting {
         self
     }
 
+    /// Jellyfin takes this long for requests whose head contains `what`.
+    pub(crate) fn slow(mut self, what: &'static str, delay: Duration) -> Self {
+        self.slow = Some((what, delay));
+        self
+    }
+
     /// The file, for a Jellyfin at this address.
     pub(crate) fn yaml(&self, jellyfin: SocketAddr) -> String {
         let key = if self.key { KEY } else { "null" };
@@ -160,7 +170,13 @@ impl Setting {
     /// Starts the simulated Jellyfin and Finweir before it.
     pub(crate) async fn start(self) -> House {
         let sim = Sim::start(self.sim.clone()).await.unwrap();
-        let house = self.before(sim.address(), Some(sim));
+        let relay = match self.slow {
+            Some((what, delay)) => Some(Relay::start(sim.address(), what, delay).await),
+            None => None,
+        };
+        let before = relay.as_ref().map_or(sim.address(), |relay| relay.address);
+        let mut house = self.before(before, Some(sim));
+        house.relay = relay;
         until("Finweir has looked at Jellyfin", || {
             let seen = |route: &str| house.sim().log().iter().any(|seen| seen.route == route);
             !house.setting.key || seen("Sessions") && seen("NamedConfiguration")
@@ -183,6 +199,7 @@ impl Setting {
             sim,
             jellyfin,
             finweir: Some(running),
+            relay: None,
             address,
         }
     }

@@ -154,10 +154,15 @@ impl Web {
         }
     }
 
-    /// The next episode: Stopped(old) is sent, and PlaybackInfo without waiting for its answer.
+    /// The next episode: Stopped(old) is sent, and PlaybackInfo 0.1 s later without waiting for its answer, which
+    /// Jellyfin takes two seconds for (`web/6-next`).
     pub(crate) async fn next(&self, old: &Play, item: &str) -> Shown {
         let end = Duration::from_secs(60);
-        let (stopped, shown) = tokio::join!(self.device.report("/Stopped", old, end, false), self.play(item));
+        let asks = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.play(item).await
+        };
+        let (stopped, shown) = tokio::join!(self.device.report("/Stopped", old, end, false), asks);
         assert_eq!(stopped, 204);
         shown
     }
