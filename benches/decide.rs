@@ -55,6 +55,7 @@ fn demand(n: u32, patience: u64) -> Demand {
         origin: Origin::Negotiation,
         library: None,
         rungs: Vec::new(),
+        would: None,
         patience: Duration::from_secs(patience),
     }
 }

@@ -80,13 +80,15 @@ pub struct Admission {
     week: Option<(Instant, u16)>,
     /// Windows that hold now: places in the policy's list.
     windows: Vec<usize>,
+    /// When that changes next.
+    edge: Option<Instant>,
     limiters: Vec<Capacity>,
     /// Capacity of each GPU as it was last told.
     told: Vec<Seats>,
     ledger: Ledger,
     leases: HashMap<LeaseId, Lease>,
     sessions: HashMap<PlaySessionId, Known>,
-    screens: HashMap<Screen, Vec<LeaseId>>,
+    screens: HashMap<Screen, BTreeSet<LeaseId>>,
     rights: HashMap<Screen, Right>,
     queue: Queue,
     timers: BTreeSet<(Instant, Timer)>,
@@ -100,6 +102,9 @@ pub struct Admission {
 /// Leases at most. Beyond it, the one whose timer is due first makes room, one that holds nothing if there is
 /// one among the next few: bookkeeping is bounded, and no playback is refused for it.
 const MOST_LEASES: usize = 100_000;
+
+/// Leases of one screen at most: what asks for more makes its oldest that encodes nothing end.
+const MOST_OF_A_SCREEN: usize = 64;
 
 /// What is known of a PlaySession.
 #[derive(Clone, Debug)]
@@ -149,6 +154,8 @@ pub struct Demand {
     pub library: Option<Arc<str>>,
     /// Cheaper forms of the same playback, dearest first. Empty: it can't step down.
     pub rungs: Vec<Rung>,
+    /// A rule outside the core that only observes was exceeded: its start rate.
+    pub would: Option<Reason>,
     /// How long the client will wait for the answer from now on. Zero: now or never.
     pub patience: Duration,
 }
@@ -173,6 +180,9 @@ pub enum Origin {
     Negotiation,
     /// A stream URL whose PlaySession has no lease: FFmpeg starts if it is forwarded.
     Stream,
+    /// A segment in mid-film whose PlaySession has no lease: soon after a start of Finweir, its FFmpeg may be running
+    /// since before.
+    Running,
 }
 
 /// A cheaper form of a playback.

@@ -82,12 +82,15 @@ impl Bound {
     ///
     /// # Errors
     /// An address can't be had, or TLS can't be set up.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let node = config.nodes.first().ok_or(StartError::NoNode)?;
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
         let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
-        let tasks = Tasks::new();
+        let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
             node: Node::new(node, api.clone()),
             settings: config.proxy.clone(),

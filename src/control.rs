@@ -82,7 +82,7 @@ pub async fn end_jobs(api: Api, mut ends: mpsc::Receiver<EndJob>) {
         match api.end_job(&end.device, &end.session).await {
             Ok(()) => tracing::info!(node = %end.node, "ended a job that a rule wanted ended"),
             Err(error) => {
-                tracing::warn!(node = %end.node, %error, "could not end a job that a rule wants ended")
+                tracing::warn!(node = %end.node, %error, "could not end a job that a rule wants ended");
             }
         }
     }
@@ -124,7 +124,7 @@ pub async fn watch_server(
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version")
+                    tracing::debug!(node = %api.node(), %error, "Jellyfin does not say its version");
                 }
             }
         }

@@ -28,7 +28,7 @@ use crate::{
         Running, Sample, Snapshot,
     },
     clock,
-    ident::{DeviceId, GpuId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
+    ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
     telemetry::Telemetry,
 };
 
@@ -212,6 +212,14 @@ impl Gate {
     /// Whether this device of the user's plays something now.
     pub fn plays(&self, user: &UserId, device: &DeviceId) -> bool {
         self.lock().core.plays(user, device)
+    }
+
+    /// Whether this session, if it is known, plays this item.
+    pub fn is_about(&self, session: &PlaySessionId, item: &ItemId) -> bool {
+        self.lock()
+            .core
+            .item_of(session)
+            .is_none_or(|known| known == item)
     }
 
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.

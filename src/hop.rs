@@ -8,7 +8,7 @@
 //!
 //! One event loop per worker thread, each with its own listener (`SO_REUSEPORT`), buffers and upstream connections;
 //! a connection stays on its loop. `connection` reads heads and asks the handler, `exchange` takes one request
-//! upstream and back, `transfer` moves bodies, `request` and `response` parse strictly and write anew, `listen` binds
+//! upstream and back, `upload`, `transfer` and `tunnel` move bodies, `request` and `response` parse strictly and write anew, `listen` binds
 //! and drains.
 
 mod answer;
@@ -24,6 +24,8 @@ mod request;
 mod response;
 mod stream;
 mod transfer;
+mod tunnel;
+mod upload;
 mod worker;
 
 pub use client::{Client, Exchanged};
@@ -350,7 +352,7 @@ impl Default for Timeouts {
             keep_alive: Duration::from_secs(75),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(150),
-            idle: Duration::from_secs(300),
+            idle: Duration::from_secs(3600),
             tunnel: Duration::from_secs(3600),
         }
     }

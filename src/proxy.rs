@@ -171,22 +171,18 @@ impl Proxy {
     }
 
     /// Throttles, then asks the gate.
-    async fn enter(&self, demand: Demand) -> Outcome {
-        let current = self.current.load();
-        if let (Kind::Video(_), Some(throttle)) = (&demand.kind, &current.throttle)
+    async fn enter(&self, mut demand: Demand) -> Outcome {
+        let current = self.current.load_full();
+        if let (Kind::Video(_), Some(throttle), Some(starts)) =
+            (&demand.kind, &current.throttle, &current.settings.starts)
             && !self.gate.replaces(&demand)
             && let Err(wait) = throttle.start(&demand.who.user)
         {
-            let enforced = self.gate.policy().mode == Mode::Enforce
-                && current
-                    .settings
-                    .starts
-                    .is_none_or(|starts| starts.mode == Mode::Enforce);
-            if enforced {
+            if self.gate.policy().mode == Mode::Enforce && starts.mode == Mode::Enforce {
                 return self.gate.refuse(&demand, Reason::StartRate, wait);
             }
+            demand.would = Some(Reason::StartRate);
         }
-        drop(current);
         self.gate.enter(demand).await
     }
 
@@ -249,8 +245,11 @@ impl Handler for Proxy {
                 Step::Forward(self.forward(Served::Stream))
             }
             Route::Progressive {
-                media, head: false, ..
-            } => stream::progressive(self, *media, routed.query),
+                media,
+                item,
+                head: false,
+                ..
+            } => stream::progressive(self, *media, item, routed.query),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{runtime::Handle, sync::Notify};
 
 /// Counts running tasks, so that a drain can wait for them. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Tasks(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Where tasks run; `None`: where they are spawned.
+    runtime: Option<Handle>,
     running: AtomicUsize,
     idle: Notify,
     loops: Mutex<Vec<AbortHandle>>,
@@ -33,6 +35,15 @@ impl Tasks {
         Self::default()
     }
 
+    /// Runs everything on `runtime`, wherever it is spawned: what a request leaves behind must outlive the thread that
+    /// served it.
+    pub fn on(runtime: Handle) -> Self {
+        Self(Arc::new(Inner {
+            runtime: Some(runtime),
+            ..Inner::default()
+        }))
+    }
+
     /// Runs `task` beside everything else.
     #[expect(clippy::disallowed_methods, reason = "this module is the spawner")]
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
@@ -41,10 +52,14 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let running = self.enter();
-        tokio::spawn(async move {
+        let counted = async move {
             let _running = running;
             task.await
-        })
+        };
+        match &self.0.runtime {
+            Some(runtime) => runtime.spawn(counted),
+            None => tokio::spawn(counted),
+        }
     }
 
     /// Runs a loop that never ends by itself: it is not joined, but ended by [`Tasks::end_loops`].

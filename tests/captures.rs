@@ -24,6 +24,8 @@ mod routes;
 mod seen;
 #[path = "replay/sessions.rs"]
 mod sessions;
+#[path = "replay/sim.rs"]
+mod sim;
 
 use std::{env, process::ExitCode};
 
@@ -36,6 +38,7 @@ const CHECKS: &[&[Check]] = &[
     negotiation::CHECKS,
     flows::CHECKS,
     sessions::CHECKS,
+    sim::CHECKS,
 ];
 
 /// Options of the standard harness that take a value as the next argument.
@@ -101,7 +104,7 @@ fn replay(server: &Server, checks: &[&Check]) -> (usize, usize) {
             let wrong = tally.disagreements.len();
             failed += wrong;
             passed += tally.replayed.saturating_sub(wrong);
-            if tally.replayed + tally.skipped + wrong == 0 {
+            if tally.replayed + tally.skipped + wrong == 0 && tally.remarks.is_empty() {
                 continue;
             }
             println!(

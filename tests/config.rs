@@ -21,11 +21,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 }
 
 fn house() -> Environment {
-    environment(&[
-        ("LIVING_ROOM_API_KEY", "living-room-key"),
-        ("ATTIC_API_KEY", "attic-key"),
-        ("JELLYFIN_API_KEY", "the-key"),
-    ])
+    environment(&[("JELLYFIN_API_KEY", "the-key")])
 }
 
 fn mistakes(text: &str) -> String {
@@ -239,14 +235,7 @@ fn the_shipped_files_are_well() {
     for name in ["example", "minimal"] {
         let path = PathBuf::from(format!("config/{name}.yaml"));
         let loaded = Config::load(Some(&path), &house()).unwrap();
-        // Several servers can be described before they are all served.
-        let keys: Vec<&str> = loaded.warnings.iter().map(|w| w.key.as_str()).collect();
-        let expected: &[&str] = if name == "example" {
-            &["nodes[1]"]
-        } else {
-            &[]
-        };
-        assert_eq!(keys, expected);
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         assert!(loaded.sources.contains(&path));
         assert!(loaded.sources.contains(&PathBuf::from("config/conf.d")));
     }
@@ -266,7 +255,6 @@ fn the_example_means_what_its_comments_say() {
         (igpu.capacity, igpu.learn),
         (Seats::from_milli(14_400), true)
     );
-    assert_eq!(policy.gpus[1].capacity, Seats::from_milli(20_400));
     assert_eq!(policy.users[0].limits.transcodes, Some(4));
     assert_eq!(policy.users[0].limits.seats, None);
     let children = &policy.classes[0];
@@ -596,9 +584,7 @@ fn what_check_prints_is_a_configuration() {
         DEFAULT_YAML.to_owned(),
         fs::read_to_string("config/example.yaml").unwrap(),
     ] {
-        let text = text
-            .replace("{env: LIVING_ROOM_API_KEY}", "aa")
-            .replace("{env: ATTIC_API_KEY}", "aa");
+        let text = text.replace("{env: JELLYFIN_API_KEY}", "aa");
         let loaded = Config::parse_str("f.yaml", &text).unwrap();
         let printed = loaded.config.effective.as_yaml().replace("(set)", "aa");
         let again = Config::parse_str("again.yaml", &printed).unwrap();
@@ -653,8 +639,7 @@ proptest! {
     #[test]
     fn no_damage_makes_it_panic_or_tell_a_secret(at in 0usize..2000, cut in 0usize..40, put in "[-:{}\\[\\]#&*!|>'\"%@`, \ta-z0-9\n]{0,6}") {
         let text = fs::read_to_string("config/example.yaml").unwrap()
-            .replace("{env: LIVING_ROOM_API_KEY}", "hushhushhush")
-            .replace("{env: ATTIC_API_KEY}", "hushhushhush");
+            .replace("{env: JELLYFIN_API_KEY}", "hushhushhush");
         let chars: Vec<char> = text.chars().collect();
         let at = at.min(chars.len());
         let damaged: String = chars[..at].iter().copied().chain(put.chars()).chain(chars[(at + cut).min(chars.len())..].iter().copied()).collect();

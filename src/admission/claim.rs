@@ -52,6 +52,7 @@ impl Admission {
             && let Some(lease) = self.leases.get(id)
             && lease.asked.account.user == asked.account.user
             && !lease.is_revoked()
+            && self.is_about(lease, asked)
         {
             claim.takes.push(*id);
             let former = match &lease.before {
@@ -83,19 +84,21 @@ impl Admission {
                 {
                     claim.takes.push(lease.id);
                 } else {
-                    claim.freed += u32::from(lease.held.stream);
+                    claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {
-                    let stream = demand.origin == Origin::Stream;
+                    let stream = demand.origin != Origin::Negotiation;
                     claim.reason = Some(if adopted && stream {
                         Reason::Adopted
                     } else {
                         Reason::Replacement
                     });
                 }
-            } else if replaceable && (lease.is_video() || !video) {
-                // One for one: the one that was read longest ago.
-                let key = |lease: &Lease| (lease.leave.is_none(), lease.last_read, lease.id);
+            } else if lease.state == LeaseState::Lingering && !video {
+                // It is no stream any more, and the seats of its FFmpeg are not this demand's to free.
+            } else if replaceable {
+                // One for one: a transcode before anything else, then the one that was read longest ago.
+                let key = |l: &Lease| (!l.is_video(), l.leave.is_none(), l.last_read, l.id);
                 if other.is_none_or(|best| key(lease) < key(best)) {
                     other = Some(lease);
                 }
@@ -105,11 +108,12 @@ impl Admission {
             && let Some(lease) = other
         {
             claim.takes.push(lease.id);
-            if video {
+            claim.other_item = true;
+            if video && lease.is_video() {
                 claim.reason = Some(Reason::Replacement);
-                claim.other_item = true;
             }
-        } else if video
+        }
+        if video
             && claim.reason.is_none()
             && let Some(right) = self.rights.get(&screen)
             && now < right.until
@@ -119,6 +123,18 @@ impl Admission {
             claim.other_item = right.asked.demand.item != demand.item;
         }
         self.with_freed(claim)
+    }
+
+    /// Whether a demand that names a lease's session is about what that session plays: else one session would be
+    /// a pass for any number of films.
+    fn is_about(&self, lease: &Lease, asked: &Asked) -> bool {
+        let item = &asked.demand.item;
+        let before = match &lease.before {
+            Before::Running(former) => Some(&former.asked.demand),
+            Before::Nothing | Before::Right(_) => None,
+        };
+        lease.asked.demand.item == *item
+            || before.is_some_and(|old| old.item == *item && old.session == asked.demand.session)
     }
 
     fn with_freed(&self, mut claim: Claim) -> Claim {

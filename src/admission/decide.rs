@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, Origin, Pace,
-    Reason, Timer,
+    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
+    Origin, Pace, Reason, Timer,
     claim::Claim,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::{Place, Queue},
     rules::{Asked, Judgement},
 };
-use crate::ident::{LeaseId, PlaySessionId};
+use crate::ident::{LeaseId, PlaySessionId, UserId};
 
 impl Admission {
     /// Decides about a demand: admits, queues, steps down or rejects it.
@@ -54,6 +54,7 @@ impl Admission {
             would,
             alone,
         } = verdict;
+        let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
@@ -102,6 +103,7 @@ impl Admission {
         for ticket in self.in_order() {
             self.refuse(now, ticket, Reason::Draining);
         }
+        self.settle(now);
     }
 
     pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
@@ -140,8 +142,8 @@ impl Admission {
 
     /// An unknown running stream, soon after a start: its lease was lost with the last process.
     fn recovers(&self, now: Instant, asked: &Asked) -> bool {
-        let stream = asked.demand.origin == Origin::Stream && asked.demand.session.is_some();
-        stream && now < self.started + self.policy.timers.recovery
+        let running = asked.demand.origin == Origin::Running && asked.demand.session.is_some();
+        running && now < self.started + self.policy.timers.recovery
     }
 
     /// Makes the lease. What it replaces ends first, and nothing is dispatched in between: the seats go with it.
@@ -152,7 +154,7 @@ impl Admission {
         claim: Claim,
         reason: Reason,
     ) -> LeaseId {
-        self.make_room(now);
+        self.make_room(now, &asked);
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
         let mut before = Before::Nothing;
@@ -174,11 +176,13 @@ impl Admission {
         let oldest = aliases.len().saturating_sub(MOST_ALIASES);
         aliases.drain(..oldest);
         for alias in &aliases {
-            self.sessions.insert(alias.clone(), Known::Alias(id));
+            // What is known by that name still is somebody else's.
+            let known = self.sessions.entry(alias.clone());
+            known.or_insert(Known::Alias(id));
         }
         let state = match asked.demand.origin {
             Origin::Negotiation => LeaseState::Reserved,
-            Origin::Stream => LeaseState::Active,
+            Origin::Stream | Origin::Running => LeaseState::Active,
         };
         let held = Lease::holds(&asked, state);
         self.ledger.change(&asked.account, Hold::default(), held);
@@ -202,26 +206,36 @@ impl Admission {
             armed: None,
             asked,
         };
-        self.screens.entry(lease.screen()).or_default().push(id);
-        if let Some(session) = lease.session().cloned() {
+        self.screens.entry(lease.screen()).or_default().insert(id);
+        let session = lease.session().cloned();
+        self.leases.insert(id, lease);
+        if let Some(session) = session {
             self.claim_session(now, session, id);
         }
-        self.leases.insert(id, lease);
         self.arm(id);
         id
     }
 
-    /// Binds a session to a lease; a lease that it was bound to before has been replaced.
+    /// Binds a session to a lease; a lease of the same user that it was bound to before has been replaced. One
+    /// that is another user's stays his.
     pub(super) fn claim_session(&mut self, now: Instant, session: PlaySessionId, id: LeaseId) {
-        match self.sessions.insert(session, Known::Lease(id)) {
-            Some(Known::Lease(old)) if old != id => {
-                self.end(now, old, Ended::Replaced);
+        let known = self.sessions.get(&session).cloned();
+        match known {
+            Some(Known::Lease(old) | Known::Alias(old)) if old != id => {
+                let user = |id| self.leases.get(&id).map(|lease| &lease.asked.account.user);
+                if user(old) != user(id) {
+                    return;
+                }
+                if matches!(known, Some(Known::Lease(_))) {
+                    self.end(now, old, Ended::Replaced);
+                }
             }
             Some(Known::Right(screen)) => {
                 self.forget_right(&screen);
             }
             Some(Known::Lease(_) | Known::Alias(_)) | None => {}
         }
+        self.sessions.insert(session, Known::Lease(id));
     }
 
     /// What to give back if the new lease is never used. Several demands within seconds (a player that
@@ -251,7 +265,16 @@ impl Admission {
         }
     }
 
-    fn make_room(&mut self, now: Instant) {
+    fn make_room(&mut self, now: Instant, asked: &Asked) {
+        let of_screen = self.screens.get(&asked.screen());
+        if let Some(ids) = of_screen.filter(|ids| ids.len() >= MOST_OF_A_SCREEN)
+            && asked.account.user != UserId::anonymous()
+        {
+            let idle = |id: &&LeaseId| self.leases.get(id).is_some_and(|l| !l.held.transcode);
+            if let Some(id) = ids.iter().find(idle).copied() {
+                self.end(now, id, Ended::Idle);
+            }
+        }
         if self.leases.len() < MOST_LEASES {
             return;
         }

@@ -30,6 +30,10 @@ impl Admission {
     /// [`Reason::Superseded`].
     pub fn supersede(&mut self, now: Instant, user: &UserId, device: &DeviceId) {
         self.advance(now);
+        // Streams without a login share one name, but not one screen.
+        if *user == UserId::anonymous() {
+            return;
+        }
         for ticket in self.queue.of_screen(&(user.clone(), device.clone())) {
             self.refuse(now, ticket, Reason::Superseded);
         }
@@ -101,10 +105,7 @@ impl Admission {
             waiter.reason = reason;
             return false;
         }
-        // Whoever stood behind it in the line it leaves may go now.
-        let user = waiter.asked.account.user.clone();
         self.queue.shift(ticket, line, reason);
-        self.ledger.mark(user);
         true
     }
 

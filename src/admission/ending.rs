@@ -89,7 +89,6 @@ impl Admission {
         }
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());
-        self.ledger.mark(lease.asked.account.user.clone());
         if lease.held.transcode && why != Ended::Replaced {
             self.pace.note(now);
         }
@@ -98,7 +97,7 @@ impl Admission {
         }
         let screen = lease.screen();
         if let Some(ids) = self.screens.get_mut(&screen) {
-            ids.retain(|other| *other != id);
+            ids.remove(&id);
             if ids.is_empty() {
                 self.screens.remove(&screen);
             }

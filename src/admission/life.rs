@@ -15,7 +15,7 @@ use super::{
     queue::{Queue, Screen},
     rules::{Asked, price},
 };
-use crate::ident::{DeviceId, LeaseId, PlaySessionId, UserId};
+use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
 /// A progressive FFmpeg dies about 11 s after its reader has left (captures 10).
 const STREAM_LINGER: Duration = Duration::from_secs(12);
@@ -41,6 +41,7 @@ impl Admission {
             latest: now,
             week: None,
             windows: Vec::new(),
+            edge: None,
             limiters,
             told,
             ledger,
@@ -117,6 +118,25 @@ impl Admission {
         Covered::Yes(id)
     }
 
+    /// What the lease of this session plays, so that a request which names the session and another item can be
+    /// told from one that it covers.
+    pub fn item_of(&self, session: &PlaySessionId) -> Option<&ItemId> {
+        let asked = match self.sessions.get(session)? {
+            Known::Lease(id) => &self.leases.get(id)?.asked,
+            Known::Alias(id) => {
+                let lease = self.leases.get(id)?;
+                match &lease.before {
+                    Before::Running(old) if old.asked.demand.session.as_ref() == Some(session) => {
+                        &old.asked
+                    }
+                    Before::Running(_) | Before::Right(_) | Before::Nothing => &lease.asked,
+                }
+            }
+            Known::Right(screen) => &self.rights.get(screen)?.asked,
+        };
+        Some(&asked.demand.item)
+    }
+
     /// Notes a sign of life. `false`: no lease is known for this session.
     ///
     /// [`Activity::Stream`] may be told once or again and again while a response is written;
@@ -164,7 +184,8 @@ impl Admission {
     ) {
         self.advance(now);
         let screen = (user.clone(), device.clone());
-        let all = self.screens.get(&screen).cloned().unwrap_or_default();
+        let all = self.screens.get(&screen).into_iter().flatten().copied();
+        let all: Vec<LeaseId> = all.collect();
         let direct = |id: &LeaseId| {
             self.leases
                 .get(id)

@@ -284,6 +284,18 @@ pub enum PolicyError {
     Missing(&'static str),
 }
 
+// === impl Mode ===
+
+impl Mode {
+    /// The one spelling, in logs, state and YAML.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 // === impl Policy ===
 
 impl Policy {

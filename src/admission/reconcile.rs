@@ -112,12 +112,16 @@ impl Admission {
             origin: Origin::Stream,
             library: None,
             rungs: Vec::new(),
+            would: None,
             patience: Duration::ZERO,
         };
         let asked = Arc::new(Asked::new(&self.policy, demand));
         let subject = Arc::clone(&asked.subject);
         let id = self.open(now, asked, Claim::default(), Reason::Adopted);
         self.tell(subject, id, Reconciled::Adopted);
+        if one.kind.is_video() && is_jobless(one) {
+            self.change_state(id, LeaseState::Finished);
+        }
         self.compare(now, id, one);
         id
     }
@@ -149,7 +153,8 @@ impl Admission {
         }
         let subject = Arc::clone(&lease.asked.subject);
         let done = one.completion.is_some_and(|completion| completion >= 0.999);
-        let stopped = before.completion.is_some() && one.completion.is_none();
+        let jobless = is_jobless(one);
+        let stopped = before.completion.is_some() && jobless;
         let runs = one.completion.is_some() && !done;
         let moves = runs && one.completion != before.completion;
         let young = now.saturating_duration_since(lease.since) < SETTLING;
@@ -158,7 +163,7 @@ impl Admission {
                 self.change_state(id, LeaseState::Finished);
                 self.tell(subject, id, Reconciled::Finished);
             }
-            LeaseState::Active if lease.is_video() && one.completion.is_none() && !young => {
+            LeaseState::Active if lease.is_video() && jobless && !young => {
                 // It plays, but no job was ever seen or is seen now: the job was quicker than the polls.
                 lease.seen.missing = before.missing.saturating_add(1);
                 if lease.seen.missing >= MISSED && !lease.open {
@@ -266,6 +271,12 @@ impl Admission {
         let sample = reading(now, jobs);
         self.learn(now, index, sample);
     }
+}
+
+/// Whether Jellyfin shows a play without a job. Live television has no running time, so its jobs never report
+/// how far they are.
+fn is_jobless(one: &Running) -> bool {
+    one.completion.is_none() && (one.runtime.is_some() || !one.kind.is_video())
 }
 
 /// What two polls say about one job.

@@ -171,7 +171,9 @@ impl Admission {
 
     /// Finds the windows that hold now, and when that changes.
     pub(super) fn open_windows(&mut self, now: Instant) {
-        self.timers.retain(|(_, timer)| *timer != Timer::Window);
+        if let Some(at) = self.edge.take() {
+            self.timers.remove(&(at, Timer::Window));
+        }
         self.windows.clear();
         if let Some((minute, into)) = self.minute_of_week(now) {
             let windows = self.policy.windows.iter().enumerate();
@@ -188,6 +190,7 @@ impl Admission {
             if let Some(minutes) = edge {
                 let at = now + Duration::from_secs(u64::from(minutes) * 60) - into;
                 self.timers.insert((at, Timer::Window));
+                self.edge = Some(at);
             }
         }
         self.tell_capacity();
@@ -195,11 +198,7 @@ impl Admission {
     }
 
     pub(super) fn until_window_edge(&self) -> Duration {
-        let timer = self
-            .timers
-            .iter()
-            .find(|(_, timer)| *timer == Timer::Window);
-        timer.map_or(Duration::ZERO, |(at, _)| {
+        self.edge.map_or(Duration::ZERO, |at| {
             at.saturating_duration_since(self.latest)
         })
     }

@@ -77,6 +77,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         origin: Origin::Negotiation,
         library: None,
         rungs: Vec::new(),
+        would: None,
         patience: Duration::ZERO,
     }
 }

@@ -111,7 +111,7 @@ fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Option<notify::Recomme
             && event.paths.iter().any(is_ours)
         {
             // One word is enough: the channel holds one.
-            let _ = changed.try_send(());
+            changed.try_send(()).ok();
         }
     };
     let mut watcher = match notify::recommended_watcher(seen) {

@@ -62,7 +62,7 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
     let at = running
         .address()
         .map_or_else(|| "a Unix socket".to_owned(), |a| a.to_string());
-    tracing::info!(listen = at, admin = %running.admin_address(), mode = ?config.policy.mode, "Finweir serves");
+    tracing::info!(listen = at, admin = %running.admin_address(), mode = config.policy.mode.as_str(), "Finweir serves");
 
     let (reload, told) = mpsc::channel(1);
     let reloads = running.reloader(source, config).run(sources, told);
@@ -72,7 +72,9 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
             told = signals.next() => match told {
                 Told::Stop => break,
                 // One word is enough: the channel holds one.
-                Told::Reload => drop(reload.try_send(())),
+                Told::Reload => {
+                    reload.try_send(()).ok();
+                }
             },
             () = running.drain_asked() => break,
             () = &mut reloads => {}

@@ -73,6 +73,7 @@ fn demand(user: &str, item: &str, patience: Duration) -> Demand {
         origin: Origin::Negotiation,
         library: None,
         rungs: Vec::new(),
+        would: None,
         patience,
     }
 }

@@ -9,14 +9,14 @@ use tokio::{
 };
 
 use super::{
-    Failure, Forward, Handler, Head, Peer, Step, Verdict, answer,
-    exchange::{self, Upload},
+    Failure, Forward, Handler, Head, Peer, Step, Verdict, answer, exchange,
     fields::Framing,
     peer::{self, Proxied},
     pool::HEAD,
     request::{self, Ask},
     stream::Stream,
     transfer::{linger, unless_left},
+    upload::Upload,
     worker::Worker,
 };
 use crate::clock;

@@ -218,7 +218,8 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // A connection that is already gone says so when it is read.
+                stream.set_nodelay(true).unwrap_or_default();
                 Ok((Stream::Tcp(stream), Some(remote)))
             }
             Self::Unix(listener) => {
@@ -260,13 +261,12 @@ async fn serve<H: Handler>(
     let listener = Accepting::new(listener)?;
     let shared = Arc::clone(&worker.shared);
     worker.tasks.spawn(sweep(Arc::clone(&worker)));
+    worker.tasks.spawn(end_idle(Arc::clone(&worker)));
     tokio::select! {
         biased;
         () = shared.until(&shared.stopped) => return Ok(()),
-        () = shared.until(&shared.draining) => {}
         () = accept(&worker, &handler, &listener) => {}
     }
-    worker.drain.notify_waiters();
     listener.refuse_new();
     let emptied = async {
         while let Ok(accepted) = timeout(QUIET, listener.accept()).await {
@@ -284,11 +284,21 @@ async fn serve<H: Handler>(
     Ok(())
 }
 
+/// Accepts until a drain begins. What was accepted is served, however the drain falls.
 async fn accept<H: Handler>(worker: &Arc<Worker>, handler: &Arc<H>, listener: &Accepting) {
+    let shared = &worker.shared;
     loop {
-        // Without room for one more, they wait in the backlog.
-        drop(worker.shared.room.acquire().await);
-        take(worker, handler, listener.accept().await).await;
+        let next = async {
+            // Without room for one more, they wait in the backlog.
+            drop(shared.room.acquire().await);
+            listener.accept().await
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shared.until(&shared.draining) => return,
+            accepted = next => accepted,
+        };
+        take(worker, handler, accepted).await;
     }
 }
 
@@ -318,6 +328,12 @@ async fn take<H: Handler>(
         drop(permit);
         drop(counted);
     });
+}
+
+/// Beside the accept loop, which may itself be waiting for an idle connection to make room.
+async fn end_idle(worker: Arc<Worker>) {
+    worker.shared.until(&worker.shared.draining).await;
+    worker.drain.notify_waiters();
 }
 
 async fn sweep(worker: Arc<Worker>) {

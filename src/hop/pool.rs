@@ -189,4 +189,42 @@ mod tests {
         buffers.put(&mut b);
         assert_eq!(lock(&buffers.spare).len(), 0);
     }
+
+    fn connection() -> (Stream, tokio::net::UnixStream) {
+        let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
+        (Stream::Unix(ours), theirs)
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_used_last_in_first_out_until_it_is_old_or_closed() {
+        let origin = Origin::new("a", crate::hop::Address::Unix("a".into()));
+        let other = Origin::new("a", crate::hop::Address::Unix("a".into()));
+        let idles = Idles::new(3);
+        let now = crate::clock::now();
+        let mut theirs = Vec::new();
+        for _ in 0..4 {
+            let (ours, other_end) = connection();
+            idles.put(&origin, ours, now);
+            theirs.push(other_end);
+        }
+        // The fourth found no room and was closed.
+        let fourth = theirs.pop().unwrap();
+        fourth.readable().await.unwrap();
+        assert_eq!(fourth.try_read(&mut [0]).unwrap(), 0);
+        assert!(idles.take(&other, now, true).is_none());
+        assert!(idles.take(&origin, now, true).is_some());
+        drop(theirs.remove(1));
+        // The second was closed by its server, the first still stands.
+        assert!(idles.take(&origin, now, true).is_some());
+        assert!(idles.take(&origin, now, true).is_none());
+        let (ours, _theirs) = connection();
+        idles.put(&origin, ours, now);
+        assert!(idles.take(&origin, now + IDLE, true).is_none());
+        let (ours, _theirs) = connection();
+        idles.put(&origin, ours, now);
+        idles.sweep(now);
+        assert_eq!(lock(&idles.by_origin).len(), 1);
+        idles.sweep(now + IDLE);
+        assert_eq!(lock(&idles.by_origin).len(), 0);
+    }
 }

@@ -47,6 +47,8 @@ pub(super) fn parse(
     {
         return Err("malformed head");
     }
+    // What has no body by its status must not be read as if it had one.
+    let never = status < 200 || status == 204;
     let switching = status == 101;
     let mut lengths = Lengths::default();
     let mut keep = version == 1;
@@ -67,7 +69,10 @@ pub(super) fn parse(
             }
         }
     }
-    let body = if ask.head_only || status < 200 || status == 204 || status == 304 {
+    if lengths.chunked() && version == 0 {
+        return Err("chunks in HTTP/1.0");
+    }
+    let body = if ask.head_only || never || status == 304 {
         Framing::Empty
     } else {
         lengths.framing(Framing::Eof)
@@ -83,7 +88,8 @@ pub(super) fn parse(
     out.extend_from_slice(response.reason.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
     for h in response.headers.iter() {
-        let dropped = fields::hop_by_hop(h.name) && !(switching && is(h.name, "upgrade"))
+        let dropped = never && is(h.name, "content-length")
+            || fields::hop_by_hop(h.name) && !(switching && is(h.name, "upgrade"))
             || listed
                 .iter()
                 .any(|l| l.eq_ignore_ascii_case(h.name.as_bytes()))
@@ -93,7 +99,7 @@ pub(super) fn parse(
         }
     }
     // HTTP/1.0 has no chunks: the client gets their content and the end of the connection.
-    if lengths.chunked() && !ask.old && status >= 200 && status != 204 {
+    if lengths.chunked() && !ask.old && !never {
         push(out, "Transfer-Encoding", b"chunked");
     }
     if let Some(via) = via {

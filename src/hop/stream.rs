@@ -133,9 +133,10 @@ impl Stream {
             let peeked = rustix::net::recv(fd, byte.as_mut_slice(), flags);
             return !matches!(peeked, Err(e) if e == rustix::io::Errno::AGAIN);
         }
-        let mut byte = Vec::with_capacity(1);
+        let mut byte = [0u8; 1];
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.poll_fill(&mut cx, &mut byte, 1).is_ready()
+        let mut byte = ReadBuf::new(&mut byte);
+        Pin::new(self).poll_read(&mut cx, &mut byte).is_ready()
     }
 }
 

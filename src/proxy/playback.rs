@@ -128,10 +128,10 @@ impl Negotiation<'_> {
         let proxy = self.proxy;
         let (parts, body) = response.into_parts();
         let refused = matches!(verified, Some(Verified::Refused));
-        if parts.status == StatusCode::UNAUTHORIZED || refused {
-            if let Some(token) = &self.claims.token {
-                proxy.identities.forget(token);
-            }
+        // What was believed of the token and what Jellyfin did differ: ask again next time.
+        let differs = (parts.status == StatusCode::UNAUTHORIZED) != refused;
+        if let Some(token) = self.claims.token.as_ref().filter(|_| differs) {
+            proxy.identities.forget(token);
         }
         if parts.status != StatusCode::OK {
             return Response::from_parts(parts, refusal::whole(body));
@@ -151,13 +151,14 @@ impl Negotiation<'_> {
         let Some(source) = self.chosen(&answer).filter(|_| self.asked.is_playback) else {
             return Response::from_parts(parts, refusal::whole(answer.print()));
         };
+        // Jellyfin answered, so somebody asked; only who is not known. A look-up that failed is counted already.
+        if refused || self.claims.token.is_none() {
+            proxy.telemetry.fail_open(FailOpen::Identity);
+        }
         if verified.is_none_or(|v| *v == Verified::Refused)
             && proxy.current.load().settings.on_error == OnError::Reject
         {
-            return self.unjudged(
-                FailOpen::Identity,
-                Response::from_parts(parts, refusal::whole(body)),
-            );
+            return self.refuse_unjudged();
         }
 
         let demand = self.demand(&answer, &source, verified).await;
@@ -238,6 +239,7 @@ impl Negotiation<'_> {
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
             rungs: Vec::new(),
+            would: None,
             patience: proxy.patience(self.client).saturating_sub(spent),
         }
     }
@@ -276,23 +278,23 @@ impl Negotiation<'_> {
 
     /// What can't be judged passes, unless the operator prefers a refusal.
     fn unjudged(&self, why: FailOpen, response: Response<Body>) -> Response<Body> {
-        let current = self.proxy.current.load();
         self.proxy.telemetry.fail_open(why);
-        match current.settings.on_error {
+        match self.proxy.current.load().settings.on_error {
             OnError::Admit => response,
-            OnError::Reject => {
-                let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
-                let retry_after = Duration::from_secs(10);
-                let refusal = Refusal {
-                    reason: Reason::FailOpen,
-                    retry_after,
-                    client: self.client,
-                    language,
-                };
-                let shape = refusal.shape(&current.settings, Moment::Initial);
-                refusal.playback_info(&current.settings, shape, None)
-            }
+            OnError::Reject => self.refuse_unjudged(),
         }
+    }
+
+    fn refuse_unjudged(&self) -> Response<Body> {
+        let current = self.proxy.current.load();
+        let refusal = Refusal {
+            reason: Reason::FailOpen,
+            retry_after: Duration::from_secs(10),
+            client: self.client,
+            language: header_text(&self.headers, &header::ACCEPT_LANGUAGE),
+        };
+        let shape = refusal.shape(&current.settings, Moment::Initial);
+        refusal.playback_info(&current.settings, shape, None)
     }
 
     /// A tuner that this request opened would stay open (clients 16.19).

@@ -65,13 +65,16 @@ pub(super) fn segment(proxy: &Proxy, item: &ItemId, index: i64, query: Option<&s
     }
 }
 
-/// A static file passes, unless streams are counted; anything else is decided.
-pub(super) fn progressive(proxy: &Proxy, media: Media, query: Option<&str>) -> Step {
+/// A static file passes, unless it is a disc folder; anything else is decided.
+pub(super) fn progressive(proxy: &Proxy, media: Media, item: &ItemId, query: Option<&str>) -> Step {
     let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
-    if stream.is_static
-        && stream.live_stream.is_none()
-        && !proxy.media.may_be_disc(stream.source.as_ref())
-    {
+    let source = stream.source.as_ref().unwrap_or(item);
+    let is_file = match proxy.media.is_disc(source) {
+        Some(is_disc) => !is_disc,
+        // It is looked up once, if it can be.
+        None => !proxy.node.api.has_key(),
+    };
+    if stream.is_static && is_file {
         return Step::Forward(proxy.forward(Served::Static));
     }
     Step::Decide
@@ -116,6 +119,9 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         &proxy.node.encoding.load(),
         verified.as_ref().map(Verified::policy).unwrap_or_default(),
     );
+    if plan == Plan::Direct {
+        return Verdict::Forward(proxy.forward(Served::Static));
+    }
     let kind = demand::kind_of(&plan);
     if source.is_none() && matches!(kind, Kind::Video(_)) {
         proxy.telemetry.fail_open(FailOpen::Source);
@@ -159,9 +165,10 @@ async fn admit(
         session: Some(asked.session.clone()),
         node: proxy.node.id.clone(),
         kind,
-        origin: Origin::Stream,
+        origin: asked.origin(),
         library: proxy.library(&asked.item).await,
         rungs: Vec::new(),
+        would: None,
         patience: if matches!(asked.route, Route::Master { .. }) {
             HOLD_PLAYLIST
         } else {
@@ -236,7 +243,24 @@ impl<'a> Asked<'a> {
         })
     }
 
+    /// A playlist starts nothing; a segment in mid-film may belong to a job that runs since before a restart.
+    fn origin(&self) -> Origin {
+        match self.activity {
+            Activity::Playlist => Origin::Negotiation,
+            Activity::Segment { index } if index > 0 => Origin::Running,
+            Activity::Segment { .. }
+            | Activity::Stream
+            | Activity::StreamEnded
+            | Activity::Started
+            | Activity::Progress { .. } => Origin::Stream,
+        }
+    }
+
     fn confirm(&self, proxy: &Proxy, kind: &Kind) -> Covered {
+        // One session is no pass for another film.
+        if !proxy.gate.is_about(&self.session, &self.item) {
+            return Covered::Unknown;
+        }
         if let Activity::Playlist = self.activity {
             // A playlist is covered by any lease of its session: its requests are judged one by one.
             return if proxy.gate.touch(&self.session, self.activity) {

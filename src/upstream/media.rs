@@ -90,10 +90,15 @@ impl Media {
         hit
     }
 
-    /// Whether this source is known to be a disc folder, for which even `Static=true` runs FFmpeg (protocol 3.3).
-    pub fn may_be_disc(&self, source: Option<&ItemId>) -> bool {
-        let known = source.and_then(|id| self.0.sources.get(id).and_then(|entry| entry.1.clone()));
-        known.is_some_and(|source| source.disc)
+    /// Whether this source is a disc folder, for which even `Static=true` runs FFmpeg (protocol 3.3). `None`: it is
+    /// not known.
+    pub fn is_disc(&self, source: &ItemId) -> Option<bool> {
+        let entry = self
+            .0
+            .sources
+            .get(source)
+            .filter(|entry| entry.0 > clock::now())?;
+        Some(entry.1.as_ref().is_some_and(|source| source.disc))
     }
 
     /// The library that an item is in.

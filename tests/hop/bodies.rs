@@ -194,6 +194,38 @@ async fn uploads_of_both_framings_arrive_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn messages_that_arrive_byte_by_byte_are_passed_on() {
+    let mut upstream = Upstream::start().await;
+    let hop = Hop::start(Script::forward(upstream.origin.clone()));
+    let mut client = hop.client().await;
+    let body = "5;x=y\r\nhello\r\n0\r\nA: b\r\n\r\n";
+    let request =
+        format!("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let slowly = async {
+        for byte in request.as_bytes() {
+            client.send([*byte]).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let (mut wire, ()) = tokio::join!(upstream.accept(), slowly);
+    assert!(
+        wire.head()
+            .await
+            .unwrap()
+            .starts_with("POST /a HTTP/1.1\r\n")
+    );
+    assert_eq!(wire.take(body.len()).await, body.as_bytes());
+    let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    for byte in answer.as_bytes() {
+        wire.send([*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    client.head().await.unwrap();
+    assert_eq!(client.take(body.len()).await, body.as_bytes());
+    assert_eq!(hop.script.first_done().await.end, End::Complete);
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let origin = Upstream::start().await.serve(|head| {
         let path = head.split(' ').nth(1).unwrap();

@@ -37,6 +37,37 @@ async fn a_refused_connection_is_told_and_the_clients_connection_kept() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_not_accepted_is_told_when_its_time_is_up() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    // Fills the backlog: from then on the kernel answers no handshake.
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(
+        Duration::from_millis(100),
+        tokio::net::TcpStream::connect(address),
+    )
+    .await
+    {
+        queued.push(stream.unwrap());
+    }
+    let mut settings = settings();
+    settings.timeouts.connect = Duration::from_millis(50);
+    let full = Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: address.port(),
+    };
+    let hop = Hop::with(settings, Script::forward(Origin::new("full", full)));
+    let (head, body) = hop.client().await.ask(GET).await;
+    assert_eq!(
+        (status(&head), body.as_slice()),
+        (504, &b"connect-timeout"[..])
+    );
+}
+
+#[tokio::test]
 async fn silence_is_told_when_its_time_is_up() {
     let mut upstream = Upstream::start().await;
     let mut settings = settings();
@@ -71,6 +102,10 @@ async fn answers_that_cant_be_read_are_told_as_such() {
         ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "malformed"),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "malformed",
+        ),
+        (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "malformed",
         ),
         (

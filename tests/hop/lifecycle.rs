@@ -10,12 +10,12 @@ use std::{
 };
 
 use finweir::{
-    hop::{End, Listen, Settings},
+    hop::{End, Listen, Settings, Step},
     tasks::Tasks,
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use crate::support::{Hop, Script, Upstream, Wire, header, settings, soon, status};
+use crate::support::{Hop, Script, Upstream, Wire, header, settings, soon, status, to};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const LONG: Duration = Duration::from_secs(20);
@@ -140,6 +140,27 @@ async fn a_real_websocket_client_is_served() {
     .await
     .unwrap();
     assert_eq!(frame, [0x81, 2, b'h', b'i']);
+}
+
+#[tokio::test]
+async fn http_2_is_never_asked_for_in_a_clients_name() {
+    let mut upstream = Upstream::start().await;
+    let hop = Hop::start(Script::forward(upstream.origin.clone()));
+    for offer in [
+        "Upgrade: h2c",
+        "Upgrade: websocket, H2C",
+        "Upgrade: h2c\r\nUpgrade: websocket",
+    ] {
+        let mut client = hop.client().await;
+        client
+            .send(format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n{offer}\r\n\r\n"
+            ))
+            .await;
+        let (_wire, head) = upstream.request().await;
+        assert_eq!(header(&head, "upgrade"), None, "{offer}");
+        assert_eq!(header(&head, "connection"), None, "{offer}");
+    }
 }
 
 #[tokio::test]
@@ -293,6 +314,73 @@ async fn a_drain_ends_idle_connections_lets_exchanges_finish_and_serves_the_back
     assert_eq!(header(&head, "connection"), Some("close"));
     assert_eq!(soon(draining).await.unwrap(), 0);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_waits_in_the_backlog_when_a_drain_begins_is_served() {
+    let origin = Upstream::start().await.serve(ok);
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (entered, gate) = (
+        Arc::new(tokio::sync::Notify::new()),
+        std::sync::Mutex::new(gate),
+    );
+    let enter = Arc::clone(&entered);
+    // The only event loop is held up, so that nothing is accepted meanwhile.
+    let hop = Hop::start(Script::new(move |head| {
+        if head.target == "/block" {
+            enter.notify_one();
+            gate.lock().unwrap().recv().unwrap();
+        }
+        Step::Forward(to(&origin))
+    }));
+    let mut first = hop.client().await;
+    first.send("GET /block HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    soon(entered.notified()).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = hop.client().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    let draining = Tasks::new().spawn(hop.running.drain(LONG));
+    // The drain has begun once it has been polled.
+    tokio::task::yield_now().await;
+    open.send(()).unwrap();
+    clients.push(first);
+    for mut client in clients {
+        let head = client.head().await.expect("an answer, not a reset");
+        assert_eq!(
+            (status(&head), header(&head, "connection")),
+            (200, Some("close"))
+        );
+    }
+    assert_eq!(soon(draining).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_of_a_full_hop_serves_those_who_wait_for_room() {
+    let origin = Upstream::start().await.serve(ok);
+    let hop = Hop::with(
+        Settings {
+            max_connections: 1,
+            ..settings()
+        },
+        Script::forward(origin),
+    );
+    let mut idle = hop.client().await;
+    assert_eq!(status(&idle.ask(GET).await.0), 200);
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut client = hop.client().await;
+        client.send(GET).await;
+        waiting.push(client);
+    }
+    let draining = Tasks::new().spawn(hop.running.drain(LONG));
+    assert!(idle.rest().await.is_empty());
+    for mut client in waiting {
+        assert_eq!(status(&client.head().await.unwrap()), 200);
+    }
+    assert_eq!(soon(draining).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -198,6 +198,14 @@ async fn a_head_in_doubt_is_refused_and_nothing_of_it_goes_on() {
         ))
         .await;
     assert_eq!(status(&client.head().await.unwrap()), 400);
+    let mut client = hop.client().await;
+    let many = "a,".repeat(50);
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: {many}\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(status(&client.head().await.unwrap()), 400);
     assert!(upstream.wires.try_recv().is_err());
 }
 
@@ -284,6 +292,10 @@ async fn what_is_odd_but_clear_passes() {
         (
             "GET /a?x={}|\"<>^`[]\\ HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a?x={}|\"<>^`[]\\ HTTP/1.1",
+        ),
+        (
+            "GET /h2c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            "GET /h2c HTTP/1.1",
         ),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.1"),
         (

@@ -171,7 +171,7 @@ impl Torture {
             assert!(core.screens[&lease.screen()].contains(&lease.id));
             timers += 1;
         }
-        let screens: usize = core.screens.values().map(Vec::len).sum();
+        let screens: usize = core.screens.values().map(BTreeSet::len).sum();
         assert_eq!(screens, core.leases.len());
         for (session, known) in &core.sessions {
             match known {

@@ -161,6 +161,21 @@ fn a_paused_viewer_frees_nothing_until_he_is_parked_and_comes_back_without_askin
 }
 
 #[test]
+fn a_parked_viewer_is_no_stream_and_a_finished_one_is() {
+    let mut rules = policy(8000);
+    rules.user.streams = Some(1);
+    let mut world = World::new(rules);
+    let lease = world.play("ann", "roku", "film", "s1");
+    world.core.change_state(lease, LeaseState::Finished);
+    assert_eq!(
+        rejected(&world.video("ann", "tv", "film")),
+        Reason::UserStreams
+    );
+    world.core.change_state(lease, LeaseState::Parked);
+    admitted(&world.video("ann", "tv", "film"));
+}
+
+#[test]
 fn a_viewer_who_reports_a_pause_once_and_then_nothing_may_come_back() {
     let mut world = World::new(policy(1000));
     let lease = world.play("ann", "roku", "film", "s1");
@@ -324,4 +339,86 @@ fn the_snapshot_tells_who_holds_what_and_why() {
     assert_eq!((gpu.held, gpu.sessions, gpu.waiting), (seats(1000), 1, 1));
     assert_eq!(snapshot.transcodes, 1);
     assert!(world.now > world.start + JUST);
+}
+
+#[test]
+fn a_direct_play_leaves_a_transcode_of_the_same_screen_alone() {
+    let mut rules = policy(1000);
+    rules.user.streams = Some(1);
+    let mut world = World::new(rules);
+    let lease = world.play("ann", "web", "film", "s1");
+    admitted(&world.decide(ask("ann", "web", "film", Kind::Direct)));
+    assert_eq!(world.segment("s1", 4), Covered::Yes(lease));
+    assert_eq!(world.held(), 1000);
+    let other = world.decide(ask("ann", "web", "other", Kind::Direct));
+    assert_eq!(rejected(&other), Reason::UserStreams);
+}
+
+#[test]
+fn a_transcode_comes_back_after_a_direct_play_took_its_place() {
+    let mut world = World::new(policy(1000));
+    world.play("ann", "web", "film", "s1");
+    world.wait(20);
+    admitted(&world.decide(ask("ann", "web", "other", Kind::Direct)));
+    world.play("bob", "tv", "film", "s2");
+    assert!(matches!(world.segment("s1", 4), Covered::Dearer(_)));
+    let demand = ask("ann", "web", "film", Kind::Video(ONE));
+    let session = Some("s1".into());
+    let back = world.decide(Demand {
+        session,
+        origin: Origin::Stream,
+        ..demand
+    });
+    assert_eq!(reason(&back), Reason::Resume);
+}
+
+#[test]
+fn streams_without_a_login_are_not_one_screen() {
+    let mut rules = policy(1000);
+    rules.anonymous = Access::Allow;
+    let mut world = World::new(rules);
+    admitted(&world.video("anonymous", "", "film"));
+    assert_eq!(
+        rejected(&world.video("anonymous", "", "film")),
+        Reason::GpuFull
+    );
+    let ticket = queued(&world.patient("anonymous", "", "film"));
+    world
+        .core
+        .supersede(world.now, &UserId::anonymous(), &"".into());
+    assert_eq!(world.core.in_order(), [ticket]);
+}
+
+#[test]
+fn one_session_is_no_pass_for_another_film() {
+    let mut world = World::new(policy(1000));
+    world.play("ann", "tv", "film", "s1");
+    assert_eq!(world.core.item_of(&"S1".into()), Some(&"film".into()));
+    let demand = ask("ann", "phone", "other", Kind::Video(ONE));
+    let session = Some("s1".into());
+    let decision = world.decide(Demand {
+        session,
+        origin: Origin::Stream,
+        ..demand
+    });
+    assert_eq!(rejected(&decision), Reason::GpuFull);
+    assert!(matches!(world.segment("s1", 1), Covered::Yes(_)));
+}
+
+#[test]
+fn nobody_takes_over_another_users_session() {
+    let mut world = World::new(policy(8000));
+    let lease = world.play("ann", "tv", "film", "s1");
+    let demand = ask("bob", "tv", "film", Kind::Video(ONE));
+    let session = Some("s1".into());
+    let own = admitted(&world.decide(Demand {
+        session,
+        origin: Origin::Stream,
+        ..demand
+    }));
+    world.core.bind(world.now, own, &"s1".into());
+    assert_eq!(world.segment("s1", 1), Covered::Yes(lease));
+    world.stop("s1");
+    assert_eq!(world.state(lease), LeaseState::Lingering);
+    assert_eq!(world.state(own), LeaseState::Active);
 }

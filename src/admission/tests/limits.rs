@@ -298,3 +298,31 @@ fn a_rule_that_only_observes_is_noted_and_the_others_hold() {
     assert_eq!(reason(&world.video("ann", "b", "2")), Reason::Observed);
     assert_eq!(rejected(&world.video("ann", "c", "3")), Reason::ServerLimit);
 }
+
+#[test]
+fn a_window_that_ends_serves_who_waited_for_it() {
+    let mut limits = policy(8000);
+    limits.windows.push(Window {
+        name: "evening".to_owned(),
+        days: Days::ALL,
+        from: 0,
+        to: 60,
+        classes: Vec::new(),
+        transcode: Access::Allow,
+        uhd: Access::Allow,
+        transcodes: Some(1),
+        capacity: None,
+        gpus: Vec::new(),
+        mode: Mode::Enforce,
+    });
+    let mut world = World::new(limits);
+    world.core.set_minute_of_week(world.now, 59);
+    world.play("ann", "tv", "film", "s1");
+    world.wait(55);
+    let decision = world.patient("bob", "tv", "film");
+    queued(&decision);
+    assert_eq!(reason(&decision), Reason::TimeWindow);
+    world.wait(5);
+    assert_eq!(world.core.queue.len(), 0);
+    assert_eq!(world.held(), 2000);
+}

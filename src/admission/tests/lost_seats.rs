@@ -239,3 +239,15 @@ fn the_number_of_leases_is_bounded() {
     assert_eq!(world.core.leases.len(), MOST_LEASES);
     comes_to_rest(world);
 }
+
+#[test]
+fn the_number_of_leases_of_one_screen_is_bounded() {
+    let mut world = World::new(policy(1000));
+    let film = world.play("ann", "tv", "film", "s1");
+    for n in 0..200 {
+        admitted(&world.decide(ask("ann", "tv", &format!("{n}"), Kind::Direct)));
+    }
+    assert_eq!(world.core.leases.len(), MOST_OF_A_SCREEN);
+    assert_eq!(world.state(film), LeaseState::Active);
+    comes_to_rest(world);
+}

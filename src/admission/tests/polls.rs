@@ -105,17 +105,25 @@ fn after_a_start_a_running_stream_is_taken_in_whatever_the_limits_say() {
             start + secs(5),
             Demand {
                 session,
-                origin: Origin::Stream,
+                origin: Origin::Running,
                 ..demand
             },
         );
         assert_eq!(reason(&decision), Reason::Adopted);
         admitted(&decision);
     }
+    let new = ask("dan", "tv", "film", Kind::Video(ONE));
+    let new = Demand {
+        session: Some("s8".into()),
+        origin: Origin::Stream,
+        ..new
+    };
+    let at_its_start = core.decide(start + secs(6), new);
+    assert_eq!(rejected(&at_its_start), Reason::GpuFull);
     let late = ask("cid", "tv", "film", Kind::Video(ONE));
     let late = Demand {
         session: Some("s9".into()),
-        origin: Origin::Stream,
+        origin: Origin::Running,
         ..late
     };
     assert_eq!(
@@ -180,6 +188,33 @@ fn two_polls_give_the_gpu_its_reading_and_starvation_lowers_it() {
         to
     }));
     assert_eq!(world.core.snapshot(world.now).gpus[0].capacity, to);
+}
+
+#[test]
+fn a_live_channel_is_not_taken_for_finished() {
+    let mut world = World::new(policy(1000));
+    let lease = world.play("ann", "tv", "channel", "s1");
+    for n in 0..10 {
+        world.wait(5);
+        world.segment("s1", n);
+        let live = running("ann", "tv", "channel", Kind::Video(ONE), None);
+        world.poll(&[Running {
+            runtime: None,
+            ..live
+        }]);
+    }
+    assert_eq!(
+        (world.state(lease), world.held()),
+        (LeaseState::Active, 1000)
+    );
+}
+
+#[test]
+fn a_finished_play_that_is_adopted_holds_no_seats() {
+    let mut world = World::new(policy(1000));
+    world.poll(&[running("ann", "tv", "film", Kind::Video(ONE), None)]);
+    assert_eq!(world.held(), 0);
+    assert_eq!(world.core.leases.len(), 1);
 }
 
 #[test]

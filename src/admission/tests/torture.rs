@@ -109,7 +109,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
             transcode: Access::Allow,
             uhd: Access::Allow,
             transcodes: dice.maybe(1, 3),
-            capacity: Fraction::new(0.5),
+            capacity: Fraction::new(0.5).filter(|_| dice.one_in(2)),
             gpus: Vec::new(),
             mode: Mode::Enforce,
         });
@@ -196,13 +196,14 @@ impl Torture {
             session,
             node: dice.pick(&self.names.nodes),
             kind,
-            origin: if stream {
-                Origin::Stream
-            } else {
-                Origin::Negotiation
+            origin: match (stream, dice.pick(&[true, false])) {
+                (true, true) => Origin::Stream,
+                (true, false) => Origin::Running,
+                (false, _) => Origin::Negotiation,
             },
             library: dice.pick(&self.names.libraries),
             rungs: Vec::new(),
+            would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
         }
     }

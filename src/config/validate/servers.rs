@@ -237,9 +237,9 @@ impl Build<'_> {
         }
         if nodes.len() > 1 {
             let second = self.entry("nodes", 1);
-            self.warn(
+            self.wrong(
                 &second,
-                "this version forwards to the first server only; until it does more, run one Finweir for each",
+                "this version serves one Jellyfin server; run one Finweir for each",
             );
         }
         for (nth, gpu) in gpus.iter().enumerate() {

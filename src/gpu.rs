@@ -1,0 +1,3 @@
+//! GPUs: the model of one that the simulated server encodes on.
+
+pub mod model;
