@@ -13,7 +13,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Handler, Listen, Settings, connection,
@@ -126,13 +126,7 @@ impl Bound {
             let thread = shared.count(|s| &s.threads);
             let accepting = shared.count(|s| &s.accepting);
             let run = move || {
-                let served = runtime().and_then(|runtime| {
-                    let served = runtime.block_on(serve(worker, handler, listener, accepting));
-                    // Cuts what is left.
-                    runtime.shutdown_background();
-                    served
-                });
-                if let Err(error) = served {
+                if let Err(error) = run_to_end(serve(worker, handler, listener, accepting)) {
                     tracing::error!(%error, "a listener could not be used");
                 }
                 drop(thread);
@@ -346,11 +340,16 @@ async fn sweep(worker: Arc<Worker>) {
     }
 }
 
-/// Built by the thread that runs it: an event loop can't be dropped inside another one, as a [`Bound`] may be.
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs one event loop on this thread. Made here and not at the bind, because a runtime may not be dropped where async
+/// code runs, and a program that fails to start drops what it had bound.
+fn run_to_end(served: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build()?;
+    let served = runtime.block_on(served);
+    // Cuts what is left.
+    runtime.shutdown_background();
+    served
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
