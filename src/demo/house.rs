@@ -185,10 +185,13 @@ mod tests {
         for speed in [0.5, 1.0, 20.0] {
             let text = rules("http://127.0.0.1:1", at(2), at(3), "warn", speed);
             let loaded = Config::parse_str("the demo", &text).unwrap_or_else(|m| panic!("{m}"));
-            // In a faster evening FFmpeg's own times are shorter too, which a configuration can't know.
-            if speed <= 1.0 {
-                assert_eq!(loaded.warnings, []);
-            }
+            // A faster evening has shorter times, which in a real house would be too short.
+            let doubts: Vec<_> = loaded
+                .warnings
+                .iter()
+                .filter(|w| speed <= 1.0 || w.key != "leases.idle")
+                .collect();
+            assert!(doubts.is_empty(), "{doubts:?}");
             let gpu = &loaded.config.policy.gpus[0];
             assert_eq!(gpu.capacity.milli(), 8500);
             assert!((gpu.tone_map - TONE_MAP).abs() < 1e-9);
