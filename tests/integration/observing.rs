@@ -9,8 +9,8 @@ async fn observe_refuses_nothing_and_counts_what_it_would_have_done() {
         Web::login(&house, "anna", "laptop").await.play(items::LONG).await.playing();
         AndroidTv::login(&house, "anna", "tv").await.play(items::HDR).await.playing();
         let curl = Curl::login(&house, "anna", "shell").await;
-        let answer = curl.device.fetch(&curl.encoding(items::HEVC8)).await;
-        assert_eq!(answer.status, 200);
+        let (status, _stream) = curl.device.stream(&curl.encoding(items::HEVC8)).await;
+        assert_eq!(status, 200);
         assert_eq!((house.refused(), house.sim().started()), (0.0, 3));
         let would = house.metric("finweir_would_have_decisions_total", &[("reason", "user-limit")]);
         assert_eq!(would, 2.0);
@@ -44,7 +44,8 @@ async fn an_anonymous_encode_passes_while_all_is_observed() {
         let house = Setting::of(version).set("mode", "observe").start().await;
         let anyone = Web::login(&house, "anna", "laptop").await.device;
         let encode = format!("/Videos/{0}/stream.ts?MediaSourceId={0}&VideoCodec=h264&VideoBitrate=400000", items::HEVC8);
-        assert_eq!(anyone.fetch(&encode).await.status, 200);
+        let (status, _stream) = anyone.stream(&encode).await;
+        assert_eq!(status, 200);
         let would = house.metric("finweir_would_have_decisions_total", &[("reason", "anonymous")]);
         assert_eq!((would, house.refused()), (1.0, 0.0));
     })

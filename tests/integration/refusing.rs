@@ -3,7 +3,7 @@
 use finweir::sim::Version;
 use serde_json::Value;
 
-use crate::support::{AndroidTv, Curl, House, Kodi, Roku, Setting, Swiftfin, Unknown, Web, ask, both, items, until};
+use crate::support::{AndroidTv, Curl, House, Kodi, Roku, Setting, Shown, Socket, Swiftfin, Unknown, Web, ask, both, items};
 
 /// A house in which anna watches in her browser, and may not watch a second film.
 async fn anna_watches(version: Version) -> (House, Web) {
@@ -75,7 +75,7 @@ async fn a_full_gpu_refuses_whoever_comes_next_and_nobody_who_plays() {
             let web = Web::login(&house, name, &format!("{name}-laptop")).await;
             let room = house.gpu();
             match web.play(items::LONG).await {
-                crate::support::Shown::Playing(play) => playing.push((web, *play)),
+                Shown::Playing(play) => playing.push((web, *play)),
                 shown => {
                     assert_eq!(shown.says(), "PlaybackError.RateLimitExceeded");
                     assert!(room.held < room.capacity);
@@ -93,4 +93,84 @@ async fn a_full_gpu_refuses_whoever_comes_next_and_nobody_who_plays() {
         assert_eq!(house.sim().started(), playing.len() as u64);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_television_is_told_why_and_a_browser_not_twice() {
+    both(async |version| {
+        let (house, _web) = anna_watches(version).await;
+        let tv = AndroidTv::login(&house, "anna", "tv").await;
+        let mut on_tv = Socket::open(&tv.device).await;
+        on_tv.until("ForceKeepAlive").await;
+        let second = Web::login(&house, "anna", "tablet").await;
+        let mut in_browser = Socket::open(&second.device).await;
+        in_browser.until("ForceKeepAlive").await;
+
+        // E carries its own dialog: a message on top of it would be one more.
+        assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(tv.play(items::HEVC8).await.says(), "This item cannot be played");
+        let message: Value = serde_json::from_str(&on_tv.until("DisplayMessage").await).unwrap();
+        let text = message["Data"]["Arguments"]["Text"].as_str().unwrap();
+        assert!(!text.is_empty());
+        assert_eq!(house.asked("Message"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_clicks_again_and_again_costs_jellyfin_nothing() {
+    both(async |version| {
+        let (house, _web) = anna_watches(version).await;
+        let second = Web::login(&house, "anna", "tablet").await;
+        let before = house.asked("PlaybackInfo");
+        for _ in 0..8 {
+            assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        }
+        assert!(house.asked("PlaybackInfo") - before <= 2, "{}", house.asked("PlaybackInfo") - before);
+        assert_eq!(house.sim().started(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_starts_too_often_is_slowed_down() {
+    both(async |version| {
+        let house = Setting::of(version)
+            .set("starts", "{per_user: 2/min, burst: 2}")
+            .set("users", "{default: {transcodes: unlimited}}")
+            .start()
+            .await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        let play = web.play(items::LONG).await.playing();
+        let tablet = Web::login(&house, "anna", "tablet").await;
+        tablet.play(items::HEVC8).await.playing();
+        let third = Web::login(&house, "anna", "desk").await;
+        assert_eq!(third.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(house.refused_for("start-rate"), 1.0);
+        // A change of what plays is no start, and neither is a seek.
+        for bitrate in [720_000, 420_000, 1_500_000] {
+            let mut web = web.clone();
+            web.bitrate = bitrate;
+            let body = |body: &mut Value| body["MaxStreamingBitrate"] = bitrate.into();
+            web.change(&play, std::time::Duration::from_secs(9), body).await.playing();
+        }
+        Web::login(&house, "ben", "phone").await.play(items::HEVC8).await.playing();
+        assert_eq!(house.refused(), 1.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_speaks_the_language_of_the_viewer() {
+    let (house, _web) = anna_watches(Version::V12_0).await;
+    let curl = Curl::login(&house, "anna", "shell").await;
+    let mut texts = Vec::new();
+    for language in ["en-GB,en;q=0.9", "de-DE,de;q=0.9", "xx"] {
+        let headers = [("Accept-Language".to_owned(), language.to_owned())];
+        let answer = ask(house.address(), "GET", &curl.encoding(items::HEVC8), &headers, None).await.unwrap();
+        assert_eq!(answer.status, 429);
+        texts.push(answer.json()["detail"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(texts[0], texts[1]);
+    assert_eq!(texts[0], texts[2], "a language without texts is answered in English");
 }

@@ -7,6 +7,7 @@ mod http;
 mod origin;
 mod recording;
 mod relay;
+mod socket;
 
 pub(crate) use self::{
     client::{Device, Play, Shown},
@@ -16,4 +17,5 @@ pub(crate) use self::{
     origin::Origin,
     recording::recorded,
     relay::Relay,
+    socket::Socket,
 };

@@ -4,9 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
 use super::{
     House,
-    http::{Answer, ask},
+    http::{Answer, ask, open},
 };
 
 /// A device of a user's, logged in.
@@ -155,6 +157,16 @@ impl Device {
     pub(crate) async fn fetch(&self, target: &str) -> Answer {
         let headers = [("User-Agent".to_owned(), self.agent.to_owned())];
         ask(self.address, "GET", target, &headers, None).await.unwrap()
+    }
+
+    /// Begins to read a stream; returns the status, and the connection to read on or to drop.
+    pub(crate) async fn stream(&self, target: &str) -> (u16, TcpStream) {
+        let headers = [("User-Agent".to_owned(), self.agent.to_owned())];
+        let mut stream = open(self.address, "GET", target, &headers, None).await.unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        let status = String::from_utf8_lossy(&begin[9..12]).parse().unwrap();
+        (status, stream)
     }
 
     /// Reads the beginning of a file, as players do; returns whether it came.

@@ -7,6 +7,7 @@ use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
     config::Config,
+    hop::Listen,
     sim::{Library, Options, Sim, SimUser, Version},
 };
 
@@ -289,11 +290,11 @@ impl House {
         self.sim().log().iter().filter(|seen| seen.route == route).count()
     }
 
-    /// Finweir stops at once and starts anew, on another port.
+    /// Finweir stops and starts anew, at the same address.
     pub(crate) async fn restart_finweir(&mut self) {
         self.finweir.take().unwrap().drain().await;
+        self.config.hop.listen = Listen::Tcp(self.address);
         let running = Bound::bind(self.config.clone()).unwrap().serve().unwrap();
-        self.address = running.address().unwrap();
         self.finweir = Some(running);
     }
 

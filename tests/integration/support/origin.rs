@@ -93,5 +93,8 @@ async fn serve(mut stream: TcpStream, log: &Mutex<Vec<String>>, say: &Say) -> Op
             answer.extend_from_slice(&body);
         }
         stream.write_all(&answer).await.ok()?;
+        if head.to_ascii_lowercase().contains("connection: close") {
+            return None;
+        }
     }
 }
