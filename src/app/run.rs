@@ -61,7 +61,7 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
     let running = Bound::bind(config.clone())?.serve()?;
     let at = running
         .address()
-        .map_or_else(|| "a Unix socket".to_owned(), |a| a.to_string());
+        .map_or_else(|| config.hop.listen.to_string(), |a| a.to_string());
     tracing::info!(listen = at, admin = %running.admin_address(), mode = config.policy.mode.as_str(), "Finweir serves");
 
     let (reload, told) = mpsc::channel(1);

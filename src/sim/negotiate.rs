@@ -5,6 +5,7 @@ mod decide;
 mod profile;
 mod reason;
 mod subtitles;
+mod transcode;
 mod url;
 
 pub(super) use self::{

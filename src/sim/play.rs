@@ -1,10 +1,9 @@
-//! Streams: playlists, segments, progressive output and plain files.
+//! Stream addresses, playlists and segments.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{Method, StatusCode, header};
-use tokio::sync::mpsc;
+use http::{Method, StatusCode};
 
 use super::{
     Inner, Version,
@@ -12,22 +11,17 @@ use super::{
     hls, ids,
     jobs::{Ready, Until, Wanted},
     library::{Item, Library, Source},
-    negotiate::listed_in,
-    reply::{self, Reply, Written},
+    reply::{self, Reply},
     request::Ask,
-    stream::{Address, Kind, Plan, Rights},
+    stream::{Address, Plan, Rights},
     world::World,
 };
 use crate::gpu::model::JobId;
 
 /// When every file of the simulated disk was written.
 pub(super) const MODIFIED: &str = "Mon, 23 Nov 2026 00:59:39 GMT";
-/// Pieces that wait for a slow reader of a progressive stream.
-const PIECES: usize = 4;
-/// Bytes of one piece.
-const PIECE: usize = 65_424;
 /// The longest real wait between two looks at a job.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// Nothing waits longer for a segment, virtual seconds.
 const PATIENCE: f64 = 900.0;
 /// Parameters that name codecs or containers, and the most characters they may have.
@@ -42,9 +36,9 @@ const LONGEST_NAME: usize = 40;
 
 /// A stream address, looked up.
 pub(super) struct Playable<'a> {
-    item: &'a Item,
-    source: &'a Source,
-    audio_route: bool,
+    pub(super) item: &'a Item,
+    pub(super) source: &'a Source,
+    pub(super) audio_route: bool,
     hls: bool,
     ending: Option<String>,
 }
@@ -100,7 +94,7 @@ impl<'a> Playable<'a> {
         })
     }
 
-    fn plan(&self, world: &World, ask: &Ask, who: &Who) -> Plan {
+    pub(super) fn plan(&self, world: &World, ask: &Ask, who: &Who) -> Plan {
         let user = who.user().and_then(|id| world.user(id));
         let may = |switch: &str| user.is_none_or(|u| u.allows(switch, true));
         Address {
@@ -114,11 +108,12 @@ impl<'a> Playable<'a> {
                 video: may("EnableVideoPlaybackTranscoding"),
                 audio: may("EnableAudioPlaybackTranscoding"),
             },
+            tone_mapping: world.tone_mapping,
         }
         .plan()
     }
 
-    fn wanted<'b>(&'b self, ask: &Ask, plan: &'b Plan, from: f64) -> Wanted<'b> {
+    pub(super) fn wanted<'b>(&'b self, ask: &Ask, plan: &'b Plan, from: f64) -> Wanted<'b> {
         let text = |name: &str| ask.query.get(name).map(str::to_owned);
         let device = text("DeviceId");
         let play_session = text("PlaySessionId");
@@ -191,7 +186,7 @@ fn playlist(
 }
 
 /// The answer for a live stream that is not open.
-fn closed(world: &World, ask: &Ask) -> Option<Reply> {
+pub(super) fn closed(world: &World, ask: &Ask) -> Option<Reply> {
     let id = ask.query.get("LiveStreamId")?;
     (!world.lives.contains_key(id)).then(|| {
         reply::error(match world.version {
@@ -343,184 +338,6 @@ pub(super) fn live_segment(inner: &Inner, ask: &Ask) -> Reply {
     reply::file("video/mp2t", size, ask.header("range"), MODIFIED)
 }
 
-/// `stream`, `stream.mkv`: a file as it is, or FFmpeg's output as it comes.
-pub(super) fn stream(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
-    let file = ask.parts.get(2).map_or("", String::as_str);
-    let ending = file.split_once('.').map(|(_, ending)| ending);
-    if ask.query.get("params").is_some() {
-        return reply::error(StatusCode::INTERNAL_SERVER_ERROR);
-    }
-    let as_it_is = match ask.query.flag("static") {
-        Ok(flag) => flag.unwrap_or(false),
-        Err(malformed) => return reply::malformed(&malformed),
-    };
-    let mut world = inner.world();
-    let library = world.library.clone();
-    let found = match Playable::find(&library, ask, false, ending) {
-        Ok(found) => found,
-        Err(refused) => return *refused,
-    };
-    if as_it_is {
-        return plain_file(ask, found.source);
-    }
-    if let Some(refused) = closed(&world, ask) {
-        return refused;
-    }
-    let plan = found.plan(&world, ask, who);
-    let own = extension(&found.source.path());
-    let container = match ending {
-        Some(ending) => ending.to_owned(),
-        None if ask.query.get("VideoCodec").is_none() => own,
-        None => "ts".to_owned(),
-    };
-    let kind = reply::media_type(&container, found.audio_route);
-    if ask.method == Method::HEAD {
-        let mut reply = reply::with(StatusCode::OK, kind, Body::empty());
-        reply::set(&mut reply, header::ACCEPT_RANGES, "none");
-        return reply;
-    }
-    let mismatched = found.audio_route && container == "mp3" && plan.audio_codec != "mp3";
-    if mismatched {
-        world.started += 1;
-        let mut reply = reply::error(StatusCode::INTERNAL_SERVER_ERROR);
-        reply::set(&mut reply, header::ACCEPT_RANGES, "none");
-        return reply;
-    }
-    let from = super::seconds(
-        ask.query
-            .number("StartTimeTicks")
-            .ok()
-            .flatten()
-            .unwrap_or(0),
-    );
-    let id = world.progressive(&found.wanted(ask, &plan, from));
-    drop(world);
-    progressive(inner, id, kind)
-}
-
-/// The end of FFmpeg's output follows its speed; when the reader goes, the job has ten seconds.
-fn progressive(inner: &Arc<Inner>, id: JobId, kind: &str) -> Reply {
-    let (send, receive) = mpsc::channel(PIECES);
-    inner.world().reader(id, true);
-    let own = Arc::clone(inner);
-    let mut stop = inner.stop.subscribe();
-    inner.tasks.spawn(async move {
-        tokio::select! {
-            () = pump(&own, id, &send) => {}
-            () = send.closed() => {}
-            _ = stop.wait_for(|stop| stop.is_some()) => {}
-        }
-        own.world().reader(id, false);
-    });
-    let mut reply = reply::with(StatusCode::OK, kind, Body::new(Written(receive)));
-    reply::set(&mut reply, header::ACCEPT_RANGES, "none");
-    reply
-}
-
-async fn pump(inner: &Inner, id: JobId, send: &mpsc::Sender<bytes::Bytes>) {
-    let mut sent = 0.0;
-    loop {
-        let changed = inner.changed.notified();
-        let (made, rate, finished, speed) = {
-            let world = inner.world();
-            let Some((job, progress)) = world.job(id).zip(world.gpu.progress(id)) else {
-                return;
-            };
-            let made = (progress.encoded_to - job.from) * job.bytes_per_second;
-            (
-                made,
-                job.bytes_per_second,
-                progress.finished,
-                progress.speed,
-            )
-        };
-        let open: f64 = made - sent;
-        #[expect(clippy::cast_precision_loss, reason = "one piece")]
-        let whole = PIECE as f64;
-        if open >= whole || (finished && open >= 1.0) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "at most one piece"
-            )]
-            let piece = open.min(whole) as usize;
-            if send.send(reply::filler(piece)).await.is_err() {
-                return;
-            }
-            sent += open.min(whole);
-        } else if finished {
-            return;
-        } else {
-            let pace = (rate * speed * inner.speed).max(1.0);
-            let real = Duration::from_secs_f64(((whole - open) / pace).clamp(0.001, 60.0));
-            tokio::select! {
-                () = tokio::time::sleep(real.min(LOOK)) => {}
-                () = changed => {}
-            }
-        }
-    }
-}
-
-fn extension(path: &str) -> String {
-    path.rsplit_once('.')
-        .map(|(_, e)| e.to_ascii_lowercase())
-        .unwrap_or_default()
-}
-
-fn plain_file(ask: &Ask, source: &Source) -> Reply {
-    let kind = reply::media_type(&extension(&source.path()), source.video().is_none());
-    reply::file(kind, source.size, ask.header("range"), MODIFIED)
-}
-
-/// `/Items/{id}/Download` and `/Items/{id}/File`
-pub(super) fn download(inner: &Inner, ask: &Ask) -> Reply {
-    let library = inner.world().library.clone();
-    match Playable::find(&library, ask, false, None) {
-        Ok(found) => plain_file(ask, found.source),
-        Err(refused) => *refused,
-    }
-}
-
-/// `universal`: music as it is if the device plays it, else a playlist or FFmpeg's output.
-pub(super) fn universal(inner: &Arc<Inner>, ask: &Ask, who: &Who) -> Reply {
-    let hls = ask
-        .query
-        .get("TranscodingProtocol")
-        .is_some_and(|p| p.eq_ignore_ascii_case("hls"));
-    let mut world = inner.world();
-    let library = world.library.clone();
-    let wanted_container = ask
-        .query
-        .get("TranscodingContainer")
-        .unwrap_or("mp3")
-        .to_owned();
-    let found = match Playable::find(&library, ask, hls, Some(&wanted_container)) {
-        Ok(found) => found,
-        Err(refused) => return *refused,
-    };
-    let plays = ask.query.get("Container");
-    if plays.is_some()
-        && found.source.video().is_none()
-        && listed_in(plays, &found.source.container)
-    {
-        return plain_file(ask, found.source);
-    }
-    let plan = found.plan(&world, ask, who);
-    if hls {
-        let extra = format!(
-            "&SegmentContainer={wanted_container}&TranscodeReasons=ContainerNotSupported, VideoCodecNotSupported, AudioCodecNotSupported"
-        );
-        return hls::playlist(hls::master(ask, found.source, &plan, &extra), true);
-    }
-    let kind = reply::media_type(&wanted_container, true);
-    if ask.method == Method::HEAD {
-        return reply::with(StatusCode::OK, kind, Body::empty());
-    }
-    let id = world.progressive(&found.wanted(ask, &plan, 0.0));
-    drop(world);
-    progressive(inner, id, kind)
-}
-
 /// A subtitle stream as text.
 pub(super) fn subtitles(ask: &Ask, version: Version) -> Reply {
     let file = ask.parts.last().map_or("", String::as_str);
@@ -543,15 +360,4 @@ pub(super) fn subtitles(ask: &Ask, version: Version) -> Reply {
 pub(super) fn image() -> Reply {
     let body = Body::new(reply::Filler::new(60_000));
     reply::with(StatusCode::OK, "image/jpeg", body)
-}
-
-impl Kind {
-    /// The word of the server's log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Transcode => "Transcode",
-            Self::DirectStream => "DirectStream",
-            Self::Remux => "Remux",
-        }
-    }
 }

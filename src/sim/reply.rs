@@ -20,7 +20,7 @@ pub(super) type Reply = Response<Body>;
 
 /// Bytes that stand for media: transport stream packets without content.
 static FILLER: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut packet = vec![0_u8; 188];
+    let mut packet = [0_u8; 188];
     for (at, byte) in [0x47, 0x1f, 0xff, 0x10].into_iter().enumerate() {
         if let Some(place) = packet.get_mut(at) {
             *place = byte;

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     Inner, Seen, Stop,
     auth::{self, Client, Who},
-    ids, play,
+    ids, play, progressive,
     reply::{self, Reply},
     request::Ask,
-    route::{self, Found, Need, Route},
+    route::{self, Found, Need, Play, Route},
     sessions::Report,
     socket, system,
     world::{User, World},
@@ -154,10 +154,18 @@ fn record(inner: &Inner, ask: &Ask, reply: &Reply, route: Option<Route>) {
     world.note(Seen {
         method: ask.method.to_string(),
         target,
-        route: route.map_or_else(|| "unknown".to_owned(), |route| format!("{route:?}")),
+        route: route_name(route),
         status,
         at: Duration::from_secs_f64(at),
     });
+}
+
+fn route_name(route: Option<Route>) -> String {
+    match route {
+        Some(Route::Play(what)) => format!("{what:?}"),
+        Some(route) => format!("{route:?}"),
+        None => "Unknown".to_owned(),
+    }
 }
 
 async fn respond(
@@ -270,22 +278,25 @@ fn moved(to: &str) -> Reply {
 
 async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route: Route) -> Reply {
     let part = |at: usize| ask.parts.get(at).map_or("", String::as_str);
-    match route {
-        Route::Segment => return play::segment(inner, ask, who).await,
-        Route::Live => return play::live(inner, ask, who).await,
-        Route::Stream => return play::stream(inner, ask, who),
-        Route::Universal => return play::universal(inner, ask, who),
-        Route::Master => return play::master(inner, ask, who),
-        Route::Main => return play::main(inner, ask, who),
-        Route::LiveSegment => return play::live_segment(inner, ask),
-        Route::Download => return play::download(inner, ask),
-        _ => {}
+    if let Route::Play(what) = route {
+        return match what {
+            Play::Segment => play::segment(inner, ask, who).await,
+            Play::Live => play::live(inner, ask, who).await,
+            Play::Stream => progressive::stream(inner, ask, who),
+            Play::Universal => progressive::universal(inner, ask, who),
+            Play::Master => play::master(inner, ask, who),
+            Play::Main => play::main(inner, ask, who),
+            Play::LiveSegment => play::live_segment(inner, ask),
+            Play::Download => progressive::download(inner, ask),
+        };
     }
     let mut world = inner.world();
     let with_id = |at: usize, name: &str| {
         let id = part(at);
-        ids::guid(id)
-            .ok_or_else(|| reply::invalid(name, &format!("The value '{id}' is not valid.")))
+        ids::guid(id).ok_or_else(|| {
+            let why = format!("The value '{id}' is not valid.");
+            Box::new(reply::invalid(name, &why))
+        })
     };
     match route {
         Route::Root => moved("web/"),
@@ -326,19 +337,19 @@ async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route:
         Route::Items | Route::UserItems => world.list_items(ask, who),
         Route::Item => match with_id(1, "itemId") {
             Ok(id) => world.one_item(ask, who, &id),
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         Route::UserItem => match with_id(3, "itemId") {
             Ok(id) => world.one_item(ask, who, &id),
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         Route::PlaybackInfo => match with_id(1, "itemId") {
             Ok(id) => world.playback_info(ask, who, &id),
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         Route::Ancestors => match with_id(1, "itemId") {
             Ok(id) => world.ancestors(&id),
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         Route::VirtualFolders => world.folders(true),
         Route::MediaFolders | Route::Views => world.folders(false),
@@ -365,14 +376,7 @@ async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route:
         Route::Keys => world.keys(ask),
         Route::Devices => world.devices(),
         Route::BitrateTest => system::bitrate_test(ask),
-        Route::Segment
-        | Route::Live
-        | Route::Stream
-        | Route::Universal
-        | Route::Master
-        | Route::Main
-        | Route::LiveSegment
-        | Route::Download => reply::empty(StatusCode::NOT_FOUND),
+        Route::Play(_) => reply::empty(StatusCode::NOT_FOUND),
     }
 }
 

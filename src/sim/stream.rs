@@ -57,6 +57,8 @@ pub(super) struct Address<'a> {
     /// The ending of the path, if it has one.
     pub(super) ending: Option<&'a str>,
     pub(super) rights: Rights,
+    /// HDR becomes SDR.
+    pub(super) tone_mapping: bool,
 }
 
 /// Encoded widths by bit rate: a rate up to the second gets a picture up to the first.
@@ -66,6 +68,19 @@ const WIDTHS: [(i64, i64); 4] = [
     (1920, 13_500_000),
     (2560, 28_000_000),
 ];
+
+// === impl Kind ===
+
+impl Kind {
+    /// The word of the server's log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transcode => "Transcode",
+            Self::DirectStream => "DirectStream",
+            Self::Remux => "Remux",
+        }
+    }
+}
 
 // === impl Address ===
 
@@ -363,7 +378,7 @@ impl Address<'_> {
             dolby_vision: s.range.starts_with("DOVI"),
             codec_out: codec.to_owned(),
             size_out: size,
-            tone_map: s.is_hdr(),
+            tone_map: self.tone_mapping && s.is_hdr(),
             burn_in: self.burns().is_some(),
         }
     }

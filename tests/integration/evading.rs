@@ -6,7 +6,9 @@ use finweir::sim::{Kind, Sim, Version};
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt as _, time::timeout};
 
-use crate::support::{AndroidTv, Curl, House, Play, Setting, Web, ask, both, items, open, recorded};
+use crate::support::{
+    AndroidTv, Curl, House, Play, Setting, Web, ask, both, items, open, recorded,
+};
 
 /// A house whose only seat is taken.
 async fn full(version: Version) -> House {
@@ -24,7 +26,9 @@ async fn full(version: Version) -> House {
 /// Jobs that encode video now.
 fn encodes(sim: &Sim) -> usize {
     let jobs = sim.jobs();
-    jobs.iter().filter(|job| job.running && job.kind == Kind::Transcode && job.seats > 0.0).count()
+    jobs.iter()
+        .filter(|job| job.running && job.kind == Kind::Transcode && job.seats > 0.0)
+        .count()
 }
 
 /// The requests of the set `routes` with this token in place of the recorded one.
@@ -35,7 +39,9 @@ fn routes(version: Version, token: &str) -> Vec<(String, String, Vec<(String, St
     let old = login["AccessToken"].as_str().unwrap();
     let with = |text: &str| text.replace(old, token);
     let asked = records.iter().skip(2).filter_map(|record| {
-        let request = record.get("request").filter(|request| request.is_object())?;
+        let request = record
+            .get("request")
+            .filter(|request| request.is_object())?;
         let method = request["method"].as_str()?;
         if method == "DELETE" || method == "POST" {
             return None;
@@ -43,15 +49,24 @@ fn routes(version: Version, token: &str) -> Vec<(String, String, Vec<(String, St
         let headers = request["headers"].as_object()?;
         let headers = headers
             .iter()
-            .filter(|(name, _)| !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("connection"))
+            .filter(|(name, _)| {
+                !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("connection")
+            })
             .map(|(name, value)| (name.clone(), with(value.as_str().unwrap_or_default())));
-        Some((method.to_owned(), with(request["target"].as_str()?), headers.collect()))
+        Some((
+            method.to_owned(),
+            with(request["target"].as_str()?),
+            headers.collect(),
+        ))
     });
     asked.collect()
 }
 
 /// Sends a request, reads the beginning of its answer and hangs up.
-async fn knock(address: std::net::SocketAddr, (method, target, headers): &(String, String, Vec<(String, String)>)) {
+async fn knock(
+    address: std::net::SocketAddr,
+    (method, target, headers): &(String, String, Vec<(String, String)>),
+) {
     let target = target.replace("jellyfin:8096", &address.to_string());
     let Ok(mut stream) = open(address, method, &target, headers, None).await else {
         return;
@@ -76,7 +91,11 @@ async fn no_spelling_of_an_address_gets_round_a_full_gpu() {
         }
         assert_eq!(ways, Vec::<String>::new(), "ways round the gate");
         assert!(routes.len() > 40, "{}", routes.len());
-        assert!(house.refused_for("gpu-full") + house.refused_for("gpu-sessions") > 20.0, "{}", house.refused());
+        assert!(
+            house.refused_for("gpu-full") + house.refused_for("gpu-sessions") > 20.0,
+            "{}",
+            house.refused()
+        );
 
         // Without Finweir the same requests start encodes: the test can fail.
         let mut started = 0;
@@ -94,7 +113,10 @@ async fn no_spelling_of_an_address_gets_round_a_full_gpu() {
 async fn copies_hdr(house: &House, user: &str, id: &str) -> (AndroidTv, Play) {
     let tv = AndroidTv::login(house, user, id).await;
     let records = recorded(house.version, "negotiation");
-    let asked = records.iter().find(|record| record["name"] == "remux / Hdr").unwrap();
+    let asked = records
+        .iter()
+        .find(|record| record["name"] == "remux / Hdr")
+        .unwrap();
     let mut body: Value = serde_json::from_str(asked["request"]["body"].as_str().unwrap()).unwrap();
     body["UserId"] = json!(tv.device.user_id);
     let answer = tv.device.playback_info(items::HDR, "", &body).await.json();
@@ -108,7 +130,9 @@ async fn a_copy_of_hdr_offers_no_variant_that_encodes() {
     both(async |version| {
         let house = full(version).await;
         let (_tv, play) = copies_hdr(&house, "ben", "tv").await;
-        let straight = ask(house.sim().address(), "GET", &play.url, &[], None).await.unwrap();
+        let straight = ask(house.sim().address(), "GET", &play.url, &[], None)
+            .await
+            .unwrap();
         let offered = straight.text().matches("#EXT-X-STREAM-INF").count();
         assert!(offered > 1, "Jellyfin offers only {offered}");
         assert_eq!(play.hls.variants.len(), 1);
@@ -129,8 +153,15 @@ async fn a_session_that_copies_cannot_switch_to_an_encode() {
         let segment = &play.hls.segments[2];
         let edits = [
             edited(segment, "VideoCodec", "h264"),
-            edited(&edited(segment, "VideoCodec", "h264"), "VideoBitrate", "400000"),
-            format!("{}&AllowVideoStreamCopy=false", without(segment, "AllowVideoStreamCopy")),
+            edited(
+                &edited(segment, "VideoCodec", "h264"),
+                "VideoBitrate",
+                "400000",
+            ),
+            format!(
+                "{}&AllowVideoStreamCopy=false",
+                without(segment, "AllowVideoStreamCopy")
+            ),
         ];
         for url in &edits {
             let answer = tv.device.fetch(url).await;
@@ -153,7 +184,11 @@ async fn a_session_is_no_pass_for_another_film() {
         let web = Web::login(&house, "anna", "laptop").await;
         let play = web.play(items::LONG).await.playing();
         let other = Curl::login(&house, "anna", "shell").await;
-        let url = format!("{}&PlaySessionId={}", other.encoding(items::HEVC8), play.session);
+        let url = format!(
+            "{}&PlaySessionId={}",
+            other.encoding(items::HEVC8),
+            play.session
+        );
         assert_eq!(other.device.fetch(&url).await.status, 429);
         assert_eq!((encodes(house.sim()), house.held()), (1, 1));
         web.seek(&play, 1).await;
@@ -166,13 +201,22 @@ async fn without_a_login_a_file_may_be_had_and_an_encode_may_not() {
     both(async |version| {
         let house = House::of(version).await;
         let anyone = Web::login(&house, "anna", "laptop").await.device;
-        let encode = format!("/Videos/{0}/stream.ts?MediaSourceId={0}&VideoCodec=h264&VideoBitrate=400000", items::HEAVY);
+        let encode = format!(
+            "/Videos/{0}/stream.ts?MediaSourceId={0}&VideoCodec=h264&VideoBitrate=400000",
+            items::HEAVY
+        );
         let answer = anyone.fetch(&encode).await;
         assert_eq!(answer.status, 403);
         assert_eq!(answer.json()["reason"], "anonymous");
-        let file = format!("/Videos/{0}/stream?static=true&MediaSourceId={0}", items::HEAVY);
+        let file = format!(
+            "/Videos/{0}/stream?static=true&MediaSourceId={0}",
+            items::HEAVY
+        );
         anyone.file(&file).await.unwrap();
-        assert_eq!((house.sim().started(), house.refused_for("anonymous")), (0, 1.0));
+        assert_eq!(
+            (house.sim().started(), house.refused_for("anonymous")),
+            (0, 1.0)
+        );
     })
     .await;
 }
@@ -183,7 +227,10 @@ async fn what_cannot_be_read_is_not_waved_through() {
         let house = full(version).await;
         let curl = Curl::login(&house, "ben", "shell").await;
         let plain = curl.encoding(items::HEVC8);
-        for target in [plain.replace("/Videos/", "/Videos/%zz/"), plain.replace("stream.ts", "stream%00.ts")] {
+        for target in [
+            plain.replace("/Videos/", "/Videos/%zz/"),
+            plain.replace("stream.ts", "stream%00.ts"),
+        ] {
             let answer = curl.device.fetch(&target).await;
             assert!(answer.status >= 400, "{target}: {}", answer.status);
         }

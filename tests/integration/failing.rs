@@ -68,6 +68,8 @@ async fn who_cannot_be_found_out_may_play() {
         assert_eq!(answer.status, 200);
         assert!(answer.json()["MediaSources"][0]["TranscodingUrl"].is_string());
         assert!(house.metric("finweir_fail_open_total", &[("why", "identity")]) >= 1.0);
+        // It costs seats all the same.
+        assert_eq!(house.held(), 1);
         assert_eq!(house.refused(), 0.0);
     })
     .await;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::json;
 
-use crate::support::{AndroidTv, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until};
+use crate::support::{
+    AndroidTv, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,7 +22,10 @@ async fn full(version: Version) -> (House, Web, Play) {
     let other = Web::login(&house, "ben", "ben-laptop").await;
     other.play(items::LONG).await.playing();
     let third = Web::login(&house, "carla", "carla-laptop").await;
-    assert_eq!(third.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+    assert_eq!(
+        third.play(items::HEVC8).await.says(),
+        "PlaybackError.RateLimitExceeded"
+    );
     assert_eq!((house.held(), house.refused()), (2, 1.0));
     (house, web, play)
 }
@@ -28,7 +33,10 @@ async fn full(version: Version) -> (House, Web, Play) {
 /// Nobody but the third was refused, nobody waited, and the ledger still says two.
 fn nothing_was_refused(house: &House) {
     assert_eq!(house.refused(), 1.0);
-    assert_eq!(house.metric("finweir_decisions_total", &[("decision", "queue")]), 0.0);
+    assert_eq!(
+        house.metric("finweir_decisions_total", &[("decision", "queue")]),
+        0.0
+    );
     assert_eq!(house.sim().stalls(), 0);
 }
 
@@ -42,9 +50,15 @@ async fn a_film_plays_to_its_end() {
         assert!(lease.cost.as_f64() > 0.0);
         web.device.read_on(&play, 1).await;
         web.stop(&play, Duration::from_secs(60)).await;
-        assert_eq!((house.refused(), house.sim().stalls(), house.sim().started()), (0.0, 0, 1));
+        assert_eq!(
+            (house.refused(), house.sim().stalls(), house.sim().started()),
+            (0.0, 0, 1)
+        );
         until("the seats are back", || house.held() == 0).await;
-        until("the lease has ended", || house.lease(&play.session).is_none()).await;
+        until("the lease has ended", || {
+            house.lease(&play.session).is_none()
+        })
+        .await;
     })
     .await;
 }
@@ -90,9 +104,17 @@ async fn a_change_of_track_takes_its_seats_along() {
         let web = Web::login(&house, "anna", "laptop").await;
         let play = web.play(items::BITMAP_SUBS).await.playing();
         // A bitmap subtitle is drawn into the picture: dearer than what was reserved, and not refused.
-        let burned = web.change(&play, 6 * SECOND, |body| body["SubtitleStreamIndex"] = json!(2)).await;
+        let burned = web
+            .change(&play, 6 * SECOND, |body| {
+                body["SubtitleStreamIndex"] = json!(2)
+            })
+            .await;
         let burned = burned.playing();
-        let text = web.change(&burned, 9 * SECOND, |body| body["AudioStreamIndex"] = json!(1)).await;
+        let text = web
+            .change(&burned, 9 * SECOND, |body| {
+                body["AudioStreamIndex"] = json!(1)
+            })
+            .await;
         web.seek(&text.playing(), 5).await;
         assert_eq!((house.refused(), house.sim().stalls()), (0.0, 0));
         until("one lease is held", || house.held() == 1).await;
@@ -142,7 +164,9 @@ async fn a_parked_viewer_comes_back_to_a_full_gpu() {
         let house = Setting::of(version)
             .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 1}]")
             .tune(|config| {
-                std::sync::Arc::make_mut(&mut config.policy).timers.park_after = Duration::from_millis(200);
+                std::sync::Arc::make_mut(&mut config.policy)
+                    .timers
+                    .park_after = Duration::from_millis(200);
             })
             .start()
             .await;
@@ -176,7 +200,15 @@ async fn remux_and_direct_play_are_never_refused_and_cost_nothing() {
             second.stop(&remux, 120 * SECOND).await;
         }
         assert_eq!(house.gpu().held, before);
-        assert!(house.sim().jobs().iter().filter(|job| job.kind == Kind::Transcode).count() == 2);
+        assert!(
+            house
+                .sim()
+                .jobs()
+                .iter()
+                .filter(|job| job.kind == Kind::Transcode)
+                .count()
+                == 2
+        );
         nothing_was_refused(&house);
     })
     .await;
@@ -185,18 +217,36 @@ async fn remux_and_direct_play_are_never_refused_and_cost_nothing() {
 #[tokio::test]
 async fn every_client_plays_what_it_was_let_in_for() {
     both(async |version| {
-        let house = Setting::of(version).set("gpus", "[{name: igpu, capacity: 40}]").start().await;
-        let tv = AndroidTv::login(&house, "anna", "tv").await.play(items::HDR).await.playing();
-        let phone = Swiftfin::login(&house, "ben", "phone").await.play(items::LONG).await.playing();
+        let house = Setting::of(version)
+            .set("gpus", "[{name: igpu, capacity: 40}]")
+            .start()
+            .await;
+        let tv = AndroidTv::login(&house, "anna", "tv")
+            .await
+            .play(items::HDR)
+            .await
+            .playing();
+        let phone = Swiftfin::login(&house, "ben", "phone")
+            .await
+            .play(items::LONG)
+            .await
+            .playing();
         let roku = Roku::login(&house, "carla", "roku").await;
         let roku = roku.play(items::HEVC8, 1_500_000).await.playing();
-        let kodi = Kodi::login(&house, "dora", "htpc").await.play(items::HDR).await.playing();
+        let kodi = Kodi::login(&house, "dora", "htpc")
+            .await
+            .play(items::HDR)
+            .await
+            .playing();
         for play in [&tv, &phone, &roku, &kodi] {
             assert!(play.transcodes);
             let lease = house.lease(&play.session).unwrap();
             assert_eq!(lease.state.as_str(), "active", "{lease:?}");
         }
-        assert_eq!((house.refused(), house.held(), house.sim().running()), (0.0, 4, 4));
+        assert_eq!(
+            (house.refused(), house.held(), house.sim().running()),
+            (0.0, 4, 4)
+        );
     })
     .await;
 }
@@ -214,16 +264,29 @@ async fn a_player_that_steps_up_is_charged_once() {
         let remux = web.play(items::REMUX).await.playing();
         let body = |web: &Web| {
             let mut body = web.body(items::REMUX, 0 * SECOND);
-            for switch in ["EnableDirectPlay", "EnableDirectStream", "AllowVideoStreamCopy"] {
+            for switch in [
+                "EnableDirectPlay",
+                "EnableDirectStream",
+                "AllowVideoStreamCopy",
+            ] {
                 body[switch] = json!(false);
             }
             body
         };
-        let answer = web.device.playback_info(items::REMUX, "", &body(&web)).await.json();
-        let mut encoded = Play::transcoded(items::REMUX, &answer, &answer["MediaSources"][0]).unwrap();
+        let answer = web
+            .device
+            .playback_info(items::REMUX, "", &body(&web))
+            .await
+            .json();
+        let mut encoded =
+            Play::transcoded(items::REMUX, &answer, &answer["MediaSources"][0]).unwrap();
         assert_ne!(encoded.session, remux.session);
         web.begin(&mut encoded, 0 * SECOND).await.unwrap();
-        let again = web.device.playback_info(items::REMUX, "", &body(&web)).await.json();
+        let again = web
+            .device
+            .playback_info(items::REMUX, "", &body(&web))
+            .await
+            .json();
         let mut again = Play::transcoded(items::REMUX, &again, &again["MediaSources"][0]).unwrap();
         web.begin(&mut again, 0 * SECOND).await.unwrap();
         assert_eq!((house.refused(), house.held()), (0.0, 1));

@@ -35,8 +35,14 @@ async fn a_held_answer_is_given_when_a_seat_comes_free() {
         assert_eq!(house.sim().started(), 1);
         anna.stop(&play, Duration::from_secs(60)).await;
         let next = held.await.unwrap().playing();
-        assert_eq!((house.held(), house.refused(), house.waiting()), (1, 0.0, 0));
-        assert_eq!(house.lease(&next.session).unwrap().reason.as_str(), "waited");
+        assert_eq!(
+            (house.held(), house.refused(), house.waiting()),
+            (1, 0.0, 0)
+        );
+        assert_eq!(
+            house.lease(&next.session).unwrap().reason.as_str(),
+            "waited"
+        );
     })
     .await;
 }
@@ -49,7 +55,10 @@ async fn a_held_answer_is_void_once_the_device_asks_for_something_else() {
         let first = plays(&ben, items::HEVC8);
         until("ben waits", || house.waiting() == 1).await;
         let second = plays(&ben, items::HEAVY);
-        assert_eq!(first.await.unwrap().says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            first.await.unwrap().says(),
+            "PlaybackError.RateLimitExceeded"
+        );
         until("only the second wish waits", || house.waiting() == 1).await;
         assert_eq!(house.refused_for("superseded"), 1.0);
         anna.stop(&play, Duration::from_secs(60)).await;
@@ -69,7 +78,10 @@ async fn a_held_answer_is_void_once_the_device_plays_something_cheap() {
         ben.bitrate = 140_000_000;
         ben.play(items::DIRECT).await.playing();
         // Were it granted now, it would start over the film that runs.
-        assert_eq!(first.await.unwrap().says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            first.await.unwrap().says(),
+            "PlaybackError.RateLimitExceeded"
+        );
         anna.stop(&play, Duration::from_secs(60)).await;
         until("the seat is free", || house.held() == 0).await;
         assert_eq!(house.sim().started(), 1);
@@ -91,8 +103,14 @@ async fn who_hangs_up_gives_the_place_to_the_next_in_line() {
         until("ben has left the line", || house.waiting() == 1).await;
         anna.stop(&play, Duration::from_secs(60)).await;
         let play = next.await.unwrap().playing();
-        assert_eq!(house.lease(&play.session).unwrap().user_name.as_deref(), Some("carla"));
-        assert_eq!(house.metric("finweir_queue_outcomes_total", &[("outcome", "gone")]), 1.0);
+        assert_eq!(
+            house.lease(&play.session).unwrap().user_name.as_deref(),
+            Some("carla")
+        );
+        assert_eq!(
+            house.metric("finweir_queue_outcomes_total", &[("outcome", "gone")]),
+            1.0
+        );
     })
     .await;
 }
@@ -121,8 +139,14 @@ async fn a_late_answer_that_nobody_uses_gives_its_seat_back() {
         let late = asked.await.unwrap();
         assert!(late.json()["ErrorCode"].is_null());
         let play = next.await.unwrap().playing();
-        assert_eq!(house.lease(&play.session).unwrap().user_name.as_deref(), Some("carla"));
-        assert_eq!(house.metric("finweir_leases_ended_total", &[("ended", "abandoned")]), 1.0);
+        assert_eq!(
+            house.lease(&play.session).unwrap().user_name.as_deref(),
+            Some("carla")
+        );
+        assert_eq!(
+            house.metric("finweir_leases_ended_total", &[("ended", "abandoned")]),
+            1.0
+        );
     })
     .await;
 }
@@ -134,12 +158,28 @@ async fn nobody_is_held_beyond_his_patience() {
         let (house, ..) = taken(setting).await;
         let phone = Swiftfin::login(&house, "ben", "phone").await;
         let began = tokio::time::Instant::now();
-        assert_eq!(phone.play(items::HEVC8).await.says(), "Unable to load this item.");
+        assert_eq!(
+            phone.play(items::HEVC8).await.says(),
+            "Unable to load this item."
+        );
         let held = began.elapsed();
-        assert!(held > Duration::from_millis(500) && held < Duration::from_secs(5), "{held:?}");
-        assert_eq!((house.refused_for("waited-out"), house.waiting(), house.sim().started()), (1.0, 0, 1));
+        assert!(
+            held > Duration::from_millis(500) && held < Duration::from_secs(5),
+            "{held:?}"
+        );
+        assert_eq!(
+            (
+                house.refused_for("waited-out"),
+                house.waiting(),
+                house.sim().started()
+            ),
+            (1.0, 0, 1)
+        );
         // Who has waited may wait again.
-        assert_eq!(phone.play(items::HEVC8).await.says(), "Unable to load this item.");
+        assert_eq!(
+            phone.play(items::HEVC8).await.says(),
+            "Unable to load this item."
+        );
         assert_eq!(house.refused_for("waited-out"), 2.0);
     })
     .await;
@@ -154,9 +194,15 @@ async fn a_change_of_what_plays_never_waits() {
         until("ben waits", || house.waiting() == 1).await;
         anna.bitrate = 720_000;
         let began = tokio::time::Instant::now();
-        anna.change(&play, Duration::from_secs(9), |_| ()).await.playing();
+        anna.change(&play, Duration::from_secs(9), |_| ())
+            .await
+            .playing();
         assert!(began.elapsed() < Duration::from_secs(5));
-        assert_eq!(house.waiting(), 1, "ben was let in on the seat that anna took along");
+        assert_eq!(
+            house.waiting(),
+            1,
+            "ben was let in on the seat that anna took along"
+        );
         held.abort();
     })
     .await;

@@ -1,10 +1,11 @@
 //! Bit rates of sound, and how music is decided.
 
 use super::{
-    decide::{Ask, Decision, Transcode},
+    decide::{Ask, Decision},
     listed_in, one_container,
     profile::DeviceProfile,
     reason::Reasons,
+    transcode::Transcode,
 };
 use crate::sim::library::{Source, Stream};
 

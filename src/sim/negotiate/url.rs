@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::decide::{Ask, Decision, Transcode};
+use super::{
+    decide::{Ask, Decision},
+    transcode::Transcode,
+};
 use crate::sim::{Version, ids, library::Source};
 
 /// What belongs to the session and not to the decision.

@@ -97,7 +97,10 @@ impl Play {
         Some(Self {
             item: item.to_owned(),
             source: id.to_owned(),
-            session: answer["PlaySessionId"].as_str().unwrap_or_default().to_owned(),
+            session: answer["PlaySessionId"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             url: format!("/Videos/{item}/stream?static=true&mediaSourceId={id}{query}"),
             transcodes: false,
             hls: Hls::default(),
@@ -122,10 +125,21 @@ impl Device {
             ("Content-Type".to_owned(), "application/json".to_owned()),
         ];
         let target = "/Users/AuthenticateByName";
-        let answer = ask(house.address(), "POST", target, &headers, Some(body.as_bytes()))
-            .await
-            .unwrap();
-        assert_eq!(answer.status, 200, "{user} could not log in: {}", answer.text());
+        let answer = ask(
+            house.address(),
+            "POST",
+            target,
+            &headers,
+            Some(body.as_bytes()),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            answer.status,
+            200,
+            "{user} could not log in: {}",
+            answer.text()
+        );
         let answer = answer.json();
         let token = answer["AccessToken"].as_str().unwrap().to_owned();
         Self {
@@ -150,13 +164,17 @@ impl Device {
     pub(crate) async fn send(&self, method: &str, target: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string);
         let body = body.as_ref().map(String::as_bytes);
-        ask(self.address, method, target, &self.headers(), body).await.unwrap()
+        ask(self.address, method, target, &self.headers(), body)
+            .await
+            .unwrap()
     }
 
     /// Sends a request of the player: what is in the address must do.
     pub(crate) async fn fetch(&self, target: &str) -> Answer {
         let headers = [("User-Agent".to_owned(), self.agent.to_owned())];
-        ask(self.address, "GET", target, &headers, None).await.unwrap()
+        ask(self.address, "GET", target, &headers, None)
+            .await
+            .unwrap()
     }
 
     /// Begins to read a stream; returns the status, and the connection to read on or to drop.
@@ -173,7 +191,11 @@ impl Device {
     pub(crate) async fn file(&self, target: &str) -> Result<(), u16> {
         let range = ("Range".to_owned(), "bytes=0-65535".to_owned());
         let headers = [("User-Agent".to_owned(), self.agent.to_owned()), range];
-        match ask(self.address, "GET", target, &headers, None).await.unwrap().status {
+        match ask(self.address, "GET", target, &headers, None)
+            .await
+            .unwrap()
+            .status
+        {
             206 => Ok(()),
             status => Err(status),
         }
@@ -219,14 +241,27 @@ impl Device {
     pub(crate) async fn read_on(&self, play: &Play, from: usize) {
         for number in from..play.hls.segments.len() {
             let status = self.segment(play, number).await;
-            assert_eq!(status, 200, "segment {number} of {}", play.hls.segments.len());
+            assert_eq!(
+                status,
+                200,
+                "segment {number} of {}",
+                play.hls.segments.len()
+            );
         }
     }
 
     /// Reports on playback; returns the status. `what`: nothing for a start, `/Progress`, `/Stopped`.
-    pub(crate) async fn report(&self, what: &str, play: &Play, position: Duration, paused: bool) -> u16 {
+    pub(crate) async fn report(
+        &self,
+        what: &str,
+        play: &Play,
+        position: Duration,
+        paused: bool,
+    ) -> u16 {
         let body = self.report_body(play, position, paused);
-        self.send("POST", &format!("/Sessions/Playing{what}"), Some(&body)).await.status
+        self.send("POST", &format!("/Sessions/Playing{what}"), Some(&body))
+            .await
+            .status
     }
 
     /// The body of a report.
@@ -248,7 +283,10 @@ impl Device {
 
     /// Ends an encoding.
     pub(crate) async fn delete_encoding(&self, session: &str) -> u16 {
-        let target = format!("/Videos/ActiveEncodings?deviceId={}&PlaySessionId={session}", self.id);
+        let target = format!(
+            "/Videos/ActiveEncodings?deviceId={}&PlaySessionId={session}",
+            self.id
+        );
         self.send("DELETE", &target, None).await.status
     }
 }

@@ -21,7 +21,11 @@ fn profile(version: Version, name: &str, bitrate: u64) -> Value {
     let records = recorded(version, "negotiation");
     let record = records
         .iter()
-        .find(|record| record["name"].as_str().is_some_and(|own| own.starts_with(&prefix)))
+        .find(|record| {
+            record["name"]
+                .as_str()
+                .is_some_and(|own| own.starts_with(&prefix))
+        })
         .unwrap();
     let body: Value = serde_json::from_str(record["request"]["body"].as_str().unwrap()).unwrap();
     let mut profile = body["DeviceProfile"].clone();

@@ -91,7 +91,10 @@ impl Setting {
             ("starts", "{per_user: unlimited}"),
             ("queue", "{max_wait: 0s}"),
             ("leases", "{recovery: 0s, linger: 100ms}"),
-            ("server", "{listen: '127.0.0.1:0', workers: 1, drain: {delay: 0s, limit: 2s}}"),
+            (
+                "server",
+                "{listen: '127.0.0.1:0', workers: 1, drain: {delay: 0s, limit: 2s}}",
+            ),
             ("admin", "{listen: '127.0.0.1:0'}"),
         ];
         let names = ["anna", "ben", "carla", "dora", "emil", "fritz"];
@@ -150,7 +153,8 @@ impl Setting {
     /// The file, for a Jellyfin at this address.
     pub(crate) fn yaml(&self, jellyfin: SocketAddr) -> String {
         let key = if self.key { KEY } else { "null" };
-        let mut yaml = format!("jellyfin: {{url: 'http://{jellyfin}', api_key: {key}, timeout: 3s}}\n");
+        let mut yaml =
+            format!("jellyfin: {{url: 'http://{jellyfin}', api_key: {key}, timeout: 3s}}\n");
         for (section, text) in &self.sections {
             yaml.push_str(&format!("{section}: {text}\n"));
         }
@@ -257,17 +261,23 @@ impl House {
     /// The lease of a PlaySession.
     pub(crate) fn lease(&self, session: &str) -> Option<LeaseView> {
         let leases = self.snapshot().leases;
-        leases
-            .into_iter()
-            .find(|lease| lease.session.as_ref().is_some_and(|own| own.as_str() == session))
+        leases.into_iter().find(|lease| {
+            lease
+                .session
+                .as_ref()
+                .is_some_and(|own| own.as_str() == session)
+        })
     }
 
     /// The sum of a metric over all series that carry these labels.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.finweir().telemetry().gather();
         let of = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels
+                    .iter()
+                    .all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
         };
         text.lines()
             .filter(of)
@@ -282,12 +292,19 @@ impl House {
 
     /// Demands that were refused for this.
     pub(crate) fn refused_for(&self, reason: &str) -> f64 {
-        self.metric("finweir_decisions_total", &[("decision", "reject"), ("reason", reason)])
+        self.metric(
+            "finweir_decisions_total",
+            &[("decision", "reject"), ("reason", reason)],
+        )
     }
 
     /// How often Jellyfin was asked for this route.
     pub(crate) fn asked(&self, route: &str) -> usize {
-        self.sim().log().iter().filter(|seen| seen.route == route).count()
+        self.sim()
+            .log()
+            .iter()
+            .filter(|seen| seen.route == route)
+            .count()
     }
 
     /// Finweir stops and starts anew, at the same address.

@@ -26,9 +26,13 @@ pub(crate) fn recorded(version: Version, set: &str) -> Vec<Value> {
     let records = read.entry(key).or_insert_with(|| {
         let mut text = String::new();
         let file = std::fs::File::open(&path).unwrap();
-        flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        flate2::read::GzDecoder::new(file)
+            .read_to_string(&mut text)
+            .unwrap();
         let lines = text.lines().filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     });
     records.clone()
 }

@@ -48,7 +48,9 @@ async fn pass(client: TcpStream, to: SocketAddr, slow: &str, delay: Duration) ->
             if count == 0 {
                 return to_server.shutdown().await.ok();
             }
-            let found = bytes[..count].windows(slow.len()).any(|window| window == slow.as_bytes());
+            let found = bytes[..count]
+                .windows(slow.len())
+                .any(|window| window == slow.as_bytes());
             if found {
                 tokio::time::sleep(delay).await;
             }

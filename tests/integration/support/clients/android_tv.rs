@@ -60,7 +60,12 @@ impl AndroidTv {
                 shown @ (Shown::Dialog(_) | Shown::Nothing) => return shown,
             };
             if self.begin(&mut play).await {
-                assert_eq!(self.device.report("", &play, std::time::Duration::ZERO, false).await, 204);
+                assert_eq!(
+                    self.device
+                        .report("", &play, std::time::Duration::ZERO, false)
+                        .await,
+                    204
+                );
                 return Shown::Playing(Box::new(play));
             }
         }
@@ -77,7 +82,10 @@ impl AndroidTv {
         if answer.get("ErrorCode").is_some_and(|code| !code.is_null()) {
             return Shown::Nothing;
         }
-        let Some(source) = answer["MediaSources"].as_array().and_then(|sources| sources.first()) else {
+        let Some(source) = answer["MediaSources"]
+            .as_array()
+            .and_then(|sources| sources.first())
+        else {
             panic!("the app crashes on an empty list");
         };
         let can = |how: &str| source[how].as_bool() == Some(true);

@@ -75,13 +75,19 @@ impl Swiftfin {
             return unable;
         }
         let answer = answer.json();
-        let Some(source) = answer["MediaSources"].as_array().and_then(|sources| sources.first()) else {
+        let Some(source) = answer["MediaSources"]
+            .as_array()
+            .and_then(|sources| sources.first())
+        else {
             return unable;
         };
         let play = match Play::transcoded(item, &answer, source) {
             Some(play) => play,
             None => {
-                let query = format!("&playSessionId={}", answer["PlaySessionId"].as_str().unwrap());
+                let query = format!(
+                    "&playSessionId={}",
+                    answer["PlaySessionId"].as_str().unwrap()
+                );
                 Play::direct(item, &answer, source, &query).unwrap()
             }
         };
@@ -112,15 +118,27 @@ impl Roku {
         let body = json!({"DeviceProfile": profile(self.version, "stick", 140_000_000)});
         let answer = self.device.playback_info(item, &query, &body).await;
         if answer.status != 200 {
-            return Shown::Dialog("There was an error retrieving the data for this item from the server.".to_owned());
+            return Shown::Dialog(
+                "There was an error retrieving the data for this item from the server.".to_owned(),
+            );
         }
         let answer = answer.json();
-        let Some(source) = answer["MediaSources"].as_array().and_then(|sources| sources.first()) else {
+        let Some(source) = answer["MediaSources"]
+            .as_array()
+            .and_then(|sources| sources.first())
+        else {
             panic!("the channel crashes on an empty list");
         };
         if source["SupportsDirectPlay"].as_bool() == Some(true) {
-            let query = format!("&PlaySessionId={}", answer["PlaySessionId"].as_str().unwrap());
-            return begin(&self.device, Play::direct(item, &answer, source, &query).unwrap()).await;
+            let query = format!(
+                "&PlaySessionId={}",
+                answer["PlaySessionId"].as_str().unwrap()
+            );
+            return begin(
+                &self.device,
+                Play::direct(item, &answer, source, &query).unwrap(),
+            )
+            .await;
         }
         match Play::transcoded(item, &answer, source) {
             Some(play) => begin(&self.device, play).await,
@@ -173,7 +191,10 @@ fn rebuilt(url: &str) -> String {
     });
     let query: Vec<&str> = kept.collect();
     let path = path.replace("/stream", "/master");
-    format!("{path}?{}&VideoBitrate=1200000&AudioBitrate=128000&maxWidth=1280&maxHeight=720", query.join("&"))
+    format!(
+        "{path}?{}&VideoBitrate=1200000&AudioBitrate=128000&maxWidth=1280&maxHeight=720",
+        query.join("&")
+    )
 }
 
 // === impl Unknown ===
@@ -239,7 +260,9 @@ async fn begin(device: &Device, mut play: Play) -> Shown {
         return Shown::Nothing;
     }
     let started: Value = device.report_body(&play, Duration::ZERO, false);
-    let started = device.send("POST", "/Sessions/Playing", Some(&started)).await;
+    let started = device
+        .send("POST", "/Sessions/Playing", Some(&started))
+        .await;
     assert_eq!(started.status, 204);
     Shown::Playing(Box::new(play))
 }

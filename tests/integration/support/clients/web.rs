@@ -68,15 +68,23 @@ impl Web {
         }
         let sources = answer["MediaSources"].as_array().unwrap();
         let can = |source: &&Value, how: &str| source[how].as_bool() == Some(true);
-        let direct = |source: &&Value| can(source, "SupportsDirectPlay") || can(source, "SupportsDirectStream");
+        let direct = |source: &&Value| {
+            can(source, "SupportsDirectPlay") || can(source, "SupportsDirectStream")
+        };
         if let Some(source) = sources.iter().find(direct) {
             let query = format!("&deviceId={}&ApiKey={}", self.device.id, self.device.token);
-            return Shown::Playing(Box::new(Play::direct(item, &answer, source, &query).unwrap()));
+            return Shown::Playing(Box::new(
+                Play::direct(item, &answer, source, &query).unwrap(),
+            ));
         }
-        let transcoded = sources.iter().find(|source| can(source, "SupportsTranscoding"));
+        let transcoded = sources
+            .iter()
+            .find(|source| can(source, "SupportsTranscoding"));
         match transcoded.and_then(|source| Play::transcoded(item, &answer, source)) {
             Some(play) => Shown::Playing(Box::new(play)),
-            None => Shown::Dialog("Playback failed because the media is not supported by this client.".to_owned()),
+            None => Shown::Dialog(
+                "Playback failed because the media is not supported by this client.".to_owned(),
+            ),
         }
     }
 
@@ -88,7 +96,15 @@ impl Web {
 
     pub(crate) async fn play_from(&self, item: &str, start: Duration) -> Shown {
         let mut body = self.body(item, start);
-        for refused in [&[][..], &["EnableDirectPlay", "EnableDirectStream", "AllowVideoStreamCopy"], &["AllowAudioStreamCopy"]] {
+        for refused in [
+            &[][..],
+            &[
+                "EnableDirectPlay",
+                "EnableDirectStream",
+                "AllowVideoStreamCopy",
+            ],
+            &["AllowAudioStreamCopy"],
+        ] {
             for switch in refused {
                 body[switch] = json!(false);
             }
@@ -128,7 +144,10 @@ impl Web {
         assert_eq!(self.device.segment(play, to).await, 200);
         assert_eq!(self.device.segment(play, to + 1).await, 200);
         let position = Duration::from_secs(3 * to as u64);
-        assert_eq!(self.device.report("/Progress", play, position, false).await, 204);
+        assert_eq!(
+            self.device.report("/Progress", play, position, false).await,
+            204
+        );
     }
 
     /// Reports that it is paused; the web client goes on saying so every ten seconds.
@@ -138,7 +157,12 @@ impl Web {
 
     /// Changes what is played (quality, burned-in subtitle): PlaybackInfo → DELETE(old) → new stream → DELETE(old).
     /// While it is asked, the old film plays on.
-    pub(crate) async fn change(&self, old: &Play, at: Duration, change: impl FnOnce(&mut Value)) -> Shown {
+    pub(crate) async fn change(
+        &self,
+        old: &Play,
+        at: Duration,
+        change: impl FnOnce(&mut Value),
+    ) -> Shown {
         let mut body = self.body(&old.item, at);
         change(&mut body);
         let mut play = match self.asks(&old.item, &body).await {
