@@ -14,7 +14,11 @@ fn negotiated(version: Version) -> (Value, Vec<u8>) {
     let records = recorded(version, "web/1-heavy3m");
     let record = records
         .iter()
-        .find(|record| record["request"]["target"].as_str().is_some_and(|t| t.contains("/PlaybackInfo")))
+        .find(|record| {
+            record["request"]["target"]
+                .as_str()
+                .is_some_and(|t| t.contains("/PlaybackInfo"))
+        })
         .unwrap();
     let asked = serde_json::from_str(record["request"]["body"].as_str().unwrap()).unwrap();
     let answer: Value = serde_json::from_str(record["response"]["body"].as_str().unwrap()).unwrap();
@@ -22,8 +26,7 @@ fn negotiated(version: Version) -> (Value, Vec<u8>) {
 }
 
 fn headers() -> Vec<(String, String)> {
-    let authorization =
-        "MediaBrowser Client=\"Jellyfin%20Web\", Device=\"Chrome\", DeviceId=\"laptop\", Version=\"12.0.0\", Token=\"good\"";
+    let authorization = "MediaBrowser Client=\"Jellyfin%20Web\", Device=\"Chrome\", DeviceId=\"laptop\", Version=\"12.0.0\", Token=\"good\"";
     vec![
         ("Authorization".to_owned(), authorization.to_owned()),
         ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -33,12 +36,25 @@ fn headers() -> Vec<(String, String)> {
 async fn asks(house: &House, body: &Value) -> crate::support::Answer {
     let target = format!("/Items/{}/PlaybackInfo", items::HEAVY);
     let body = body.to_string();
-    ask(house.address(), "POST", &target, &headers(), Some(body.as_bytes())).await.unwrap()
+    ask(
+        house.address(),
+        "POST",
+        &target,
+        &headers(),
+        Some(body.as_bytes()),
+    )
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
 async fn an_answer_that_nobody_understands_passes_as_it_is() {
-    for garbage in ["<html>not what you think</html>", "{\"MediaSources\": 7}", "", "[1, 2"] {
+    for garbage in [
+        "<html>not what you think</html>",
+        "{\"MediaSources\": 7}",
+        "",
+        "[1, 2",
+    ] {
         let origin = Origin::start(move |_, target| match target.contains("PlaybackInfo") {
             true => (200, JSON.to_owned(), garbage.as_bytes().to_vec()),
             false => (404, String::new(), Vec::new()),
@@ -47,7 +63,11 @@ async fn an_answer_that_nobody_understands_passes_as_it_is() {
         let house = Setting::of(Version::V12_0).before(origin.address, None);
         let answer = asks(&house, &json!({"IsPlayback": true})).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, garbage));
-        assert_eq!(house.metric("finweir_fail_open_total", &[("why", "answer")]), 1.0, "{garbage}");
+        assert_eq!(
+            house.metric("finweir_fail_open_total", &[("why", "answer")]),
+            1.0,
+            "{garbage}"
+        );
     }
 }
 
@@ -81,7 +101,10 @@ async fn an_error_of_jellyfins_is_its_own() {
         let origin = Origin::start(move |_, _| (status, String::new(), b"as it is".to_vec())).await;
         let house = Setting::of(Version::V12_0).before(origin.address, None);
         let answer = asks(&house, &json!({"IsPlayback": true})).await;
-        assert_eq!((answer.status, answer.text().as_str()), (status, "as it is"));
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (status, "as it is")
+        );
         assert!(house.snapshot().leases.is_empty());
     }
 }
@@ -93,9 +116,14 @@ async fn on_error_reject_refuses_what_cannot_be_judged() {
         false => (404, String::new(), Vec::new()),
     })
     .await;
-    let house = Setting::of(Version::V12_0).set("on_error", "reject").before(origin.address, None);
+    let house = Setting::of(Version::V12_0)
+        .set("on_error", "reject")
+        .before(origin.address, None);
     let answer = asks(&house, &json!({"IsPlayback": true})).await;
-    assert_eq!((answer.status, answer.json()["ErrorCode"].as_str()), (200, Some("RateLimitExceeded")));
+    assert_eq!(
+        (answer.status, answer.json()["ErrorCode"].as_str()),
+        (200, Some("RateLimitExceeded"))
+    );
 }
 
 #[tokio::test]
@@ -105,7 +133,10 @@ async fn without_an_api_key_limits_hold_all_the_same() {
         let web = Web::login(&house, "anna", "laptop").await;
         let play = web.play(items::LONG).await.playing();
         let second = Web::login(&house, "anna", "tablet").await;
-        assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            second.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
         let other = Web::login(&house, "ben", "desk").await;
         other.play(items::HEVC8).await.playing();
         web.stop(&play, Duration::from_secs(9)).await;
@@ -118,19 +149,29 @@ async fn without_an_api_key_limits_hold_all_the_same() {
 #[tokio::test]
 async fn a_jellyfin_that_is_too_slow_is_a_504() {
     let house = Setting::of(Version::V12_0)
-        .set("server", "{listen: '127.0.0.1:0', workers: 1, timeouts: {first_byte: 300ms}}")
+        .set(
+            "server",
+            "{listen: '127.0.0.1:0', workers: 1, timeouts: {first_byte: 300ms}}",
+        )
         .slow("/System/Ping", Duration::from_secs(3))
         .start()
         .await;
-    let answer = ask(house.address(), "GET", "/System/Ping", &[], None).await.unwrap();
-    assert_eq!((answer.status, answer.json()["reason"].as_str()), (504, Some("first-byte-timeout")));
+    let answer = ask(house.address(), "GET", "/System/Ping", &[], None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.json()["reason"].as_str()),
+        (504, Some("first-byte-timeout"))
+    );
 }
 
 #[tokio::test]
 async fn jellyfin_dies_in_mid_stream_and_comes_back() {
     both(async |version| {
         let mut house = Setting::of(version)
-            .tune(|config| Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(400))
+            .tune(|config| {
+                Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(400)
+            })
             .start()
             .await;
         let web = Web::login(&house, "anna", "laptop").await;
@@ -138,8 +179,16 @@ async fn jellyfin_dies_in_mid_stream_and_comes_back() {
         house.kill_jellyfin();
         let answer = web.device.fetch(&play.hls.segments[5]).await;
         assert_eq!(answer.status, 502);
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-        assert!(answer.json()["detail"].as_str().unwrap().contains("jellyfin"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert!(
+            answer.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("jellyfin")
+        );
         until("the lease has ended by itself", || house.held() == 0).await;
 
         house.start_jellyfin(version).await;
@@ -154,7 +203,9 @@ async fn jellyfin_dies_in_mid_stream_and_comes_back() {
 async fn a_client_that_dies_gives_its_seat_back() {
     both(async |version| {
         let house = Setting::of(version)
-            .tune(|config| Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(300))
+            .tune(|config| {
+                Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(300)
+            })
             .start()
             .await;
         // The web client's process is killed: nothing more is heard of it.
@@ -162,14 +213,19 @@ async fn a_client_that_dies_gives_its_seat_back() {
         let play = web.play(items::LONG).await.playing();
         assert_eq!(house.held(), 1);
         until("the lease is idle", || house.lease(&play.session).is_none()).await;
-        assert_eq!(house.metric("finweir_leases_ended_total", &[("ended", "idle")]), 1.0);
+        assert_eq!(
+            house.metric("finweir_leases_ended_total", &[("ended", "idle")]),
+            1.0
+        );
 
         let curl = Curl::login(&house, "ben", "shell").await;
         let (status, stream) = curl.device.stream(&curl.encoding(items::LONG)).await;
         assert_eq!(status, 200);
         let of_ben = |state: &str| {
             let leases = house.snapshot().leases;
-            leases.iter().any(|lease| lease.user_name.as_deref() == Some("ben") && lease.state.as_str() == state)
+            leases.iter().any(|lease| {
+                lease.user_name.as_deref() == Some("ben") && lease.state.as_str() == state
+            })
         };
         until("the stream is read", || of_ben("active")).await;
         drop(stream);

@@ -7,11 +7,25 @@ use finweir::sim::Version;
 use crate::support::{AndroidTv, Answer, House, Origin, Setting, Socket, Web, ask, both, items};
 
 /// What no intermediary keeps, and what differs from one answer to the next.
-const NOT_COMPARED: [&str; 5] = ["connection", "transfer-encoding", "date", "x-response-time-ms", "keep-alive"];
+const NOT_COMPARED: [&str; 5] = [
+    "connection",
+    "transfer-encoding",
+    "date",
+    "x-response-time-ms",
+    "keep-alive",
+];
 
-async fn same(house: SocketAddr, jellyfin: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
-    let headers: Vec<(String, String)> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+async fn same(
+    house: SocketAddr,
+    jellyfin: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let headers: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     let straight = ask(jellyfin, method, target, &headers, None).await.unwrap();
     let through = ask(house, method, target, &headers, None).await.unwrap();
     assert_eq!(through.status, straight.status, "{target}");
@@ -45,13 +59,37 @@ async fn what_jellyfin_serves_arrives_byte_for_byte() {
         ] {
             same(to, jellyfin, "GET", &target, &[]).await;
         }
-        let file = format!("/Videos/{0}/stream.mp4?static=true&MediaSourceId={0}", items::DIRECT);
-        for range in ["bytes=0-0", "bytes=1000-99999", "bytes=-500", "bytes=999999999999-"] {
+        let file = format!(
+            "/Videos/{0}/stream.mp4?static=true&MediaSourceId={0}",
+            items::DIRECT
+        );
+        for range in [
+            "bytes=0-0",
+            "bytes=1000-99999",
+            "bytes=-500",
+            "bytes=999999999999-",
+        ] {
             same(to, jellyfin, "GET", &file, &[("Range", range)]).await;
         }
         let head = same(to, jellyfin, "HEAD", &file, &[]).await;
-        assert!(head.header("content-length").unwrap().parse::<u64>().unwrap() > 1_000_000);
-        same(to, jellyfin, "OPTIONS", "/Items", &[("Origin", "http://a"), ("Access-Control-Request-Method", "GET")]).await;
+        assert!(
+            head.header("content-length")
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+                > 1_000_000
+        );
+        same(
+            to,
+            jellyfin,
+            "OPTIONS",
+            "/Items",
+            &[
+                ("Origin", "http://a"),
+                ("Access-Control-Request-Method", "GET"),
+            ],
+        )
+        .await;
         assert_eq!(house.snapshot().leases.len(), 0);
     })
     .await;
@@ -60,7 +98,9 @@ async fn what_jellyfin_serves_arrives_byte_for_byte() {
 #[tokio::test]
 async fn images_and_compressed_files_arrive_byte_for_byte() {
     // Bytes of every value; whoever decoded, or guessed a length, would change them.
-    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = (0..300_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let body = bytes.clone();
     let origin = Origin::start(move |_, target| {
         let headers = if target.starts_with("/web/") {
@@ -72,7 +112,10 @@ async fn images_and_compressed_files_arrive_byte_for_byte() {
     })
     .await;
     let house = Setting::of(Version::V12_0).before(origin.address, None);
-    for target in ["/web/main.js?v=1", "/Items/1/Images/Primary?maxWidth=300&tag=x&quality=90"] {
+    for target in [
+        "/web/main.js?v=1",
+        "/Items/1/Images/Primary?maxWidth=300&tag=x&quality=90",
+    ] {
         let headers = [("Accept-Encoding", "gzip, br"), ("X-Odd", "\u{e9}\u{e8}")];
         let answer = same(house.address(), origin.address, "GET", target, &headers).await;
         assert!(answer.body == bytes);

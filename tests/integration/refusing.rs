@@ -3,14 +3,20 @@
 use finweir::sim::Version;
 use serde_json::Value;
 
-use crate::support::{AndroidTv, Curl, House, Kodi, Roku, Setting, Shown, Socket, Swiftfin, Unknown, Web, ask, both, items};
+use crate::support::{
+    AndroidTv, Curl, House, Kodi, Roku, Setting, Shown, Socket, Swiftfin, Unknown, Web, ask, both,
+    items,
+};
 
 /// A house in which anna watches in her browser, and may not watch a second film.
 async fn anna_watches(version: Version) -> (House, Web) {
     let house = House::of(version).await;
     let web = Web::login(&house, "anna", "laptop").await;
     web.play(items::LONG).await.playing();
-    assert_eq!((house.held(), house.sim().started(), house.refused()), (1, 1, 0.0));
+    assert_eq!(
+        (house.held(), house.sim().started(), house.refused()),
+        (1, 1, 0.0)
+    );
     (house, web)
 }
 
@@ -20,13 +26,22 @@ async fn a_second_device_is_refused_in_the_words_of_its_client() {
         let (house, _web) = anna_watches(version).await;
 
         let second = Web::login(&house, "anna", "tablet").await;
-        assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            second.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
 
         let tv = AndroidTv::login(&house, "anna", "tv").await;
-        assert_eq!(tv.play(items::HEVC8).await.says(), "This item cannot be played");
+        assert_eq!(
+            tv.play(items::HEVC8).await.says(),
+            "This item cannot be played"
+        );
 
         let phone = Swiftfin::login(&house, "anna", "phone").await;
-        assert_eq!(phone.play(items::HDR).await.says(), "Unable to load this item.");
+        assert_eq!(
+            phone.play(items::HDR).await.says(),
+            "Unable to load this item."
+        );
 
         let roku = Roku::login(&house, "anna", "roku").await;
         let text = roku.play(items::HDR, 1_500_000).await.says();
@@ -37,11 +52,18 @@ async fn a_second_device_is_refused_in_the_words_of_its_client() {
 
         let unknown = Unknown::login(&house, "anna", "box").await;
         let answer = unknown.asks(items::HEVC8).await;
-        assert_eq!((answer.status, answer.json()["ErrorCode"].as_str()), (200, Some("RateLimitExceeded")));
+        assert_eq!(
+            (answer.status, answer.json()["ErrorCode"].as_str()),
+            (200, Some("RateLimitExceeded"))
+        );
         assert_eq!(answer.json()["MediaSources"], Value::Array(Vec::new()));
 
         assert_eq!(house.refused_for("user-limit"), 6.0);
-        assert_eq!(house.sim().started(), 1, "FFmpeg was started for somebody who was refused");
+        assert_eq!(
+            house.sim().started(),
+            1,
+            "FFmpeg was started for somebody who was refused"
+        );
         assert_eq!(house.held(), 1);
     })
     .await;
@@ -54,11 +76,17 @@ async fn a_bare_player_is_refused_with_429_and_told_when_to_come_back() {
         let curl = Curl::login(&house, "anna", "shell").await;
         let answer = curl.device.fetch(&curl.encoding(items::HEVC8)).await;
         assert_eq!(answer.status, 429);
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
         let retry: u64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!(retry > 0);
         let problem = answer.json();
-        assert_eq!((problem["status"].as_u64(), problem["reason"].as_str()), (Some(429), Some("user-limit")));
+        assert_eq!(
+            (problem["status"].as_u64(), problem["reason"].as_str()),
+            (Some(429), Some("user-limit"))
+        );
         assert!(!problem["detail"].as_str().unwrap().is_empty());
         assert_eq!(house.sim().started(), 1);
         assert_eq!(house.refused_for("user-limit"), 1.0);
@@ -69,7 +97,10 @@ async fn a_bare_player_is_refused_with_429_and_told_when_to_come_back() {
 #[tokio::test]
 async fn a_full_gpu_refuses_whoever_comes_next_and_nobody_who_plays() {
     both(async |version| {
-        let house = Setting::of(version).set("users", "{default: {transcodes: unlimited}}").start().await;
+        let house = Setting::of(version)
+            .set("users", "{default: {transcodes: unlimited}}")
+            .start()
+            .await;
         let mut playing = Vec::new();
         for name in ["anna", "ben", "carla", "dora", "emil", "fritz"] {
             let web = Web::login(&house, name, &format!("{name}-laptop")).await;
@@ -84,8 +115,18 @@ async fn a_full_gpu_refuses_whoever_comes_next_and_nobody_who_plays() {
             }
         }
         let gpu = house.gpu();
-        assert!(gpu.held <= gpu.capacity, "{:?} of {:?}", gpu.held, gpu.capacity);
-        assert!(house.refused_for("gpu-full") > 0.0, "{:?} {:?}", gpu, house.snapshot().leases);
+        assert!(
+            gpu.held <= gpu.capacity,
+            "{:?} of {:?}",
+            gpu.held,
+            gpu.capacity
+        );
+        assert!(
+            house.refused_for("gpu-full") > 0.0,
+            "{:?} {:?}",
+            gpu,
+            house.snapshot().leases
+        );
         assert_eq!(house.sim().started(), playing.len() as u64);
         for (web, play) in &playing {
             web.seek(play, 2).await;
@@ -107,8 +148,14 @@ async fn a_television_is_told_why_and_a_browser_not_twice() {
         in_browser.until("ForceKeepAlive").await;
 
         // E carries its own dialog: a message on top of it would be one more.
-        assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
-        assert_eq!(tv.play(items::HEVC8).await.says(), "This item cannot be played");
+        assert_eq!(
+            second.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
+        assert_eq!(
+            tv.play(items::HEVC8).await.says(),
+            "This item cannot be played"
+        );
         let message: Value = serde_json::from_str(&on_tv.until("DisplayMessage").await).unwrap();
         let text = message["Data"]["Arguments"]["Text"].as_str().unwrap();
         assert!(!text.is_empty());
@@ -124,9 +171,16 @@ async fn who_clicks_again_and_again_costs_jellyfin_nothing() {
         let second = Web::login(&house, "anna", "tablet").await;
         let before = house.asked("PlaybackInfo");
         for _ in 0..8 {
-            assert_eq!(second.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+            assert_eq!(
+                second.play(items::HEVC8).await.says(),
+                "PlaybackError.RateLimitExceeded"
+            );
         }
-        assert!(house.asked("PlaybackInfo") - before <= 2, "{}", house.asked("PlaybackInfo") - before);
+        assert!(
+            house.asked("PlaybackInfo") - before <= 2,
+            "{}",
+            house.asked("PlaybackInfo") - before
+        );
         assert_eq!(house.sim().started(), 1);
     })
     .await;
@@ -145,16 +199,25 @@ async fn who_starts_too_often_is_slowed_down() {
         let tablet = Web::login(&house, "anna", "tablet").await;
         tablet.play(items::HEVC8).await.playing();
         let third = Web::login(&house, "anna", "desk").await;
-        assert_eq!(third.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            third.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
         assert_eq!(house.refused_for("start-rate"), 1.0);
         // A change of what plays is no start, and neither is a seek.
         for bitrate in [720_000, 420_000, 1_500_000] {
             let mut web = web.clone();
             web.bitrate = bitrate;
             let body = |body: &mut Value| body["MaxStreamingBitrate"] = bitrate.into();
-            web.change(&play, std::time::Duration::from_secs(9), body).await.playing();
+            web.change(&play, std::time::Duration::from_secs(9), body)
+                .await
+                .playing();
         }
-        Web::login(&house, "ben", "phone").await.play(items::HEVC8).await.playing();
+        Web::login(&house, "ben", "phone")
+            .await
+            .play(items::HEVC8)
+            .await
+            .playing();
         assert_eq!(house.refused(), 1.0);
     })
     .await;
@@ -167,10 +230,21 @@ async fn a_refusal_speaks_the_language_of_the_viewer() {
     let mut texts = Vec::new();
     for language in ["en-GB,en;q=0.9", "de-DE,de;q=0.9", "xx"] {
         let headers = [("Accept-Language".to_owned(), language.to_owned())];
-        let answer = ask(house.address(), "GET", &curl.encoding(items::HEVC8), &headers, None).await.unwrap();
+        let answer = ask(
+            house.address(),
+            "GET",
+            &curl.encoding(items::HEVC8),
+            &headers,
+            None,
+        )
+        .await
+        .unwrap();
         assert_eq!(answer.status, 429);
         texts.push(answer.json()["detail"].as_str().unwrap().to_owned());
     }
     assert_ne!(texts[0], texts[1]);
-    assert_eq!(texts[0], texts[2], "a language without texts is answered in English");
+    assert_eq!(
+        texts[0], texts[2],
+        "a language without texts is answered in English"
+    );
 }

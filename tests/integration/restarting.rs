@@ -27,9 +27,15 @@ async fn a_restart_of_finweir_refuses_nobody_and_counts_right() {
             let lease = house.lease(&play.session).unwrap();
             assert!(lease.user_name.is_some(), "{lease:?}");
         }
-        assert_eq!((house.held(), house.snapshot().leases.len(), house.refused()), (2, 2, 0.0));
+        assert_eq!(
+            (house.held(), house.snapshot().leases.len(), house.refused()),
+            (2, 2, 0.0)
+        );
         let carla = Web::login(&house, "carla", "tablet").await;
-        assert_eq!(carla.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            carla.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
         anna.stop(&of_anna, Duration::from_secs(9)).await;
         until("anna's seat is free", || house.held() == 1).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -55,7 +61,10 @@ async fn a_segment_may_come_before_the_first_look_at_jellyfin() {
         let lease = house.lease(&play.session).unwrap();
         assert_eq!((house.held(), lease.state.as_str()), (1, "active"));
         let ben = Web::login(&house, "ben", "desk").await;
-        assert_eq!(ben.play(items::HEVC8).await.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(
+            ben.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
     })
     .await;
 }
@@ -70,10 +79,17 @@ async fn jellyfin_comes_back_as_another_version_and_is_learned_anew() {
     })
     .await;
     house.start_jellyfin(Version::V10_11).await;
-    until("Finweir has asked the new one", || house.asked("NamedConfiguration") > 0).await;
+    until("Finweir has asked the new one", || {
+        house.asked("NamedConfiguration") > 0
+    })
+    .await;
     let web = Web::login(&house, "anna", "laptop").await;
     // A carrier that 12.0 does not know.
-    let target = format!("/Items/{}/PlaybackInfo?api_key={}", items::HEVC8, web.device.token);
+    let target = format!(
+        "/Items/{}/PlaybackInfo?api_key={}",
+        items::HEVC8,
+        web.device.token
+    );
     let mut bare = web.device.clone();
     bare.authorization = "none".to_owned();
     let answer = bare.send("POST", &target, Some(&body(&web))).await;

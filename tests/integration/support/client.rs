@@ -180,7 +180,9 @@ impl Device {
     /// Begins to read a stream; returns the status, and the connection to read on or to drop.
     pub(crate) async fn stream(&self, target: &str) -> (u16, TcpStream) {
         let headers = [("User-Agent".to_owned(), self.agent.to_owned())];
-        let mut stream = open(self.address, "GET", target, &headers, None).await.unwrap();
+        let mut stream = open(self.address, "GET", target, &headers, None)
+            .await
+            .unwrap();
         let mut begin = [0; 12];
         stream.read_exact(&mut begin).await.unwrap();
         let status = String::from_utf8_lossy(&begin[9..12]).parse().unwrap();

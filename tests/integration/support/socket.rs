@@ -18,7 +18,9 @@ pub(crate) struct Socket(WebSocketStream<TcpStream>);
 impl Socket {
     /// Opens the socket of a device as its client does: with the `Authorization` of the application.
     pub(crate) async fn open(device: &Device) -> Self {
-        let mut request = format!("ws://{}/socket", device.address).into_client_request().unwrap();
+        let mut request = format!("ws://{}/socket", device.address)
+            .into_client_request()
+            .unwrap();
         let authorization = device.authorization.parse().unwrap();
         request.headers_mut().insert("Authorization", authorization);
         let stream = TcpStream::connect(device.address).await.unwrap();
