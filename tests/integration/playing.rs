@@ -6,7 +6,7 @@ use finweir::sim::{Kind, Version};
 use serde_json::json;
 
 use crate::support::{
-    AndroidTv, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until,
+    AndroidTv, Curl, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,16 +26,16 @@ async fn full(version: Version) -> (House, Web, Play) {
         third.play(items::HEVC8).await.says(),
         "PlaybackError.RateLimitExceeded"
     );
-    assert_eq!((house.held(), house.refused()), (2, 1.0));
+    assert_eq!((house.held(), house.refused()), (2, 1));
     (house, web, play)
 }
 
 /// Nobody but the third was refused, nobody waited, and the ledger still says two.
 fn nothing_was_refused(house: &House) {
-    assert_eq!(house.refused(), 1.0);
+    assert_eq!(house.refused(), 1);
     assert_eq!(
         house.metric("finweir_decisions_total", &[("decision", "queue")]),
-        0.0
+        0
     );
     assert_eq!(house.sim().stalls(), 0);
 }
@@ -52,7 +52,7 @@ async fn a_film_plays_to_its_end() {
         web.stop(&play, Duration::from_secs(60)).await;
         assert_eq!(
             (house.refused(), house.sim().stalls(), house.sim().started()),
-            (0.0, 0, 1)
+            (0, 0, 1)
         );
         until("the seats are back", || house.held() == 0).await;
         until("the lease has ended", || {
@@ -116,7 +116,7 @@ async fn a_change_of_track_takes_its_seats_along() {
             })
             .await;
         web.seek(&text.playing(), 5).await;
-        assert_eq!((house.refused(), house.sim().stalls()), (0.0, 0));
+        assert_eq!((house.refused(), house.sim().stalls()), (0, 0));
         until("one lease is held", || house.held() == 1).await;
     })
     .await;
@@ -134,7 +134,7 @@ async fn the_next_episode_follows_on_the_same_screen() {
         let play = web.play(items::LONG).await.playing();
         let next = web.next(&play, items::EPISODES[0]).await.playing();
         web.device.read_on(&next, 1).await;
-        assert_eq!((house.refused(), house.sim().stalls()), (0.0, 0));
+        assert_eq!((house.refused(), house.sim().stalls()), (0, 0));
         until("one lease is left", || house.snapshot().leases.len() == 1).await;
     })
     .await;
@@ -177,7 +177,7 @@ async fn a_parked_viewer_comes_back_to_a_full_gpu() {
         let other = Web::login(&house, "ben", "ben-laptop").await;
         other.play(items::LONG).await.playing();
         web.seek(&play, 400).await;
-        assert_eq!((house.refused(), house.held()), (0.0, 2));
+        assert_eq!((house.refused(), house.held()), (0, 2));
     })
     .await;
 }
@@ -245,7 +245,7 @@ async fn every_client_plays_what_it_was_let_in_for() {
         }
         assert_eq!(
             (house.refused(), house.held(), house.sim().running()),
-            (0.0, 4, 4)
+            (0, 4, 4)
         );
     })
     .await;
@@ -289,7 +289,59 @@ async fn a_player_that_steps_up_is_charged_once() {
             .json();
         let mut again = Play::transcoded(items::REMUX, &again, &again["MediaSources"][0]).unwrap();
         web.begin(&mut again, 0 * SECOND).await.unwrap();
-        assert_eq!((house.refused(), house.held()), (0.0, 1));
+        assert_eq!((house.refused(), house.held()), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_stops_a_direct_play_may_start_the_next_elsewhere() {
+    both(async |version| {
+        let house = Setting::of(version)
+            .set("users", "{default: {transcodes: 1, streams: 1}}")
+            .start()
+            .await;
+        let mut laptop = Web::login(&house, "anna", "laptop").await;
+        let mut tablet = Web::login(&house, "anna", "tablet").await;
+        (laptop.bitrate, tablet.bitrate) = (140_000_000, 140_000_000);
+        let play = laptop.play(items::DIRECT).await.playing();
+        assert!(!play.transcodes);
+        let refused = tablet.play(items::REMUX).await.says();
+        assert_eq!(refused, "PlaybackError.RateLimitExceeded");
+        // Its reports name no session, only the item.
+        laptop.stop(&play, 9 * SECOND).await;
+        assert!(house.snapshot().leases.is_empty());
+        tablet.play(items::DIRECT).await.playing();
+        assert_eq!(house.refused_for("user-streams"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_streams_run_to_the_end_whoever_knocks() {
+    both(async |version| {
+        let house = Setting::of(version).start().await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        let tv = AndroidTv::login(&house, "ben", "tv").await;
+        let of_web = web.play(items::HEVC8).await.playing();
+        let of_tv = tv.play(items::HEAVY).await.playing();
+        let second = Web::login(&house, "anna", "tablet").await;
+        let curl = Curl::login(&house, "ben", "shell").await;
+        let knocks = async {
+            for item in [items::LONG, items::HDR, items::BITMAP_SUBS] {
+                let says = second.play(item).await.says();
+                assert_eq!(says, "PlaybackError.RateLimitExceeded");
+                assert_eq!(curl.device.fetch(&curl.encoding(item)).await.status, 429);
+            }
+        };
+        tokio::join!(
+            web.device.read_on(&of_web, 1),
+            tv.device.read_on(&of_tv, 1),
+            knocks
+        );
+        assert_eq!((house.refused_for("user-limit"), house.refused()), (6, 6));
+        assert_eq!((house.sim().started(), house.sim().stalls()), (2, 0));
+        assert_eq!(house.sim().faults(), Vec::<String>::new());
     })
     .await;
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::{
     AndroidTv, Curl, House, Kodi, Roku, Setting, Shown, Socket, Swiftfin, Unknown, Web, ask, both,
-    items,
+    items, until,
 };
 
 /// A house in which anna watches in her browser, and may not watch a second film.
@@ -15,7 +15,7 @@ async fn anna_watches(version: Version) -> (House, Web) {
     web.play(items::LONG).await.playing();
     assert_eq!(
         (house.held(), house.sim().started(), house.refused()),
-        (1, 1, 0.0)
+        (1, 1, 0)
     );
     (house, web)
 }
@@ -58,7 +58,7 @@ async fn a_second_device_is_refused_in_the_words_of_its_client() {
         );
         assert_eq!(answer.json()["MediaSources"], Value::Array(Vec::new()));
 
-        assert_eq!(house.refused_for("user-limit"), 6.0);
+        assert_eq!(house.refused_for("user-limit"), 6);
         assert_eq!(
             house.sim().started(),
             1,
@@ -89,7 +89,7 @@ async fn a_bare_player_is_refused_with_429_and_told_when_to_come_back() {
         );
         assert!(!problem["detail"].as_str().unwrap().is_empty());
         assert_eq!(house.sim().started(), 1);
-        assert_eq!(house.refused_for("user-limit"), 1.0);
+        assert_eq!(house.refused_for("user-limit"), 1);
     })
     .await;
 }
@@ -122,7 +122,7 @@ async fn a_full_gpu_refuses_whoever_comes_next_and_nobody_who_plays() {
             gpu.capacity
         );
         assert!(
-            house.refused_for("gpu-full") > 0.0,
+            house.refused_for("gpu-full") > 0,
             "{:?} {:?}",
             gpu,
             house.snapshot().leases
@@ -203,7 +203,7 @@ async fn who_starts_too_often_is_slowed_down() {
             third.play(items::HEVC8).await.says(),
             "PlaybackError.RateLimitExceeded"
         );
-        assert_eq!(house.refused_for("start-rate"), 1.0);
+        assert_eq!(house.refused_for("start-rate"), 1);
         // A change of what plays is no start, and neither is a seek.
         for bitrate in [720_000, 420_000, 1_500_000] {
             let mut web = web.clone();
@@ -218,7 +218,7 @@ async fn who_starts_too_often_is_slowed_down() {
             .play(items::HEVC8)
             .await
             .playing();
-        assert_eq!(house.refused(), 1.0);
+        assert_eq!(house.refused(), 1);
     })
     .await;
 }
@@ -247,4 +247,40 @@ async fn a_refusal_speaks_the_language_of_the_viewer() {
         texts[0], texts[2],
         "a language without texts is answered in English"
     );
+}
+
+#[tokio::test]
+async fn another_tab_is_refused_and_the_first_plays_on() {
+    both(async |version| {
+        let (house, web) = anna_watches(version).await;
+        let session = house.snapshot().leases[0].session.clone().unwrap();
+        // Both tabs are one device.
+        let says = web.play(items::HEVC8).await.says();
+        assert_eq!(says, "PlaybackError.RateLimitExceeded");
+        let lease = house.lease(session.as_str()).unwrap();
+        assert_eq!((lease.state.as_str(), house.held()), ("active", 1));
+        assert_eq!(house.sim().running(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_channel_gives_its_tuner_back() {
+    both(async |version| {
+        let (house, _web) = anna_watches(version).await;
+        let tv = AndroidTv::login(&house, "anna", "tv").await;
+        let channels = tv.device.send("GET", "/LiveTv/Channels", None).await.json();
+        let channel = channels["Items"][0]["Id"].as_str().unwrap().to_owned();
+        let mut body = tv.body(&channel);
+        body.as_object_mut().unwrap().remove("MediaSourceId");
+        let answer = tv.device.playback_info(&channel, "", &body).await;
+        // Only for a channel does it read the code.
+        assert_eq!(
+            answer.json()["ErrorCode"].as_str(),
+            Some("RateLimitExceeded")
+        );
+        until("the tuner is given back", || house.asked("CloseLive") == 1).await;
+        assert_eq!((house.sim().started(), house.held()), (1, 1));
+    })
+    .await;
 }

@@ -26,7 +26,7 @@ async fn a_bad_file_keeps_the_last_good_configuration() {
     assert!(!reload.reload());
     assert_eq!(
         house.metric("finweir_config_last_reload_successful", &[]),
-        0.0
+        0
     );
     Web::login(&house, "anna", "laptop")
         .await
@@ -47,7 +47,7 @@ async fn a_bad_file_keeps_the_last_good_configuration() {
     assert!(reload.reload());
     assert_eq!(
         house.metric("finweir_config_last_reload_successful", &[]),
-        1.0
+        1
     );
     second.play(items::HEAVY).await.playing();
 }
@@ -84,7 +84,7 @@ async fn a_lowered_limit_ends_nobody() {
         }
         assert_eq!(
             (house.held(), house.refused(), house.sim().stalls()),
-            (2, 0.0, 0)
+            (2, 0, 0)
         );
         let third = Web::login(&house, "anna", "desk").await;
         assert_eq!(

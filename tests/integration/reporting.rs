@@ -72,7 +72,7 @@ async fn progress_keeps_job_and_seat_alive() {
     both(async |version| {
         let house = Setting::of(version)
             .tune(|config| {
-                Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(800)
+                Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(800);
             })
             .start()
             .await;
@@ -112,7 +112,7 @@ async fn dies_silently(version: Version, end_jobs: bool) {
             &format!("{{recovery: 0s, linger: 100ms, end_dead_jobs: {end_jobs}}}"),
         )
         .tune(|config| {
-            Arc::make_mut(&mut config.policy).timers.dead_after = Duration::from_millis(400)
+            Arc::make_mut(&mut config.policy).timers.dead_after = Duration::from_millis(400);
         })
         .start()
         .await;
@@ -124,13 +124,13 @@ async fn dies_silently(version: Version, end_jobs: bool) {
             .await,
         204
     );
-    let ended = || house.metric("finweir_leases_ended_total", &[("ended", "dead-player")]) == 1.0;
+    let ended = || house.metric("finweir_leases_ended_total", &[("ended", "dead-player")]) == 1;
     until("the dead player has lost its seat", ended).await;
     if end_jobs {
         until("its job has ended", || house.sim().running() == 0).await;
         assert_eq!(
             house.metric("finweir_jobs_ended_total", &[("ended", "dead-player")]),
-            1.0
+            1
         );
     } else {
         assert_eq!(

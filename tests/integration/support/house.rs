@@ -106,6 +106,7 @@ impl Setting {
         };
         sim.users.extend(names.map(|name| SimUser::new(name, "pw")));
         sim.gpu.capacity_seats = 60.0;
+        sim.strict = true;
         Self {
             version,
             sections: sections.map(|(name, yaml)| (name, yaml.to_owned())).into(),
@@ -129,12 +130,6 @@ impl Setting {
     /// Changes what the file may not say: timers shorter than is sane outside of a test.
     pub(crate) fn tune(mut self, change: impl Fn(&mut Config) + 'static) -> Self {
         self.tunes.push(Box::new(change));
-        self
-    }
-
-    /// Changes the simulated Jellyfin.
-    pub(crate) fn jellyfin(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(&mut self.sim);
         self
     }
 
@@ -269,8 +264,8 @@ impl House {
         })
     }
 
-    /// The sum of a metric over all series that carry these labels.
-    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// The sum of a metric that counts over all series that carry these labels.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let text = self.finweir().telemetry().gather();
         let of = |line: &&str| {
             line.strip_prefix(name)
@@ -281,17 +276,17 @@ impl House {
         };
         text.lines()
             .filter(of)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
             .sum()
     }
 
     /// Demands that were refused.
-    pub(crate) fn refused(&self) -> f64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.metric("finweir_decisions_total", &[("decision", "reject")])
     }
 
     /// Demands that were refused for this.
-    pub(crate) fn refused_for(&self, reason: &str) -> f64 {
+    pub(crate) fn refused_for(&self, reason: &str) -> u64 {
         self.metric(
             "finweir_decisions_total",
             &[("decision", "reject"), ("reason", reason)],
