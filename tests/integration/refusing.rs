@@ -284,3 +284,47 @@ async fn a_refused_channel_gives_its_tuner_back() {
     })
     .await;
 }
+
+/// One segment of a copy fails, and the browser asks for a full encode instead (`web/5-seg0-503-once`).
+async fn a_copy_fails_once(version: Version, seats: u32) -> (House, Shown) {
+    let house = Setting::of(version)
+        .set(
+            "gpus",
+            &format!("[{{name: igpu, capacity: 3, max_sessions: {seats}}}]"),
+        )
+        .failing("/hls1/main/0.mp4", 1)
+        .start()
+        .await;
+    let curl = Curl::login(&house, "anna", "shell").await;
+    let (status, _reads) = curl.device.stream(&curl.encoding(items::LONG)).await;
+    assert_eq!((status, house.held()), (200, 1));
+    let mut web = Web::login(&house, "ben", "laptop").await;
+    web.bitrate = 140_000_000;
+    let shown = web.play(items::REMUX).await;
+    (house, shown)
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_is_not_a_way_to_an_encode() {
+    both(async |version| {
+        let (house, shown) = a_copy_fails_once(version, 1).await;
+        // It shows the right dialog, and asks no third time.
+        assert_eq!(shown.says(), "PlaybackError.RateLimitExceeded");
+        assert_eq!(house.refused_for("gpu-sessions"), 1);
+        let encodes = |job: &finweir::sim::JobView| job.kind == finweir::sim::Kind::Transcode;
+        let jobs = house.sim().jobs();
+        assert_eq!(jobs.iter().filter(|job| encodes(job)).count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_becomes_an_encode_where_there_is_room() {
+    both(async |version| {
+        let (house, shown) = a_copy_fails_once(version, 2).await;
+        let play = shown.playing();
+        assert!(house.lease(&play.session).unwrap().cost.as_f64() > 0.0);
+        assert_eq!((house.held(), house.refused()), (2, 0));
+    })
+    .await;
+}

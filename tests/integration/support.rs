@@ -16,6 +16,6 @@ pub(crate) use self::{
     http::{Answer, ask, open},
     origin::Origin,
     recording::recorded,
-    relay::Relay,
+    relay::{Fault, Relay},
     socket::Socket,
 };

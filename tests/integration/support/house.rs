@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::Relay;
+use super::{Fault, Relay};
 use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
@@ -47,7 +47,7 @@ pub(crate) struct Setting {
     tunes: Vec<Box<dyn Fn(&mut Config)>>,
     sim: Options,
     key: bool,
-    slow: Option<(&'static str, Duration)>,
+    fault: Option<(&'static str, Fault)>,
 }
 
 /// A house: its Jellyfin, and Finweir before it.
@@ -117,7 +117,7 @@ impl Setting {
             })],
             sim,
             key: true,
-            slow: None,
+            fault: None,
         }
     }
 
@@ -141,7 +141,13 @@ impl Setting {
 
     /// Jellyfin takes this long for requests whose head contains `what`.
     pub(crate) fn slow(mut self, what: &'static str, delay: Duration) -> Self {
-        self.slow = Some((what, delay));
+        self.fault = Some((what, Fault::Slow(delay)));
+        self
+    }
+
+    /// Jellyfin answers the first `times` requests whose head contains `what` with 503.
+    pub(crate) fn failing(mut self, what: &'static str, times: usize) -> Self {
+        self.fault = Some((what, Fault::Fails(times)));
         self
     }
 
@@ -170,8 +176,8 @@ impl Setting {
     /// Starts the simulated Jellyfin and Finweir before it.
     pub(crate) async fn start(self) -> House {
         let sim = Sim::start(self.sim.clone()).await.unwrap();
-        let relay = match self.slow {
-            Some((what, delay)) => Some(Relay::start(sim.address(), what, delay).await),
+        let relay = match self.fault {
+            Some((what, fault)) => Some(Relay::start(sim.address(), what, fault).await),
             None => None,
         };
         let before = relay.as_ref().map_or(sim.address(), |relay| relay.address);
