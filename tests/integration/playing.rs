@@ -106,13 +106,13 @@ async fn a_change_of_track_takes_its_seats_along() {
         // A bitmap subtitle is drawn into the picture: dearer than what was reserved, and not refused.
         let burned = web
             .change(&play, 6 * SECOND, |body| {
-                body["SubtitleStreamIndex"] = json!(2)
+                body["SubtitleStreamIndex"] = json!(2);
             })
             .await;
         let burned = burned.playing();
         let text = web
             .change(&burned, 9 * SECOND, |body| {
-                body["AudioStreamIndex"] = json!(1)
+                body["AudioStreamIndex"] = json!(1);
             })
             .await;
         web.seek(&text.playing(), 5).await;
@@ -263,7 +263,7 @@ async fn a_player_that_steps_up_is_charged_once() {
         // The browser could not decode what it was given: the same again, without copying.
         let remux = web.play(items::REMUX).await.playing();
         let body = |web: &Web| {
-            let mut body = web.body(items::REMUX, 0 * SECOND);
+            let mut body = web.body(items::REMUX, Duration::ZERO);
             for switch in [
                 "EnableDirectPlay",
                 "EnableDirectStream",
@@ -281,14 +281,14 @@ async fn a_player_that_steps_up_is_charged_once() {
         let mut encoded =
             Play::transcoded(items::REMUX, &answer, &answer["MediaSources"][0]).unwrap();
         assert_ne!(encoded.session, remux.session);
-        web.begin(&mut encoded, 0 * SECOND).await.unwrap();
+        web.begin(&mut encoded, Duration::ZERO).await.unwrap();
         let again = web
             .device
             .playback_info(items::REMUX, "", &body(&web))
             .await
             .json();
         let mut again = Play::transcoded(items::REMUX, &again, &again["MediaSources"][0]).unwrap();
-        web.begin(&mut again, 0 * SECOND).await.unwrap();
+        web.begin(&mut again, Duration::ZERO).await.unwrap();
         assert_eq!((house.refused(), house.held()), (0, 1));
     })
     .await;

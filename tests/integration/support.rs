@@ -10,7 +10,7 @@ mod relay;
 mod socket;
 
 pub(crate) use self::{
-    client::{Device, Play, Shown},
+    client::{Device, Play, Shown, ticks},
     clients::{AndroidTv, Curl, Kodi, Roku, Swiftfin, Unknown, Web},
     house::{House, Setting, both, items, until},
     http::{Answer, ask, open},

@@ -270,7 +270,7 @@ impl Device {
     pub(crate) fn report_body(&self, play: &Play, position: Duration, paused: bool) -> Value {
         let mut body = json!({
             "IsPaused": paused,
-            "PositionTicks": position.as_micros() as u64 * 10,
+            "PositionTicks": ticks(position),
             "PlayMethod": if play.transcodes { "Transcode" } else { "DirectPlay" },
             "MediaSourceId": play.source,
             "CanSeek": true,
@@ -306,4 +306,9 @@ fn resolve(base: &str, uri: &str) -> String {
     let path = base.split('?').next().unwrap();
     let directory = &path[..=path.rfind('/').unwrap()];
     format!("{directory}{uri}")
+}
+
+/// Jellyfin's ticks are 100 ns.
+pub(crate) fn ticks(position: Duration) -> u64 {
+    u64::try_from(position.as_micros()).unwrap() * 10
 }

@@ -40,11 +40,14 @@ pub(crate) mod items {
     ];
 }
 
+/// Changes what a file may not say.
+type Tune = Box<dyn Fn(&mut Config)>;
+
 /// How a house is furnished.
 pub(crate) struct Setting {
     version: Version,
     sections: BTreeMap<&'static str, String>,
-    tunes: Vec<Box<dyn Fn(&mut Config)>>,
+    tunes: Vec<Tune>,
     sim: Options,
     key: bool,
     fault: Option<(&'static str, Fault)>,
