@@ -239,6 +239,49 @@ async fn what_cannot_be_read_is_not_waved_through() {
     .await;
 }
 
+#[tokio::test]
+async fn a_question_too_long_to_read_is_decided_at_the_stream() {
+    both(async |version| {
+        let house = full(version).await;
+        let web = Web::login(&house, "ben", "laptop").await;
+        let mut body = web.body(items::HEVC8, Duration::ZERO);
+        body["Padding"] = json!("x".repeat(3 << 19));
+        let answer = web.device.playback_info(items::HEVC8, "", &body).await;
+        assert_eq!((answer.status, house.refused()), (200, 0));
+        let answer = answer.json();
+        let mut play = Play::transcoded(items::HEVC8, &answer, &answer["MediaSources"][0]).unwrap();
+        assert_eq!(web.begin(&mut play, Duration::ZERO).await, Err(429));
+        assert_eq!((encodes(house.sim()), house.refused()), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_was_read_by_get_is_decided_at_the_stream() {
+    both(async |version| {
+        let house = full(version).await;
+        // mpv-shim and Kodi ask again by GET when a POST took too long.
+        let web = Web::login(&house, "ben", "laptop").await;
+        let target = format!("/Items/{}/PlaybackInfo", items::HEVC8);
+        assert_eq!(web.device.send("GET", &target, None).await.status, 200);
+        let url = format!(
+            "/videos/{0}/main.m3u8?DeviceId=laptop&MediaSourceId={0}&VideoCodec=h264&AudioCodec=aac&VideoBitrate=1000000&PlaySessionId=made-up&ApiKey={1}",
+            items::HEVC8,
+            web.device.token
+        );
+        // A media playlist starts nothing.
+        assert_eq!(web.device.fetch(&url).await.status, 200);
+        let master = url.replace("main.m3u8", "master.m3u8");
+        assert_eq!(web.device.fetch(&master).await.status, 429);
+        for name in ["hls1/main/0.ts", "hls1/main/7.ts", "hls1/main/-1.mp4"] {
+            let segment = url.replace("main.m3u8", name) + "&runtimeTicks=0&actualSegmentLengthTicks=30000000";
+            assert_eq!(web.device.fetch(&segment).await.status, 429, "{name}");
+        }
+        assert_eq!(encodes(house.sim()), 1);
+    })
+    .await;
+}
+
 fn edited(url: &str, key: &str, value: &str) -> String {
     format!("{}&{key}={value}", without(url, key))
 }

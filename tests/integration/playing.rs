@@ -345,3 +345,58 @@ async fn the_first_streams_run_to_the_end_whoever_knocks() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_channel_holds_its_seat_while_its_playlist_is_read() {
+    both(async |version| {
+        let house = Setting::of(version)
+            .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 1}]")
+            .tune(|config| {
+                std::sync::Arc::make_mut(&mut config.policy).timers.idle =
+                    Duration::from_millis(1000);
+            })
+            .start()
+            .await;
+        let tv = AndroidTv::login(&house, "anna", "tv").await;
+        let channels = tv.device.send("GET", "/LiveTv/Channels", None).await;
+        let channel = channels.json()["Items"][0]["Id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let mut body = tv.body(&channel);
+        body.as_object_mut().unwrap().remove("MediaSourceId");
+        body["EnableDirectPlay"] = json!(false);
+        let answer = tv.device.playback_info(&channel, "", &body).await.json();
+        let mut play = Play::transcoded(&channel, &answer, &answer["MediaSources"][0]).unwrap();
+        tv.device.playlists(&mut play).await.unwrap();
+        for _ in 0..5 {
+            house.sim().advance(3 * SECOND);
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            assert_eq!(tv.device.fetch(&play.hls.variants[0]).await.status, 200);
+            assert_eq!(house.held(), 1);
+        }
+        let other = Web::login(&house, "ben", "laptop").await;
+        let says = other.play(items::HEVC8).await.says();
+        assert_eq!(says, "PlaybackError.RateLimitExceeded");
+        until("silence ends it", || house.held() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn music_is_encoded_whatever_the_gpu_does() {
+    both(async |version| {
+        let (house, ..) = full(version).await;
+        let dora = Web::login(&house, "dora", "radio").await.device;
+        let track = "b044b2bc6d16d942831f6097d1b36317";
+        let url = format!(
+            "/Audio/{track}/universal?UserId={}&DeviceId=radio&MaxStreamingBitrate=96000&Container=mp3&TranscodingContainer=mp3&TranscodingProtocol=http&AudioCodec=mp3&PlaySessionId=1732400000000&ApiKey={}",
+            dora.user_id, dora.token
+        );
+        let (status, _reads) = dora.stream(&url).await;
+        assert_eq!(status, 200);
+        nothing_was_refused(&house);
+        assert_eq!(house.held(), 2);
+    })
+    .await;
+}
