@@ -232,6 +232,29 @@ impl Admission {
         self.settle(now);
     }
 
+    /// A device has stopped playing `item` directly: the web client names no session for that.
+    pub fn stop_device(
+        &mut self,
+        now: Instant,
+        user: &UserId,
+        device: &DeviceId,
+        item: &ItemId,
+        why: Ended,
+    ) {
+        self.advance(now);
+        let screen = (user.clone(), device.clone());
+        let all = self.screens.get(&screen).cloned().unwrap_or_default();
+        for id in all {
+            let direct = self.leases.get(&id).is_some_and(|lease| {
+                lease.asked.demand.kind == Kind::Direct && lease.asked.demand.item == *item
+            });
+            if direct {
+                self.leave(now, id, why, self.policy.timers.linger);
+            }
+        }
+        self.settle(now);
+    }
+
     /// Ends a lease at once: its answer was never written, or Jellyfin failed. What it had replaced, and what
     /// runs on, takes its seats back.
     pub fn release(&mut self, now: Instant, lease: LeaseId, why: Ended) {
