@@ -94,10 +94,11 @@ impl Admission {
             Some(Known::Alias(id)) => (*id, false),
             Some(Known::Right(screen)) => {
                 let screen = screen.clone();
+                // After a stop, reading on is a new start: it is decided like one.
                 let covered = self
                     .rights
                     .get(&screen)
-                    .is_some_and(|right| self.covers(&right.asked, kind));
+                    .is_some_and(|right| !right.stopped && self.covers(&right.asked, kind));
                 return match covered
                     .then(|| self.come_back(now, &screen, activity))
                     .flatten()
@@ -149,9 +150,10 @@ impl Admission {
             Some(Known::Alias(id)) => (*id, false),
             Some(Known::Right(screen)) => {
                 let screen = screen.clone();
+                let stopped = self.rights.get(&screen).is_none_or(|right| right.stopped);
                 return match activity {
                     Activity::Segment { .. } | Activity::Stream => {
-                        self.come_back(now, &screen, activity).is_some()
+                        !stopped && self.come_back(now, &screen, activity).is_some()
                     }
                     Activity::Playlist
                     | Activity::StreamEnded

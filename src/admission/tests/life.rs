@@ -106,7 +106,7 @@ fn the_next_film_takes_no_seat_that_has_gone_to_somebody_else() {
 fn the_right_of_a_screen_is_used_once() {
     let mut policy = policy(9000);
     policy.user = UserLimits {
-        transcodes: Some(1),
+        transcodes: Some(2),
         mode: Mode::Enforce,
         ..policy.user
     };
