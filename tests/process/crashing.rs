@@ -2,11 +2,12 @@
 
 use std::{fs, process::Command, time::Duration};
 
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
-    child::Signal,
+    child::{DEADLINE, Signal},
     house::{House, Port, jellyfin, jellyfin_at},
     http::{Answer, Connection, ask, get, until},
     viewer::{Viewer, film},
@@ -158,6 +159,45 @@ async fn a_log_that_cannot_be_written_costs_lines_and_nothing_else() {
         .refused();
     anna.segment(port.address, &plays, 1).await;
     assert_eq!(program.0.try_wait().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let sim = jellyfin().await;
+    let (port, admin) = (Port::take(), Port::take());
+    let mut house = House::new(sim.address());
+    house.settings.listen = port.address.to_string();
+    house.settings.admin = admin.address.to_string();
+    house.write();
+    // A pipe that is full after some twenty lines, and nobody at its other end takes any.
+    let (_unread, log) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&log, 4096).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finweir"));
+    command
+        .arg("run")
+        .arg("--config")
+        .arg(house.file())
+        .env_clear();
+    let mut program = Unlogged(command.stderr(log).spawn().unwrap());
+    until(admin.address, "/ready", 200).await;
+    let anna = Viewer::new(&sim, "anna", "a");
+    let plays = anna.play(port.address, &film(1)).await.plays();
+    for number in 0..50 {
+        let another = Viewer::new(&sim, "anna", &format!("b{number}"));
+        another.play(port.address, &film(2)).await.refused();
+    }
+    anna.segment(port.address, &plays, 1).await;
+    assert_eq!(program.0.try_wait().unwrap(), None);
+    kill_process(Pid::from_child(&program.0), Signal::TERM).unwrap();
+    let ends = async {
+        loop {
+            match program.0.try_wait().unwrap() {
+                Some(status) => return status.code(),
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(DEADLINE, ends).await, Ok(Some(0)));
 }
 
 /// A program without a log; killed when dropped.

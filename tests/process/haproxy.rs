@@ -10,7 +10,7 @@ use tokio_tungstenite::{client_async, tungstenite::Message};
 
 use super::{
     balancer::{Balancer, SHIPPED, haproxy},
-    child::{Child, DEADLINE},
+    child::{Child, DEADLINE, Signal},
     house::{API_KEY, Finweir, House, jellyfin},
     http::{Answer, Connection, ask, get, request},
     tap::Tap,
@@ -50,7 +50,7 @@ async fn a_second_transcode_is_refused_through_haproxy_and_no_log_holds_a_token(
     haproxy.child.says("/PlaybackInfo").await;
     let log = haproxy.child.log();
     assert!(log.contains(" finweir/finweir "), "{log}");
-    assert!(!log.contains(" jellyfin_direct/"), "{log}");
+    assert!(!log.contains(" finweir/jellyfin "), "{log}");
     let (metrics, state) = (finweir.metrics().await, finweir.state().await.to_string());
     for text in [log, finweir.child.log(), metrics, state] {
         for secret in [&anna.token, &again.token, API_KEY] {
@@ -138,6 +138,9 @@ async fn a_websocket_stays_open_and_carries_messages_both_ways() {
         }
     };
     next("ForceKeepAlive").await;
+    // A reload leaves it alone.
+    finweir.child.signal(Signal::HUP);
+    finweir.child.says("\"Configuration reloaded\"").await;
 
     // Down: what an administrator sends to the screen.
     let sessions = ask(sim.address(), get(&format!("/Sessions?ApiKey={API_KEY}")))
@@ -264,7 +267,7 @@ async fn a_unix_socket_and_the_proxy_protocol_do_as_well() {
         assert_eq!(forwarded, ["127.0.0.9", "127.0.0.9"], "{head:?}");
         haproxy.child.says(" finweir/finweir ").await;
         if unix {
-            finweir.child.signal(super::child::Signal::TERM);
+            finweir.child.signal(Signal::TERM);
             assert_eq!(finweir.child.ended().await, Some(0));
             assert!(!socket.exists());
         }

@@ -1,13 +1,13 @@
 //! What it says and does at the start, well or badly.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, process::Command};
 
 use serde_json::Value;
 
 use super::{
-    child::Signal,
+    child::{Child, Signal},
     house::{Finweir, House, Port, finweir, jellyfin_at},
-    http::{ask, get, until},
+    http::{Connection, ask, get, until},
     viewer::{Viewer, film},
 };
 
@@ -188,4 +188,45 @@ async fn with_a_wrong_api_key_it_says_so_and_counts_what_passes() {
     );
     anna.play(finweir.address, &film(1)).await.plays();
     again.play(finweir.address, &film(2)).await.refused();
+}
+
+#[tokio::test]
+async fn a_shells_small_limit_of_open_files_is_not_the_limit_of_connections() {
+    const MANY: usize = 100;
+    let sim = super::house::jellyfin().await;
+    let house = House::new(sim.address());
+    house.write();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -Sn 64 && exec \"$0\" run --config \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_finweir"))
+        .arg(house.file());
+    let finweir = Finweir::serving(Child::start("finweir", &mut command))
+        .await
+        .ready()
+        .await;
+    let mut open = Vec::new();
+    for _ in 0..MANY {
+        let mut connection = Connection::open(finweir.address).await.unwrap();
+        let answer = connection.ask(get("/System/Ping")).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        open.push(connection);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_open_files_that_is_too_low_is_told() {
+    let (house, _port) = empty();
+    house.write();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 1000 && exec \"$0\" run --config \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_finweir"))
+        .arg(house.file());
+    let finweir = Finweir::serving(Child::start("finweir", &mut command)).await;
+    let said = finweir.child.says("server.max_connections").await;
+    assert!(
+        said.contains("\"WARN\"") && said.contains("\"limit\":1000"),
+        "{said}"
+    );
 }
