@@ -76,21 +76,32 @@ pub fn who(
     device: Option<&DeviceId>,
     address: Option<IpAddr>,
 ) -> Who {
-    let device = claims.device.as_ref().or(device);
     let (user, name, admin) = match verified {
         Some(Verified::User(identity)) => {
             (identity.user.clone(), identity.name.clone(), identity.admin)
         }
         Some(Verified::ApiKey) => (UserId::new("api-key"), None, true),
-        // A token that could not be checked is not the same as none: its owner may be anybody.
-        None if claims.token.is_some() => (UserId::unknown(device), None, false),
+        // A token that could not be checked is somebody's: he is judged as a user of his own, device by device.
+        None if claims.token.is_some() => {
+            let device = claims
+                .device
+                .as_ref()
+                .or(device)
+                .map_or("", DeviceId::as_str);
+            (UserId::new(format!("unknown-{device}")), None, false)
+        }
         Some(Verified::Refused) | None => (UserId::anonymous(), None, false),
     };
     Who {
         user,
         name,
         admin,
-        device: device.cloned().unwrap_or_else(|| DeviceId::new("")),
+        device: claims
+            .device
+            .as_ref()
+            .or(device)
+            .cloned()
+            .unwrap_or_else(|| DeviceId::new("")),
         client: claims.client.clone().unwrap_or_else(|| Arc::from("")),
         address,
     }

@@ -49,7 +49,7 @@ macro_rules! names {
 }
 
 names! {
-    /// A Jellyfin user: 32 lower-case hex digits, or `anonymous`, or `unknown` with a device.
+    /// A Jellyfin user: 32 lower-case hex digits, or `anonymous`.
     UserId = guid;
     /// A device as the client names itself. Chosen by the client, so never a basis for trust.
     DeviceId = verbatim;
@@ -69,14 +69,6 @@ impl UserId {
     /// The user that requests without a valid token are charged to.
     pub fn anonymous() -> Self {
         Self::new("anonymous")
-    }
-
-    /// The user that a device is charged to while nobody can say whose it is.
-    pub fn unknown(device: Option<&DeviceId>) -> Self {
-        Self::new(format!(
-            "unknown {}",
-            device.map_or("device", DeviceId::as_str)
-        ))
     }
 }
 

@@ -150,7 +150,8 @@ async fn who_pauses_comes_back() {
                 house.sim().advance(10 * SECOND);
                 web.pause(&play, 10 * SECOND).await;
             }
-            assert_eq!(house.held(), 2, "after {minute} min");
+            // Its job may have encoded all there is by now: it keeps its place, not its seats.
+            assert!(house.lease(&play.session).is_some(), "after {minute} min");
         }
         web.seek(&play, 4).await;
         nothing_was_refused(&house);
