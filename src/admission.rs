@@ -34,6 +34,7 @@ mod policy;
 mod queue;
 mod reconcile;
 mod rules;
+mod share;
 mod swing;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::{
     claim::Claim,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
-    queue::{Place, Queue},
+    queue::Arrival,
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, PlaySessionId, UserId};
@@ -39,15 +39,14 @@ impl Admission {
         now: Instant,
         asked: Arc<Asked>,
         claim: Claim,
-        turn: Option<Place>,
+        turn: Option<Arrival>,
     ) -> Decision {
         if let Some(reason) = self.holds_claim(&claim, &asked) {
             return self.admit(now, asked, claim, reason, None);
         }
-        let place = match turn {
-            Some(place) => Queue::keep_turn(place, asked.priority),
-            None => self.queue.place(asked.priority),
-        };
+        let since_start = now.saturating_duration_since(self.started);
+        let arrival = turn.unwrap_or_else(|| self.queue.arrive(since_start));
+        let place = self.place(&asked, arrival);
         let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
@@ -72,7 +71,9 @@ impl Admission {
         }
         let wait = asked.demand.patience.min(asked.max_wait);
         match line {
-            Some(line) if !wait.is_zero() => self.enqueue(now, asked, place, line, reason, wait),
+            Some(line) if !wait.is_zero() => {
+                self.enqueue(now, asked, (arrival, place), line, reason, wait)
+            }
             Some(_) | None => self.reject(&asked, reason),
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Admission, Decision, Event, Reason, Timer,
-    queue::{Line, Place, Waiter},
+    queue::{Arrival, Line, Place, Queue, Waiter},
     rules::Asked,
 };
 use crate::ident::{DeviceId, Ticket, UserId};
@@ -49,12 +49,21 @@ impl Admission {
         }
         while self.ledger.has_moved() {
             for user in self.ledger.take_moved() {
-                for ticket in self.queue.of_user(&user) {
+                let tickets = self.queue.of_user(&user);
+                for ticket in &tickets {
+                    self.take_turn(*ticket);
+                }
+                for ticket in tickets {
                     self.retry(now, ticket);
                 }
             }
             let mut line = self.queue.next_shared(None);
             while let Some(here) = line {
+                if let Line::Gpu(lane) = here {
+                    self.settle_gpu(now, lane.gpu);
+                    line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
+                    continue;
+                }
                 while self
                     .queue
                     .head(&here)
@@ -62,6 +71,30 @@ impl Admission {
                 {}
                 line = self.queue.next_shared(Some(&here));
             }
+        }
+    }
+
+    fn settle_gpu(&mut self, now: Instant, gpu: usize) {
+        while let Some((_, _, head)) = self.first_on(gpu) {
+            if !self.retry(now, head) {
+                return;
+            }
+        }
+    }
+
+    /// The place that a demand has by what its user holds and waits for now.
+    pub(super) fn place(&self, asked: &Asked, arrival: Arrival) -> Place {
+        let user = &asked.account.user;
+        let held = self.ledger.user(user).seats;
+        let charged = held.plus(self.queue.wanted_before(user, arrival));
+        Place::new(asked.priority, arrival, charged)
+    }
+
+    /// Moves a waiting demand to where its user's holdings put it now.
+    fn take_turn(&mut self, ticket: Ticket) {
+        if let Some(waiter) = self.queue.get(ticket) {
+            let place = self.place(&waiter.asked, waiter.arrival);
+            self.queue.move_to(ticket, place);
         }
     }
 
@@ -124,7 +157,11 @@ impl Admission {
 
     /// Every ticket, in the order they would be served.
     pub(super) fn in_order(&self) -> Vec<Ticket> {
-        let mut tickets: Vec<_> = self.queue.iter().map(|(t, w)| (w.place, t)).collect();
+        let rank = |waiter: &Waiter| {
+            let account = &waiter.asked.account;
+            self.rank(account.gpu.unwrap_or(0), account.class, waiter.place)
+        };
+        let mut tickets: Vec<_> = self.queue.iter().map(|(t, w)| (rank(w), t)).collect();
         tickets.sort_unstable();
         tickets.into_iter().map(|(_, ticket)| ticket).collect()
     }
@@ -144,7 +181,7 @@ impl Admission {
         &mut self,
         now: Instant,
         asked: Arc<Asked>,
-        place: Place,
+        (arrival, place): (Arrival, Place),
         line: Line,
         reason: Reason,
         wait: Duration,
@@ -166,6 +203,7 @@ impl Admission {
         });
         let waiter = Waiter {
             asked,
+            arrival,
             place,
             line,
             reason,
@@ -205,16 +243,16 @@ impl Admission {
     }
 
     /// What waits for the same screen is void. Returns the turn of the oldest that waited for the same item.
-    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Place> {
+    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Arrival> {
         if asked.account.user == UserId::anonymous() {
             return None;
         }
-        let mut turn: Option<Place> = None;
+        let mut turn: Option<Arrival> = None;
         for ticket in self.queue.of_screen(&asked.screen()) {
             if let Some(waiter) = self.queue.get(ticket)
                 && waiter.asked.demand.item == asked.demand.item
             {
-                turn = Some(turn.map_or(waiter.place, |turn| turn.min(waiter.place)));
+                turn = Some(turn.map_or(waiter.arrival, |turn| turn.min(waiter.arrival)));
             }
             self.refuse(now, ticket, Reason::Superseded);
         }

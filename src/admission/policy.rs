@@ -167,6 +167,11 @@ pub struct Class {
     pub uhd: Access,
     /// Longest wait. `None`: as long as the client's patience.
     pub max_wait: Option<Duration>,
+    /// Its own part of each GPU's seats. Others may use what it leaves idle; when seats come free, a class below its
+    /// share goes before one above. `None`: the classes without a share have together what is left.
+    pub share: Option<Fraction>,
+    /// Part of each GPU's seats that is kept free for it.
+    pub reserve: Fraction,
     /// Served before classes with a smaller number.
     pub priority: u32,
     /// Mode of this rule.
@@ -384,6 +389,8 @@ impl Class {
             transcode: Access::Allow,
             uhd: Access::Allow,
             max_wait: None,
+            share: None,
+            reserve: Fraction::default(),
             priority: 0,
             mode: Mode::Enforce,
         }

@@ -6,7 +6,7 @@ use super::{
     Access, Admission, Demand, Kind, Mode, Policy, Reason, Seats, UserLimits,
     event::Subject,
     ledger::{Account, Hold},
-    queue::{Line, Place, Screen},
+    queue::{Lane, Line, Place, Screen},
 };
 use crate::ident::{ClassId, PlaySessionId, UserId};
 
@@ -285,19 +285,40 @@ impl Admission {
         else {
             return false;
         };
+        let class = asked.account.class;
         let used = self.ledger.gpu(index);
         let mode = self.mode(gpu.mode);
-        let line = Line::Gpu(index);
-        let behind = self.queue.is_behind(&line, place);
+        let line = Line::Gpu(Lane {
+            gpu: index,
+            class,
+            need: asked.cost,
+        });
+        let rank = self.rank(index, class, place);
+        let behind = self
+            .first_on(index)
+            .is_some_and(|(first, _, _)| first < rank);
         let wanted = used.seats.plus(asked.cost);
         let empty = used.transcodes == 0;
-        let fits = |capacity: Seats| wanted <= capacity || empty && capacity > Seats::ZERO;
-        if !fits(self.capacity_of(index, Mode::Enforce)) || behind {
-            if verdict.breach(mode, Reason::GpuFull, Some(line.clone())) {
+        let fits = |mode| {
+            let room = self.room(index, class, mode);
+            let whole = room == self.capacity_of(index, mode);
+            wanted <= room || empty && whole && room > Seats::ZERO
+        };
+        if !fits(Mode::Enforce) || behind {
+            // What is kept free for others never comes free for this one.
+            let most = self.most(index, class);
+            let may_fit = asked.cost <= most || most == self.capacity_of(index, Mode::Enforce);
+            let line = may_fit.then(|| line.clone());
+            if verdict.breach(mode, Reason::GpuFull, line) {
                 return true;
             }
-        } else if !fits(self.capacity_of(index, Mode::Observe)) {
-            verdict.would.get_or_insert(Reason::TimeWindow);
+        } else if !fits(Mode::Observe) {
+            let window = self.capacity_of(index, Mode::Observe) < wanted;
+            verdict.would.get_or_insert(if window {
+                Reason::TimeWindow
+            } else {
+                Reason::GpuFull
+            });
         }
         if gpu.max_sessions.is_some_and(|most| used.transcodes >= most)
             && verdict.breach(mode, Reason::GpuSessions, Some(line))

@@ -10,7 +10,7 @@ use super::{
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
-    queue::{Line, Queue},
+    queue::Line,
     rules::Asked,
 };
 use crate::ident::{ClassId, GpuId, LeaseId, UserId};
@@ -118,7 +118,7 @@ impl Admission {
                 continue;
             };
             waiter.asked = Arc::new(Asked::new(policy, waiter.asked.demand.clone()));
-            waiter.place = Queue::keep_turn(waiter.place, waiter.asked.priority);
+            waiter.place = self.place(&waiter.asked, waiter.arrival);
             // Lines of the old policy mean nothing: each goes to its own user's line and is judged from there.
             waiter.line = Line::User(waiter.asked.account.user.clone());
             self.ledger.mark(waiter.asked.account.user.clone());

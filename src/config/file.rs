@@ -255,6 +255,10 @@ sections! {
         uhd: AccessName,
         /// Longest wait.
         max_wait: Span,
+        /// Its own part of each GPU's seats; others use what it leaves idle.
+        share: Percent,
+        /// Part of each GPU's seats that is kept free for it.
+        reserve: Percent,
         /// Served before classes with a smaller number.
         priority: u32,
         /// Mode of these limits.

@@ -13,7 +13,7 @@ use super::{
     validate::words,
 };
 use crate::{
-    admission::{Access, Mode, UserLimits},
+    admission::{Access, Fraction, Mode, UserLimits},
     hop::Listen,
     ident::Token,
 };
@@ -339,6 +339,18 @@ pub(super) fn summary(config: &Config) -> String {
             if class.uhd == Access::Deny {
                 parts.push("may not transcode 4K".to_owned());
             }
+        }
+        let percent = |part: Fraction| format!("{:.0} %", part.get() * 100.0);
+        parts.extend(
+            class
+                .share
+                .map(|share| format!("goes first until it holds {} of a GPU", percent(share))),
+        );
+        if class.reserve.get() > 0.0 {
+            parts.push(format!(
+                "has {} of each GPU kept free",
+                percent(class.reserve)
+            ));
         }
         parts.extend(
             class

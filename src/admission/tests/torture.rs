@@ -88,6 +88,12 @@ fn random_policy(dice: &mut Dice) -> Policy {
     if dice.one_in(8) {
         guests.uhd = Access::Deny;
     }
+    let part = |dice: &mut Dice| Fraction::new(dice.pick(&[0.0, 0.2, 0.5, 0.7])).unwrap();
+    if dice.one_in(2) {
+        family.share = dice.one_in(2).then(|| part(dice));
+        guests.share = dice.one_in(3).then(|| part(dice));
+        family.reserve = part(dice);
+    }
     policy.classes = vec![family, guests];
     if dice.one_in(3) {
         policy.libraries.push(LibraryRule {

@@ -142,6 +142,11 @@ impl Build<'_> {
                 transcode: access(class.transcode),
                 uhd: access(class.uhd),
                 max_wait: class.max_wait.map(|s| s.0),
+                share: class.share.and_then(|p| Fraction::new(p.0)),
+                reserve: class
+                    .reserve
+                    .and_then(|p| Fraction::new(p.0))
+                    .unwrap_or_default(),
                 priority: class.priority.unwrap_or(0),
                 mode: class.mode.map_or(Mode::Enforce, Mode::from),
             };
@@ -340,6 +345,42 @@ impl Build<'_> {
         }
     }
 
+    /// Shares and reserves are parts of one whole.
+    fn parts(&mut self, policy: &Policy) {
+        let last = |has: fn(&Class) -> bool| policy.classes.iter().rposition(has);
+        let shares = hundredths(policy.classes.iter().filter_map(|class| class.share));
+        if shares > 100.0
+            && let Some(nth) = last(|class| class.share.is_some())
+        {
+            let entry = self.entry("classes", nth);
+            self.wrong(
+                &format!("{entry}.share"),
+                format!(
+                    "makes {shares}% with the shares before it; together they must be at most 100%"
+                ),
+            );
+        }
+        let reserves = hundredths(policy.classes.iter().map(|class| class.reserve));
+        if reserves >= 100.0
+            && let Some(nth) = last(|class| class.reserve.get() > 0.0)
+        {
+            let entry = self.entry("classes", nth);
+            self.wrong(
+                &format!("{entry}.reserve"),
+                format!("makes {reserves}% with the reserves before it, which leaves nothing to anybody else"),
+            );
+        }
+        for (nth, class) in policy.classes.iter().enumerate() {
+            if class.share.is_some_and(|share| share < class.reserve) {
+                let entry = self.entry("classes", nth);
+                self.warn(
+                    &format!("{entry}.reserve"),
+                    "is more than `share`: beyond its share this class waits behind others for seats that only it may take",
+                );
+            }
+        }
+    }
+
     /// What only the whole shows.
     pub(super) fn across(&mut self, policy: &Policy) {
         let most = policy
@@ -376,6 +417,7 @@ impl Build<'_> {
                 );
             }
         }
+        self.parts(policy);
         if self.mistakes.is_empty()
             && let Err(errors) = policy.check()
         {
@@ -391,6 +433,11 @@ impl Build<'_> {
             }
         }
     }
+}
+
+/// Parts of one whole, added up without the faults of fractions.
+fn hundredths(parts: impl Iterator<Item = Fraction>) -> f64 {
+    (parts.map(Fraction::get).sum::<f64>() * 10_000.0).round() / 100.0
 }
 
 fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
