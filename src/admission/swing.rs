@@ -10,7 +10,7 @@ use super::{
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
-    queue::Line,
+    queue::{Lane, Line},
     rules::Asked,
 };
 use crate::ident::{ClassId, GpuId, LeaseId, UserId};
@@ -119,8 +119,17 @@ impl Admission {
             };
             waiter.asked = Arc::new(Asked::new(policy, waiter.asked.demand.clone()));
             waiter.place = self.place(&waiter.asked, waiter.arrival);
-            // Lines of the old policy mean nothing: each goes to its own user's line and is judged from there.
-            waiter.line = Line::User(waiter.asked.account.user.clone());
+            // Lines of the old policy mean nothing. Before the GPU nobody overtakes, and whoever is blocked by
+            // something else leaves it as soon as he is first.
+            let account = &waiter.asked.account;
+            waiter.line = match account.gpu {
+                Some(gpu) => Line::Gpu(Lane {
+                    gpu,
+                    class: account.class,
+                    need: waiter.asked.cost,
+                }),
+                None => Line::User(account.user.clone()),
+            };
             self.ledger.mark(waiter.asked.account.user.clone());
             self.queue.insert(ticket, waiter);
         }
