@@ -164,6 +164,7 @@ impl Gate {
                     ticket,
                     deadline,
                     reason,
+                    ..
                 },
                 Some(receiver),
             ) => self.wait(ticket, deadline, reason, receiver).await,

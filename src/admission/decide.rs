@@ -7,11 +7,11 @@ use std::{
 
 use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
-    Origin, Pace, Reason, Timer,
+    Origin, Reason, Seats, Timer,
     claim::Claim,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
-    queue::Arrival,
+    queue::Turn,
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, PlaySessionId, UserId};
@@ -39,22 +39,27 @@ impl Admission {
         now: Instant,
         asked: Arc<Asked>,
         claim: Claim,
-        turn: Option<Arrival>,
+        turn: Option<Turn>,
     ) -> Decision {
         if let Some(reason) = self.holds_claim(&claim, &asked) {
             return self.admit(now, asked, claim, reason, None);
         }
         let since_start = now.saturating_duration_since(self.started);
-        let arrival = turn.unwrap_or_else(|| self.queue.arrive(since_start));
-        let place = self.place(&asked, arrival);
+        let turn = turn.unwrap_or_else(|| Turn {
+            arrival: self.queue.arrive(since_start),
+            passed: Seats::ZERO,
+        });
+        let place = self.place(&asked, turn.arrival);
         let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
+            passes,
             alone,
         } = verdict;
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
+            self.note_passed(passes);
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
             }
@@ -70,12 +75,22 @@ impl Admission {
             return self.admit(now, asked, claim, Reason::Adopted, None);
         }
         let wait = asked.demand.patience.min(asked.max_wait);
-        match line {
-            Some(line) if !wait.is_zero() => {
-                self.enqueue(now, asked, (arrival, place), line, reason, wait)
-            }
-            Some(_) | None => self.reject(&asked, reason),
+        let Some(line) = line else {
+            return self.reject(&asked, reason, None);
+        };
+        let expected = self.expected(now, &asked, &line, place);
+        if wait.is_zero() {
+            return self.reject(&asked, reason, expected);
         }
+        if self.is_full_for(&asked) {
+            return self.reject(&asked, Reason::QueueFull, expected);
+        }
+        if self.is_vain(now, &line, place, reason, wait) {
+            let until = now + self.policy.queue.keep_place;
+            self.queue.keep(now, until, &asked, turn);
+            return self.reject(&asked, Reason::WaitTooLong, expected);
+        }
+        self.enqueue(now, asked, turn, line, reason, wait)
     }
 
     /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
@@ -107,8 +122,8 @@ impl Admission {
         self.settle(now);
     }
 
-    pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
-        let retry_after = self.retry_after(reason);
+    fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
+        let retry_after = self.retry_after(reason, expected);
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -204,6 +219,7 @@ impl Admission {
             before,
             aliases,
             seen: Seen::default(),
+            frees: None,
             armed: None,
             asked,
         };
@@ -301,9 +317,8 @@ impl Admission {
         }
     }
 
-    /// When it is worth asking again: never less than a second. For limits, as long as it takes on average until
-    /// everybody in the queue and one more has been served.
-    pub(super) fn retry_after(&self, reason: Reason) -> Duration {
+    /// When it is worth asking again: never less than a second. For limits, when seats are expected to come free.
+    pub(super) fn retry_after(&self, reason: Reason, expected: Option<Duration>) -> Duration {
         let secs = Duration::from_secs;
         match reason {
             Reason::UserLimit
@@ -313,11 +328,13 @@ impl Admission {
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull
-            | Reason::WaitedOut => {
+            | Reason::WaitedOut
+            | Reason::WaitTooLong => {
                 let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
-                let each = self.pace.average.unwrap_or(secs(15));
-                each.saturating_mul(ahead.saturating_add(1))
-                    .clamp(secs(5), secs(120))
+                let guess = secs(15)
+                    .saturating_mul(ahead.saturating_add(1))
+                    .min(secs(120));
+                expected.unwrap_or(guess).clamp(secs(5), secs(600))
             }
             Reason::UhdDenied
             | Reason::TranscodeDenied
@@ -343,15 +360,3 @@ impl Admission {
 
 /// Sessions whose late requests a lease answers for: a player escalates twice or three times.
 const MOST_ALIASES: usize = 8;
-
-// === impl Pace ===
-
-impl Pace {
-    /// Seats have come free.
-    pub(super) fn note(&mut self, now: Instant) {
-        if let Some(last) = self.last.replace(now) {
-            let gap = now.saturating_duration_since(last);
-            self.average = Some(self.average.map_or(gap, |average| (average * 7 + gap) / 8));
-        }
-    }
-}

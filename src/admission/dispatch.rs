@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Event, Reason, Timer,
-    queue::{Arrival, Line, Place, Queue, Waiter},
+    Admission, Decision, Event, Reason, Seats, Timer,
+    queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::Asked,
 };
 use crate::ident::{DeviceId, Ticket, UserId};
@@ -17,6 +17,7 @@ impl Admission {
     pub fn withdraw(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
         if let Some(waiter) = self.unqueue(ticket) {
+            self.keep_place(now, &waiter);
             self.events.push(Event::Withdrawn {
                 subject: Arc::clone(&waiter.asked.subject),
                 ticket,
@@ -76,8 +77,12 @@ impl Admission {
 
     fn settle_gpu(&mut self, now: Instant, gpu: usize) {
         while let Some((_, _, head)) = self.first_on(gpu) {
-            if !self.retry(now, head) {
-                return;
+            if self.retry(now, head) {
+                continue;
+            }
+            match self.passer(gpu, head) {
+                Some(next) if self.retry(now, next) => {}
+                Some(_) | None => return,
             }
         }
     }
@@ -107,8 +112,9 @@ impl Admission {
         let claim = self.claim(now, &asked);
         let claimed = self.holds_claim(&claim, &asked);
         if claimed.is_none() {
-            match self.judge(&asked, place, claim.freed).block {
-                None => {}
+            let verdict = self.judge(&asked, place, claim.freed);
+            match verdict.block {
+                None => self.note_passed(verdict.passes),
                 Some((reason, None)) => {
                     self.refuse(now, ticket, reason);
                     return true;
@@ -130,6 +136,15 @@ impl Admission {
         true
     }
 
+    /// A demand goes past another.
+    pub(super) fn note_passed(&mut self, passes: Option<(Ticket, Seats)>) {
+        if let Some((head, missed)) = passes
+            && let Some(waiter) = self.queue.get_mut(head)
+        {
+            waiter.passed = waiter.passed.plus(missed);
+        }
+    }
+
     fn shift(&mut self, ticket: Ticket, line: Line, reason: Reason) -> bool {
         let Some(waiter) = self.queue.get_mut(ticket) else {
             return false;
@@ -144,13 +159,17 @@ impl Admission {
 
     /// Ends a ticket with a refusal.
     pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
+        let expected = self.expected_of(now, ticket);
         if let Some(waiter) = self.unqueue(ticket) {
+            if reason == Reason::WaitedOut {
+                self.keep_place(now, &waiter);
+            }
             self.events.push(Event::Refused {
                 subject: Arc::clone(&waiter.asked.subject),
                 ticket: Some(ticket),
                 reason,
                 waited: now.saturating_duration_since(waiter.since),
-                retry_after: self.retry_after(reason),
+                retry_after: self.retry_after(reason, expected),
             });
         }
     }
@@ -166,6 +185,21 @@ impl Admission {
         tickets.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
+    /// How long a waiting demand is expected to wait from now on.
+    pub(super) fn expected_of(&self, now: Instant, ticket: Ticket) -> Option<Duration> {
+        let waiter = self.queue.get(ticket)?;
+        self.expected(now, &waiter.asked, &waiter.line, waiter.place)
+    }
+
+    fn keep_place(&mut self, now: Instant, waiter: &Waiter) {
+        let turn = Turn {
+            arrival: waiter.arrival,
+            passed: waiter.passed,
+        };
+        let until = now + self.policy.queue.keep_place;
+        self.queue.keep(now, until, &waiter.asked, turn);
+    }
+
     fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.queue.remove(ticket)?;
         self.timers
@@ -177,21 +211,24 @@ impl Admission {
         Some(waiter)
     }
 
+    /// Whether the queue is as long as it may be, in all or for this user.
+    pub(super) fn is_full_for(&self, asked: &Asked) -> bool {
+        let bounds = &self.policy.queue;
+        let own = self.queue.of_user(&asked.account.user).len();
+        self.queue.len() >= bounds.length as usize || own >= bounds.per_user as usize
+    }
+
     pub(super) fn enqueue(
         &mut self,
         now: Instant,
         asked: Arc<Asked>,
-        (arrival, place): (Arrival, Place),
+        turn: Turn,
         line: Line,
         reason: Reason,
         wait: Duration,
     ) -> Decision {
-        let bounds = &self.policy.queue;
-        let own = self.queue.of_user(&asked.account.user).len();
-        let (length, per_user) = (bounds.length as usize, bounds.per_user as usize);
-        if self.queue.len() >= length || own >= per_user {
-            return self.reject(&asked, Reason::QueueFull);
-        }
+        let place = self.place(&asked, turn.arrival);
+        let expected = self.expected(now, &asked, &line, place);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;
@@ -203,12 +240,13 @@ impl Admission {
         });
         let waiter = Waiter {
             asked,
-            arrival,
+            arrival: turn.arrival,
             place,
             line,
             reason,
             since: now,
             deadline,
+            passed: turn.passed,
             recheck: None,
         };
         self.queue.insert(ticket, waiter);
@@ -217,6 +255,7 @@ impl Admission {
             ticket,
             deadline,
             reason,
+            expected,
         }
     }
 
@@ -242,17 +281,22 @@ impl Admission {
         }
     }
 
-    /// What waits for the same screen is void. Returns the turn of the oldest that waited for the same item.
-    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Arrival> {
+    /// What waits for the same screen is void. Returns the turn of the oldest that waits, or waited a moment ago, for
+    /// the same item.
+    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Turn> {
         if asked.account.user == UserId::anonymous() {
             return None;
         }
-        let mut turn: Option<Arrival> = None;
+        let mut turn = self.queue.take_kept(now, asked);
         for ticket in self.queue.of_screen(&asked.screen()) {
             if let Some(waiter) = self.queue.get(ticket)
                 && waiter.asked.demand.item == asked.demand.item
+                && turn.is_none_or(|turn| waiter.arrival < turn.arrival)
             {
-                turn = Some(turn.map_or(waiter.arrival, |turn| turn.min(waiter.arrival)));
+                turn = Some(Turn {
+                    arrival: waiter.arrival,
+                    passed: waiter.passed,
+                });
             }
             self.refuse(now, ticket, Reason::Superseded);
         }

@@ -86,6 +86,8 @@ labels! {
         QueueFull = "queue-full",
         /// It waited as long as the client would.
         WaitedOut = "waited-out",
+        /// It would not have been served while its client waits, as far as can be told.
+        WaitTooLong = "wait-too-long",
         /// The same device asked for something else.
         Superseded = "superseded",
         /// Finweir is stopping.

@@ -235,6 +235,8 @@ pub struct QueueBounds {
     pub per_user: u32,
     /// Longest wait, whatever the client's patience.
     pub max_wait: Duration,
+    /// How long who has left or been refused may ask again for the same item and have his old place.
+    pub keep_place: Duration,
 }
 
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
@@ -440,6 +442,7 @@ impl Default for QueueBounds {
             length: 32,
             per_user: 2,
             max_wait: Duration::from_secs(15),
+            keep_place: Duration::from_secs(30),
         }
     }
 }

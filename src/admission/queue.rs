@@ -18,18 +18,20 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{Reason, Seats, rules::Asked};
-use crate::ident::{DeviceId, Ticket, UserId};
+use crate::ident::{DeviceId, ItemId, Ticket, UserId};
 
 /// How much later the turn of a demand comes for each seat that its user has already. Players wait for a quarter of
 /// a minute or half of one: two seats more are as much as anybody can make up for by waiting.
 const PER_SEAT: Duration = Duration::from_secs(10);
+/// Places kept for who may ask again.
+const MOST_KEPT: usize = 256;
 /// Demands before one in a lane that are counted for its expected wait; further ones only make it longer.
 const COUNTED: usize = 256;
 
@@ -81,10 +83,6 @@ impl Place {
             order: arrival.order,
         }
     }
-
-    pub(super) fn priority(&self) -> u32 {
-        self.priority.0
-    }
 }
 
 /// One waiting demand.
@@ -97,6 +95,8 @@ pub(super) struct Waiter {
     pub(super) reason: Reason,
     pub(super) since: Instant,
     pub(super) deadline: Instant,
+    /// Seats that have gone past it.
+    pub(super) passed: Seats,
     /// When another lease of the same screen may have become replaceable.
     pub(super) recheck: Option<Instant>,
 }
@@ -109,9 +109,58 @@ pub(super) struct Queue {
     screens: HashMap<Screen, Vec<Ticket>>,
     users: HashMap<UserId, Vec<Ticket>>,
     order: u64,
+    kept: HashMap<Whose, Turn>,
+    /// When each kept place is given up.
+    kept_until: VecDeque<(Instant, Whose)>,
+}
+
+/// The screen and the item of a demand.
+type Whose = (Screen, ItemId);
+
+/// What stays with a demand that is made again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) arrival: Arrival,
+    /// Seats that have gone past it.
+    pub(super) passed: Seats,
 }
 
 impl Queue {
+    /// Keeps the turn of a demand whose client has gone or been refused, until then.
+    pub(super) fn keep(&mut self, now: Instant, until: Instant, asked: &Asked, turn: Turn) {
+        while let Some((at, whose)) = self.kept_until.front()
+            && (*at <= now || self.kept_until.len() >= MOST_KEPT)
+        {
+            self.kept.remove(whose);
+            self.kept_until.pop_front();
+        }
+        let whose = (asked.screen(), asked.demand.item.clone());
+        if until <= now || whose.0.0 == UserId::anonymous() {
+            return;
+        }
+        // Times come in order but for a new policy: then some are forgotten a little late or early.
+        self.kept_until.retain(|(_, kept)| *kept != whose);
+        self.kept_until.push_back((until, whose.clone()));
+        self.kept.insert(whose, turn);
+    }
+
+    /// The turn that this demand had a moment ago.
+    pub(super) fn take_kept(&mut self, now: Instant, asked: &Asked) -> Option<Turn> {
+        let whose = (asked.screen(), asked.demand.item.clone());
+        let turn = self.kept.remove(&whose)?;
+        let at = self
+            .kept_until
+            .iter()
+            .position(|(_, kept)| *kept == whose)?;
+        let (until, _) = self.kept_until.remove(at)?;
+        (now < until).then_some(turn)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_places(&self) -> usize {
+        self.kept.len().max(self.kept_until.len())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiters.len()
     }
@@ -178,6 +227,11 @@ impl Queue {
             .get(line)
             .and_then(|line| line.first_key_value())
             .is_some_and(|(first, _)| *first < place)
+    }
+
+    pub(super) fn line_len(&self, line: &Line) -> u32 {
+        let line = self.lines.get(line);
+        u32::try_from(line.map_or(0, BTreeMap::len)).unwrap_or(u32::MAX)
     }
 
     /// How many stand in `line` before `place`; no more than are worth counting.

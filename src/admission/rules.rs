@@ -8,7 +8,7 @@ use super::{
     ledger::{Account, Hold},
     queue::{Lane, Line, Place, Screen},
 };
-use crate::ident::{ClassId, PlaySessionId, UserId};
+use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
 
 /// A demand with what the policy in force says about it.
 #[derive(Debug)]
@@ -127,6 +127,8 @@ pub(super) struct Judgement {
     pub(super) block: Option<(Reason, Option<Line>)>,
     /// The first rule that only observes and would have been in the way.
     pub(super) would: Option<Reason>,
+    /// The waiting demand that it goes past, and the seats which that one misses.
+    pub(super) passes: Option<(Ticket, Seats)>,
     /// It fits only because nothing else runs on its GPU.
     pub(super) alone: bool,
 }
@@ -288,23 +290,16 @@ impl Admission {
         let class = asked.account.class;
         let used = self.ledger.gpu(index);
         let mode = self.mode(gpu.mode);
-        let line = Line::Gpu(Lane {
+        let lane = Lane {
             gpu: index,
             class,
             need: asked.cost,
-        });
-        let rank = self.rank(index, class, place);
-        let behind = self
-            .first_on(index)
-            .is_some_and(|(first, _, _)| first < rank);
-        let wanted = used.seats.plus(asked.cost);
-        let empty = used.transcodes == 0;
-        let fits = |mode| {
-            let room = self.room(index, class, mode);
-            let whole = room == self.capacity_of(index, mode);
-            wanted <= room || empty && whole && room > Seats::ZERO
         };
-        if !fits(Mode::Enforce) || behind {
+        let line = Line::Gpu(lane);
+        let fits = self.has_room(lane, Mode::Enforce);
+        let goes = self.may_go(lane, place, fits);
+        let wanted = used.seats.plus(asked.cost);
+        if !fits || goes.is_err() {
             // What is kept free for others never comes free for this one.
             let most = self.most(index, class);
             let may_fit = asked.cost <= most || most == self.capacity_of(index, Mode::Enforce);
@@ -312,7 +307,7 @@ impl Admission {
             if verdict.breach(mode, Reason::GpuFull, line) {
                 return true;
             }
-        } else if !fits(Mode::Observe) {
+        } else if !self.has_room(lane, Mode::Observe) {
             let window = self.capacity_of(index, Mode::Observe) < wanted;
             verdict.would.get_or_insert(if window {
                 Reason::TimeWindow
@@ -325,6 +320,7 @@ impl Admission {
         {
             return true;
         }
+        verdict.passes = goes.ok().flatten();
         verdict.alone = match asked.demand.kind {
             Kind::Video(work) => {
                 self.policy.cost.is_wider(&work, gpu)

@@ -84,6 +84,15 @@ impl Admission {
         kept.fold(capacity, |left, (reserve, _)| left.less(reserve))
     }
 
+    /// What `class` may take on a GPU that `other` may not.
+    pub(super) fn own_reserve(&self, gpu: usize, class: usize, other: usize) -> Seats {
+        let reserves = self.reserve_of(gpu, class, Mode::Enforce);
+        match reserves.filter(|_| class != other) {
+            Some((reserve, held)) => reserve.less(held),
+            None => Seats::ZERO,
+        }
+    }
+
     /// The reserves of other classes on a GPU, each with what that class holds there.
     fn reserves(
         &self,
@@ -91,16 +100,17 @@ impl Admission {
         class: usize,
         mode: Mode,
     ) -> impl Iterator<Item = (Seats, Seats)> {
-        let capacity = self.capacity_of(gpu, mode).as_f64();
-        let others = self.policy.classes.iter().enumerate();
-        others
-            .filter(move |(other, rule)| {
-                let counts = mode == Mode::Observe || self.mode(rule.mode) == Mode::Enforce;
-                *other != class && rule.reserve.get() > 0.0 && counts
-            })
-            .map(move |(other, rule)| {
-                let reserve = Seats::from_f64(capacity * rule.reserve.get());
-                (reserve, self.ledger.part(gpu, other))
-            })
+        let others = (0..self.policy.classes.len()).filter(move |other| *other != class);
+        others.filter_map(move |other| self.reserve_of(gpu, other, mode))
+    }
+
+    fn reserve_of(&self, gpu: usize, class: usize, mode: Mode) -> Option<(Seats, Seats)> {
+        let rule = self.policy.classes.get(class)?;
+        let counts = mode == Mode::Observe || self.mode(rule.mode) == Mode::Enforce;
+        let part = rule.reserve.get();
+        (part > 0.0 && counts).then(|| {
+            let reserve = Seats::from_f64(self.capacity_of(gpu, mode).as_f64() * part);
+            (reserve, self.ledger.part(gpu, class))
+        })
     }
 }

@@ -91,13 +91,16 @@ impl Admission {
         self.ledger = Ledger::new(gpus, classes, policy.libraries.len());
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
+        self.foresight.clear(gpus);
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
+                lease.frees = None;
                 lease.asked = Arc::new(Asked::new(&policy, lease.asked.demand.clone()));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
             }
+            self.foresee(id);
             self.arm(id);
         }
         for right in self.rights.values_mut() {

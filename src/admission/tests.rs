@@ -5,6 +5,7 @@
     reason = "a test looks for one event among many"
 )]
 
+mod backfill;
 mod fairness;
 mod invariants;
 mod life;

@@ -13,10 +13,12 @@ impl Admission {
         self.latest = self.latest.max(now);
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((at, timer)) = self.timers.pop_first() {
+                self.foresight.run(at, self.ledger.all().transcodes);
                 self.fire(at, timer);
                 self.settle(at);
             }
         }
+        self.foresight.run(now, self.ledger.all().transcodes);
     }
 
     /// When [`Admission::advance`] next has work.

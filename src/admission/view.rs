@@ -49,6 +49,7 @@ impl Admission {
                 cost: waiter.asked.cost,
                 reason: waiter.reason,
                 waited: since(waiter.since),
+                expected: self.expected_of(now, ticket),
                 left: waiter.deadline.saturating_duration_since(now),
             })
         });

@@ -312,6 +312,8 @@ sections! {
         per_user: u32,
         /// Longest wait, whatever the player's patience.
         max_wait: Span,
+        /// How long who has left or been refused may ask again for the same item and have his old place.
+        keep_place: Span,
     }
     /// How long seats are held, and when they go back.
     Leases {

@@ -25,6 +25,7 @@ fn long_queue(milli: u32) -> Policy {
         length: 100,
         per_user: 10,
         max_wait: secs(600),
+        keep_place: secs(30),
     };
     policy
 }

@@ -180,6 +180,18 @@ impl Torture {
                 Known::Right(screen) => assert!(core.rights.contains_key(screen)),
             }
         }
+        let ends: usize = core.foresight.known().count();
+        let frees = core.leases.values().filter(|lease| lease.frees.is_some());
+        assert_eq!(ends, frees.count(), "each known end has its lease");
+        for (gpu, at, id) in core.foresight.known() {
+            let lease = &core.leases[&id];
+            assert_eq!(lease.frees, Some((gpu, at)));
+            assert_eq!(lease.asked.account.gpu, Some(gpu));
+            assert!(lease.held.transcode, "only what is held comes free");
+        }
+        for (_, waiter) in core.queue.iter() {
+            assert!(waiter.passed <= waiter.asked.cost, "it is not starved");
+        }
         let others = core.timers.iter().filter(|(_, timer)| {
             matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))
         });

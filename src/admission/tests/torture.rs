@@ -124,6 +124,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
         length: 6,
         per_user: 3,
         max_wait: secs(15),
+        keep_place: secs(30),
     };
     policy.end_dead_jobs = dice.one_in(2);
     policy
