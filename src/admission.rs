@@ -9,6 +9,7 @@
 //!   rules; limits of the user, class, library, window, server, GPU; then admit, wait or refuse.
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
+//! - `step`: a cheaper form where the whole does not fit.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `swing`, `timers`: what moves the limits, and what time does.
@@ -38,6 +39,7 @@ mod queue;
 mod reconcile;
 mod rules;
 mod share;
+mod step;
 mod swing;
 #[cfg(test)]
 mod tests;
@@ -66,7 +68,7 @@ pub use self::{
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
-        QueueBounds, Timers, UserLimits, UserRule, Who, Window,
+        QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
     },
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
@@ -203,7 +205,7 @@ pub enum Decision {
         /// Why.
         reason: Reason,
     },
-    /// Wait: an [`Event::Granted`] or [`Event::Refused`] for this ticket follows, at the deadline at the latest.
+    /// Wait: an [`Event::Granted`], [`Event::Downgraded`] or [`Event::Refused`] for this ticket follows, at the deadline at the latest.
     Queue {
         /// The receipt.
         ticket: Ticket,

@@ -74,23 +74,34 @@ impl Admission {
         if self.recovers(now, &asked) && reason != Reason::Anonymous {
             return self.admit(now, asked, claim, Reason::Adopted, None);
         }
+        // Where no wait can help, or less now is wanted rather than more later.
+        let rule = asked.limits.when_full;
+        let first = rule.steps_first() || line.is_none();
+        if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
+            return decision;
+        }
         let wait = asked.demand.patience.min(asked.max_wait);
-        let Some(line) = line else {
-            return self.reject(&asked, reason, None);
-        };
-        let expected = self.expected(now, &asked, &line, place);
-        if wait.is_zero() {
-            return self.reject(&asked, reason, expected);
+        let (mut why, mut expected) = (reason, None);
+        if let Some(line) = line {
+            expected = self.expected(now, &asked, &line, place);
+            if rule.waits() && !wait.is_zero() {
+                if self.is_full_for(&asked) {
+                    why = Reason::QueueFull;
+                } else if self.is_vain(now, &line, place, reason, wait) {
+                    why = Reason::WaitTooLong;
+                } else {
+                    return self.enqueue(now, asked, turn, line, reason, wait);
+                }
+            }
         }
-        if self.is_full_for(&asked) {
-            return self.reject(&asked, Reason::QueueFull, expected);
+        if !first && let Some(decision) = self.step_down(now, &asked, place, reason) {
+            return decision;
         }
-        if self.is_vain(now, &line, place, reason, wait) {
+        if why == Reason::WaitTooLong {
             let until = now + self.policy.queue.keep_place;
             self.queue.keep(now, until, &asked, turn);
-            return self.reject(&asked, Reason::WaitTooLong, expected);
         }
-        self.enqueue(now, asked, turn, line, reason, wait)
+        self.reject(&asked, why, expected)
     }
 
     /// Says whether this demand would replace or resume what its device already holds, and so is never refused.

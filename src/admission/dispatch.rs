@@ -116,10 +116,16 @@ impl Admission {
             match verdict.block {
                 None => self.note_passed(verdict.passes),
                 Some((reason, None)) => {
-                    self.refuse(now, ticket, reason);
+                    if !self.step_waiting(now, ticket) {
+                        self.refuse(now, ticket, reason);
+                    }
                     return true;
                 }
-                Some((reason, Some(line))) => return self.shift(ticket, line, reason),
+                Some((reason, Some(line))) => {
+                    let steps = asked.limits.when_full.steps_first();
+                    return steps && self.step_waiting(now, ticket)
+                        || self.shift(ticket, line, reason);
+                }
             }
         }
         let Some(waiter) = self.unqueue(ticket) else {
@@ -200,7 +206,7 @@ impl Admission {
         self.queue.keep(now, until, &waiter.asked, turn);
     }
 
-    fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
+    pub(super) fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.queue.remove(ticket)?;
         self.timers
             .remove(&(waiter.deadline, Timer::Deadline(ticket)));

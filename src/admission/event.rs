@@ -225,6 +225,10 @@ pub enum Event {
         rung: usize,
         /// Why not the whole.
         reason: Reason,
+        /// Its receipt, if it waited.
+        ticket: Option<Ticket>,
+        /// How long it waited.
+        waited: Duration,
     },
     /// A waiting demand's client has gone.
     Withdrawn {

@@ -39,6 +39,21 @@ pub enum Access {
     Deny,
 }
 
+/// What is done when a play does not fit as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// It waits, and steps down when it has waited in vain.
+    #[default]
+    WaitThenStepDown,
+    /// It steps down, and waits if no smaller form fits either.
+    StepDownThenWait,
+    /// It waits, and never steps down.
+    Wait,
+    /// It steps down, and never waits.
+    StepDown,
+}
+
 /// A part of one, 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 pub struct Fraction(f64);
@@ -129,6 +144,10 @@ pub struct UserLimits {
     pub seats: Option<Seats>,
     /// Streams of any kind, direct play included. `None`: no limit.
     pub streams: Option<u32>,
+    /// What is done when a play does not fit.
+    pub when_full: WhenFull,
+    /// Stepping down never goes below this height, in pixels. `None`: as low as there is.
+    pub floor: Option<u32>,
     /// Mode of this rule.
     pub mode: Mode,
 }

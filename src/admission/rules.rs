@@ -7,6 +7,7 @@ use super::{
     event::Subject,
     ledger::{Account, Hold},
     queue::{Lane, Line, Place, Screen},
+    step::{Step, steps},
 };
 use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
 
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     /// Longest wait that the class and the queue allow.
     pub(super) max_wait: Duration,
     pub(super) cost: Seats,
+    /// Cheaper forms that its user's rule allows, dearest first.
+    pub(super) steps: Vec<Step>,
     pub(super) subject: Arc<Subject>,
 }
 
@@ -42,6 +45,8 @@ impl Asked {
             .map(|(index, _)| index)
             .collect();
         let cost = price(policy, gpu, &demand.kind);
+        let limits = policy.limits_of(&demand.who);
+        let steps = steps(policy, &demand, limits, gpu, cost);
         let subject = Arc::new(Subject {
             user: demand.who.user.clone(),
             user_name: demand.who.name.clone(),
@@ -64,7 +69,7 @@ impl Asked {
                 gpu,
                 libraries,
             },
-            limits: policy.limits_of(&demand.who).clone(),
+            limits: limits.clone(),
             priority: class.map_or(0, |class| class.priority),
             max_wait: class
                 .and_then(|class| class.max_wait)
@@ -72,6 +77,7 @@ impl Asked {
                     wait.min(policy.queue.max_wait)
                 }),
             cost,
+            steps,
             subject,
             demand,
         }
@@ -88,6 +94,7 @@ impl Asked {
             policy,
             Demand {
                 session,
+                rungs: Vec::new(),
                 ..self.demand.clone()
             },
         )
@@ -295,7 +302,10 @@ impl Admission {
             class,
             need: asked.cost,
         };
-        let line = Line::Gpu(lane);
+        let line = Line::Gpu(Lane {
+            need: asked.need(),
+            ..lane
+        });
         let fits = self.has_room(lane, Mode::Enforce);
         let goes = self.may_go(lane, place, fits);
         let wanted = used.seats.plus(asked.cost);

@@ -129,7 +129,7 @@ impl Admission {
                 Some(gpu) => Line::Gpu(Lane {
                     gpu,
                     class: account.class,
-                    need: waiter.asked.cost,
+                    need: waiter.asked.need(),
                 }),
                 None => Line::User(account.user.clone()),
             };

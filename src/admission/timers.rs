@@ -29,7 +29,11 @@ impl Admission {
     fn fire(&mut self, at: Instant, timer: Timer) {
         match timer {
             Timer::Lease(id) => self.fire_lease(at, id),
-            Timer::Deadline(ticket) => self.refuse(at, ticket, Reason::WaitedOut),
+            Timer::Deadline(ticket) => {
+                if !self.step_waiting(at, ticket) {
+                    self.refuse(at, ticket, Reason::WaitedOut);
+                }
+            }
             Timer::Recheck(ticket) => {
                 if let Some(waiter) = self.queue.get_mut(ticket) {
                     waiter.recheck = None;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, FormatName, ModeName, OnErrorName, ShapeName,
-        UserLabelName,
+        UserLabelName, WhenFullName,
     },
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -206,6 +206,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -219,6 +223,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }

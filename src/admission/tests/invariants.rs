@@ -65,7 +65,22 @@ impl Torture {
                 }
                 Event::Moved { to, .. } => unasked |= *to == LeaseState::Active,
                 Event::CapacityChanged { .. } | Event::PolicyChanged { .. } => moved_limit = true,
-                Event::Downgraded { .. } => panic!("nothing steps down yet"),
+                Event::Downgraded {
+                    lease,
+                    ticket,
+                    subject,
+                    ..
+                } => {
+                    assert!(self.leases.insert(*lease), "{lease} began twice");
+                    assert!(
+                        ticket.is_none_or(|t| self.tickets.remove(&t)),
+                        "ended twice"
+                    );
+                    // A remux may be let in where transcodes are over a limit.
+                    if subject.gpu.is_some() {
+                        asked.push(*lease);
+                    }
+                }
                 Event::EndJob { .. } => {}
             }
         }
@@ -90,6 +105,13 @@ impl Torture {
             );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);
             assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");
+            if waiter.asked.limits.when_full.steps_first() {
+                let step = core.step_for(core.latest, &waiter.asked, waiter.place);
+                assert!(
+                    step.is_none(),
+                    "{ticket} could step down and waits ({what})"
+                );
+            }
         }
         let over = self.over();
         // A window opening moves class limits without an event.

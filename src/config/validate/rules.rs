@@ -6,7 +6,7 @@ use super::{Build, limit, words};
 use crate::{
     admission::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
-        Seats, UserLimits, UserRule, Window,
+        Seats, UserLimits, UserRule, WhenFull, Window,
     },
     config::{file, names::AccessName, tree::steps},
     ident::{ClassId, GpuId},
@@ -40,6 +40,8 @@ impl Build<'_> {
             transcodes: Some(2),
             seats: None,
             streams: None,
+            when_full: WhenFull::default(),
+            floor: None,
             mode: Mode::Enforce,
         };
         let user = over(&usual, &written.users.default.unwrap_or_default());
@@ -89,6 +91,8 @@ impl Build<'_> {
                     transcodes: rule.transcodes,
                     seats: rule.seats,
                     streams: rule.streams,
+                    when_full: rule.when_full,
+                    floor: rule.floor,
                     mode: rule.mode,
                 },
             );
@@ -445,6 +449,8 @@ fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
         transcodes: written.transcodes.map_or(usual.transcodes, |l| l.0),
         seats: written.seats.map_or(usual.seats, |s| s.0),
         streams: written.streams.map_or(usual.streams, |l| l.0),
+        when_full: written.when_full.map_or(usual.when_full, WhenFull::from),
+        floor: written.floor.or(usual.floor),
         mode: written.mode.map_or(usual.mode, Mode::from),
     }
 }
