@@ -8,7 +8,7 @@ use std::{
 use super::{
     Admission, Decision, Event, Reason, Seats, Timer,
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
-    rules::Asked,
+    rules::{Asked, Judgement},
 };
 use crate::ident::{DeviceId, Ticket, UserId};
 
@@ -55,7 +55,7 @@ impl Admission {
                     self.take_turn(*ticket);
                 }
                 for ticket in tickets {
-                    self.retry(now, ticket);
+                    self.retry_own(now, ticket);
                 }
             }
             let mut line = self.queue.next_shared(None);
@@ -100,6 +100,21 @@ impl Admission {
         if let Some(waiter) = self.queue.get(ticket) {
             let place = self.place(&waiter.asked, waiter.arrival);
             self.queue.move_to(ticket, place);
+        }
+    }
+
+    /// Looks again at a demand whose user's leases have moved. Before a GPU it has its turn like all others; what it
+    /// has a claim to, or is no longer allowed at all, needs no turn.
+    pub(super) fn retry_own(&mut self, now: Instant, ticket: Ticket) {
+        let Some(waiter) = self.queue.get(ticket) else {
+            return;
+        };
+        let asked = Arc::clone(&waiter.asked);
+        let in_turn = matches!(waiter.line, Line::Gpu(_))
+            && self.holds_claim(&self.claim(now, &asked), &asked).is_none()
+            && !self.judge_access(&asked, &mut Judgement::default());
+        if !in_turn {
+            self.retry(now, ticket);
         }
     }
 

@@ -37,7 +37,7 @@ impl Admission {
             Timer::Recheck(ticket) => {
                 if let Some(waiter) = self.queue.get_mut(ticket) {
                     waiter.recheck = None;
-                    self.retry(at, ticket);
+                    self.retry_own(at, ticket);
                     self.arm_recheck(at, ticket);
                 }
             }

@@ -1,5 +1,7 @@
 //! Who is served first: users of a class, and classes.
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// The users of those who are granted seats, in order, since the last call.
@@ -207,4 +209,241 @@ fn a_reserve_that_only_observes_keeps_nothing_and_says_so() {
             ..
         }
     )));
+}
+
+/// A small world for one property: demands that wait long, and leases that end when the dice say.
+struct Crowd {
+    world: World,
+    seed: u64,
+    made: u32,
+}
+
+impl Crowd {
+    fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            world: World::new(patient_timers(policy)),
+            seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            made: 0,
+        }
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.seed ^= self.seed >> 12;
+        self.seed ^= self.seed << 25;
+        self.seed ^= self.seed >> 27;
+        (self.seed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
+    }
+
+    /// One more screen of this user asks, and waits as long as it takes.
+    fn asks(&mut self, user: &str, work: Work) -> Decision {
+        self.made += 1;
+        let device = format!("screen{}", self.made);
+        self.world.decide(Demand {
+            patience: secs(600),
+            ..ask(user, &device, "film", Kind::Video(work))
+        })
+    }
+
+    /// Any lease ends, as if its answer had not been delivered: nobody keeps a right.
+    fn one_ends(&mut self) {
+        let mut ids: Vec<_> = self.world.core.leases.keys().copied().collect();
+        ids.sort_unstable();
+        if !ids.is_empty() {
+            let id = ids[usize::try_from(self.roll(ids.len() as u64)).unwrap()];
+            self.world
+                .core
+                .release(self.world.now, id, Ended::Undelivered);
+        }
+    }
+
+    /// Seats of a class on the only GPU.
+    fn class(&self, class: usize) -> u32 {
+        self.world.core.ledger.part(0, class).milli()
+    }
+
+    /// The waiting demands, as (priority, borrows, cost, ticket).
+    fn waiting(&self) -> Vec<(u32, bool, Seats, Ticket)> {
+        let core = &self.world.core;
+        let about = |(ticket, waiter): (Ticket, &queue::Waiter)| {
+            let class = waiter.asked.account.class;
+            let borrows = core.borrows(0, class);
+            (waiter.asked.priority, borrows, waiter.asked.cost, ticket)
+        };
+        core.queue.iter().map(about).collect()
+    }
+}
+
+const WORKS: [Work; 3] = [
+    ONE,
+    Work::UNKNOWN,
+    Work {
+        size_in: (1280, 720),
+        size_out: (1280, 720),
+        ..ONE
+    },
+];
+
+#[test]
+fn however_the_seats_come_free_a_user_is_passed_only_within_what_he_holds() {
+    for seed in 0..40 {
+        let mut crowd = Crowd::new(long_queue(4000), seed);
+        let users = ["ann", "bob", "cid", "dan", "eve"];
+        let mut since = HashMap::new();
+        for _ in 0..300 {
+            let step = crowd.roll(4);
+            crowd.world.wait(step);
+            if crowd.roll(2) == 0 {
+                let user = users[usize::try_from(crowd.roll(5)).unwrap()];
+                if let Decision::Queue { ticket, .. } = crowd.asks(user, ONE) {
+                    since.insert(ticket, crowd.world.now);
+                }
+            } else {
+                crowd.one_ends();
+            }
+            let core = &crowd.world.core;
+            let charged = |waiter: &queue::Waiter| {
+                let user = &waiter.asked.account.user;
+                let held = core.ledger.user(user).seats;
+                held.plus(core.queue.wanted_before(user, waiter.arrival))
+            };
+            let oldest = core
+                .queue
+                .iter()
+                .map(|(_, waiter)| waiter.since + secs(10) * charged(waiter).milli() / 1000)
+                .min();
+            let granted: Vec<Ticket> = crowd
+                .world
+                .events()
+                .into_iter()
+                .filter_map(|event| match event {
+                    Event::Granted { ticket, .. } => Some(ticket),
+                    _ => None,
+                })
+                .collect();
+            for ticket in granted {
+                // Whoever came after the turn of one who still waits was not served before him.
+                let came = since[&ticket];
+                assert!(
+                    oldest.is_none_or(|turn| came <= turn),
+                    "seed {seed}: somebody was overtaken beyond his turn"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_seat_that_somebody_may_have_lies_idle() {
+    for seed in 0..40 {
+        let share = [None, Some(0.5)][usize::try_from(seed % 2).unwrap()];
+        let mut crowd = Crowd::new(house(4000, share, 0.0, 10), seed);
+        for _ in 0..300 {
+            if crowd.roll(2) == 0 {
+                let user = ["mum", "dad", "ann", "bob"][usize::try_from(crowd.roll(4)).unwrap()];
+                let _ = crowd.asks(user, ONE);
+            } else {
+                crowd.one_ends();
+            }
+            let free = 4000 - crowd.world.held();
+            let waits = crowd.world.core.queue.len();
+            assert!(
+                waits == 0 || free < 1000,
+                "seed {seed}: {free} free and {waits} wait"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_share_is_reached_as_soon_as_enough_has_come_free() {
+    for seed in 0..40 {
+        let mut crowd = Crowd::new(house(4000, Some(0.5), 0.0, 0), seed);
+        for _ in 0..8 {
+            let user = ["ann", "bob", "cid", "dan"][usize::try_from(crowd.roll(4)).unwrap()];
+            let _ = crowd.asks(user, ONE);
+        }
+        assert_eq!(crowd.class(1), 4000, "idle seats are lent");
+        for user in ["mum", "dad", "kid"] {
+            let _ = crowd.asks(user, ONE);
+        }
+        // Nobody but the family is served until it has its half, whoever leaves.
+        for ended in 1..=2 {
+            crowd.one_ends();
+            let family = crowd.class(0);
+            assert!(
+                family == ended * 1000 || family + crowd.class(1) == 4000 && family >= 1000,
+                "seed {seed}: {family} after {ended}"
+            );
+        }
+        for _ in 0..12 {
+            crowd.one_ends();
+            let waits = crowd.waiting();
+            let below = crowd.class(0) < 2000;
+            let family = waits.iter().any(|(_, borrows, ..)| !borrows);
+            assert!(
+                !(below && family) || crowd.world.held() == 4000,
+                "seed {seed}: the share comes back first"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lower_class_is_never_served_while_a_higher_one_waits_for_the_same_seats() {
+    for seed in 0..60 {
+        let mut crowd = Crowd::new(house(6000, None, 0.0, 10), seed);
+        let mut priority = HashMap::new();
+        for _ in 0..300 {
+            let waited: HashSet<Ticket> = crowd.waiting().iter().map(|w| w.3).collect();
+            if crowd.roll(2) == 0 {
+                let user = ["mum", "dad", "ann", "bob"][usize::try_from(crowd.roll(4)).unwrap()];
+                let work = WORKS[usize::try_from(crowd.roll(3)).unwrap()];
+                let _ = crowd.asks(user, work);
+            } else {
+                crowd.one_ends();
+            }
+            for (rank, _, _, ticket) in crowd.waiting() {
+                priority.insert(ticket, rank);
+            }
+            let highest = crowd
+                .waiting()
+                .iter()
+                .filter(|(.., ticket)| waited.contains(ticket))
+                .map(|(rank, ..)| *rank)
+                .max();
+            for event in crowd.world.events() {
+                // No end is known in this world, so nobody may pass.
+                if let Event::Granted { ticket, .. } = event {
+                    let rank = priority.get(&ticket).copied();
+                    assert!(rank >= highest, "seed {seed}: {rank:?} before {highest:?}");
+                }
+                if let Event::Admitted { subject, .. } = event {
+                    let family = subject.class.as_str() == "family";
+                    assert!(
+                        family || highest.unwrap_or(0) == 0,
+                        "seed {seed}: a guest went past"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_one_is_served_in_its_turn_under_a_stream_of_small_ones() {
+    for seed in 0..40 {
+        let mut crowd = Crowd::new(long_queue(4000), seed);
+        for _ in 0..4 {
+            let _ = crowd.asks("ann", ONE);
+        }
+        let large = queued(&crowd.asks("large", Work::UNKNOWN));
+        let mut ended = 0;
+        while crowd.world.core.queue.get(large).is_some() {
+            let user = format!("small{}", crowd.made);
+            let _ = crowd.asks(&user, WORKS[2]);
+            crowd.one_ends();
+            ended += 1;
+            assert!(ended <= 4, "seed {seed}: four ends make room for it");
+        }
+    }
 }
