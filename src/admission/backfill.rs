@@ -46,7 +46,7 @@ impl Admission {
             if best.is_some_and(|(best, _)| best < rank) {
                 continue;
             }
-            let fits = self.has_room(lane, Mode::Enforce);
+            let fits = self.has_seats(lane, Mode::Enforce);
             if fits && self.may_go(lane, place, fits).is_ok() {
                 best = Some((rank, ticket));
             }
@@ -55,7 +55,7 @@ impl Admission {
     }
 
     /// Whether the seats of a GPU allow it.
-    pub(super) fn has_room(&self, lane: Lane, mode: Mode) -> bool {
+    pub(super) fn has_seats(&self, lane: Lane, mode: Mode) -> bool {
         let used = self.ledger.gpu(lane.gpu);
         let room = self.room(lane.gpu, lane.class, mode);
         // What is wider than the GPU may run alone, if nothing of it is kept for others.

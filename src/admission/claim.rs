@@ -3,11 +3,24 @@
 use std::time::Instant;
 
 use super::{
-    Admission, Known, LeaseState, Origin, Reason,
+    Admission, Known, LeaseState, Mode, Origin, Reason, Seats,
     lease::{Before, Lease},
+    ledger::Usage,
+    queue::{Lane, Place},
     rules::{Asked, Judgement},
 };
-use crate::ident::{LeaseId, UserId};
+use crate::ident::{LeaseId, Ticket, UserId};
+
+/// Whether a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It does: no limit is asked. It may go past somebody who waits, and cost him so many seats.
+    Yes(Reason, Option<(Ticket, Seats)>),
+    /// It would, but its seats have gone to somebody else, or it needs more of them: it waits for those.
+    Full(Lane),
+    /// It does not.
+    No,
+}
 
 /// What a demand has a claim to before any limit is asked.
 #[derive(Debug, Default)]
@@ -25,14 +38,85 @@ pub(super) struct Claim {
 }
 
 impl Admission {
-    /// The claim, if it holds. Coming back to the same thing is beyond any rule. Another item on the same screen
-    /// is beyond limits, but not beyond a rule which says that this item may not be transcoded.
-    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked) -> Option<Reason> {
-        let reason = claim.reason?;
+    /// Whether the claim holds. Coming back to the same thing is beyond any rule. Another item on the same screen is
+    /// beyond limits, but not beyond a rule which says that this item may not be transcoded, and not beyond what the
+    /// GPU carries: its seats go with it, and if they have gone elsewhere or it needs more, it waits like others.
+    /// Else one viewer's next film would stall everybody who was let in.
+    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked, place: Option<Place>) -> Holds {
+        let Some(reason) = claim.reason else {
+            return Holds::No;
+        };
         if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
-            return None;
+            return Holds::No;
         }
-        Some(reason)
+        // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
+        let begins = claim.right && asked.demand.origin == Origin::Negotiation;
+        // The seats are the screen's for a moment; how much its user may run at once is not.
+        if begins && self.is_over_its_own_limits(asked, claim) {
+            return Holds::No;
+        }
+        match asked.account.gpu {
+            Some(gpu) if claim.other_item || begins => {
+                self.goes_with_its_seats(gpu, claim, asked, place, reason)
+            }
+            Some(_) | None => Holds::Yes(reason, None),
+        }
+    }
+
+    /// Whether a limit of the user or of the class stands against it, whatever the GPU has room for.
+    fn is_over_its_own_limits(&self, asked: &Asked, claim: &Claim) -> bool {
+        let place = Place::FIRST;
+        let mut verdict = Judgement::default();
+        self.judge_user(asked, place, claim.freed, &mut verdict)
+            || self.judge_shared(asked, place, &mut verdict)
+    }
+
+    /// Whether the GPU carries it once what it replaces has gone. For more than that it waits its turn.
+    fn goes_with_its_seats(
+        &self,
+        index: usize,
+        claim: &Claim,
+        asked: &Asked,
+        place: Option<Place>,
+        reason: Reason,
+    ) -> Holds {
+        let holds = Holds::Yes(reason, None);
+        let Some(gpu) = self.policy.gpus.get(index) else {
+            return holds;
+        };
+        if self.mode(gpu.mode) == Mode::Observe {
+            return holds;
+        }
+        let mut own = Usage::default();
+        let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
+        for lease in taken.filter(|lease| lease.asked.account.gpu == Some(index)) {
+            own.seats = own.seats.plus(lease.held.seats);
+            own.transcodes += u32::from(lease.held.transcode);
+        }
+        if own.transcodes > 0 && asked.cost <= own.seats {
+            return holds;
+        }
+        let more = |seats: Seats| Lane {
+            gpu: index,
+            class: asked.account.class,
+            need: seats.less(own.seats),
+        };
+        let lane = more(asked.cost);
+        let used = self.ledger.gpu(index);
+        let others = used.transcodes.saturating_sub(own.transcodes);
+        let seats = self.has_seats(lane, Mode::Enforce);
+        let whole = self.most(index, lane.class) == self.capacity_of(index, Mode::Enforce);
+        let counted = gpu.max_sessions.is_none_or(|most| others < most);
+        let goes = match place {
+            Some(place) => self.may_go(lane, place, seats),
+            None => Ok(None),
+        };
+        match goes {
+            Ok(passes) if counted && (seats || others == 0 && whole && passes.is_none()) => {
+                Holds::Yes(reason, passes)
+            }
+            Ok(_) | Err(()) => Holds::Full(more(asked.need())),
+        }
     }
 
     /// Finds what a demand replaces or comes back to.
@@ -117,6 +201,7 @@ impl Admission {
             && claim.reason.is_none()
             && let Some(right) = self.rights.get(&screen)
             && now < right.until
+            && !(right.stopped && demand.origin != Origin::Negotiation)
         {
             claim.reason = Some(Reason::Replacement);
             claim.right = true;

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
     Origin, Reason, Seats, Timer,
-    claim::Claim,
+    claim::{Claim, Holds},
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::Turn,
@@ -41,22 +41,27 @@ impl Admission {
         claim: Claim,
         turn: Option<Turn>,
     ) -> Decision {
-        if let Some(reason) = self.holds_claim(&claim, &asked) {
-            return self.admit(now, asked, claim, reason, None);
-        }
         let since_start = now.saturating_duration_since(self.started);
         let turn = turn.unwrap_or_else(|| Turn {
             arrival: self.queue.arrive(since_start),
             passed: Seats::ZERO,
         });
         let place = self.place(&asked, turn.arrival);
+        let holds = self.holds_claim(&claim, &asked, Some(place));
+        if let Holds::Yes(reason, passes) = holds {
+            self.note_passed(passes);
+            return self.admit(now, asked, claim, reason, None);
+        }
         let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
             passes,
             alone,
-        } = verdict;
+        } = match holds {
+            Holds::Full(lane) => Judgement::gpu_full(lane),
+            Holds::Yes(..) | Holds::No => verdict,
+        };
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             self.note_passed(passes);
@@ -108,7 +113,7 @@ impl Admission {
     pub fn replaces(&self, demand: &Demand) -> bool {
         let asked = Asked::new(&self.policy, demand.clone());
         let claim = self.claim(self.latest, &asked);
-        self.holds_claim(&claim, &asked).is_some()
+        self.holds_claim(&claim, &asked, None) != Holds::No
     }
 
     /// Records that a demand was refused for a reason outside the core: its start rate.
@@ -282,6 +287,7 @@ impl Admission {
             LeaseState::Lingering | LeaseState::Ended => match old.leave {
                 Some(leave) if old.asked.demand.kind.is_video() => Before::Right(Right {
                     asked: old.asked,
+                    stopped: leave.why == Ended::Stopped,
                     until: (leave.stopped + self.policy.timers.grace).max(now),
                 }),
                 Some(_) | None => Before::Nothing,

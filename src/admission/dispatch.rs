@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Admission, Decision, Event, Reason, Seats, Timer,
+    claim::Holds,
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
 };
@@ -110,8 +111,9 @@ impl Admission {
             return;
         };
         let asked = Arc::clone(&waiter.asked);
+        let claim = self.claim(now, &asked);
         let in_turn = matches!(waiter.line, Line::Gpu(_))
-            && self.holds_claim(&self.claim(now, &asked), &asked).is_none()
+            && self.holds_claim(&claim, &asked, Some(waiter.place)) == Holds::No
             && !self.judge_access(&asked, &mut Judgement::default());
         if !in_turn {
             self.retry(now, ticket);
@@ -125,28 +127,35 @@ impl Admission {
         };
         let (asked, place) = (Arc::clone(&waiter.asked), waiter.place);
         let claim = self.claim(now, &asked);
-        let claimed = self.holds_claim(&claim, &asked);
-        if claimed.is_none() {
-            let verdict = self.judge(&asked, place, claim.freed);
-            match verdict.block {
-                None => self.note_passed(verdict.passes),
-                Some((reason, None)) => {
-                    if !self.step_waiting(now, ticket) {
-                        self.refuse(now, ticket, reason);
-                    }
-                    return true;
+        let holds = self.holds_claim(&claim, &asked, Some(place));
+        let verdict = match holds {
+            Holds::Yes(_, passes) => Judgement {
+                passes,
+                ..Judgement::default()
+            },
+            Holds::Full(lane) => Judgement::gpu_full(lane),
+            Holds::No => self.judge(&asked, place, claim.freed),
+        };
+        match verdict.block {
+            None => self.note_passed(verdict.passes),
+            Some((reason, None)) => {
+                if !self.step_waiting(now, ticket) {
+                    self.refuse(now, ticket, reason);
                 }
-                Some((reason, Some(line))) => {
-                    let steps = asked.limits.when_full.steps_first();
-                    return steps && self.step_waiting(now, ticket)
-                        || self.shift(ticket, line, reason);
-                }
+                return true;
+            }
+            Some((reason, Some(line))) => {
+                let steps = asked.limits.when_full.steps_first();
+                return steps && self.step_waiting(now, ticket) || self.shift(ticket, line, reason);
             }
         }
         let Some(waiter) = self.unqueue(ticket) else {
             return false;
         };
-        let reason = claimed.unwrap_or(Reason::Waited);
+        let reason = match holds {
+            Holds::Yes(reason, _) => reason,
+            Holds::Full(_) | Holds::No => Reason::Waited,
+        };
         let lease = self.open(now, Arc::clone(&asked), claim, reason);
         self.events.push(Event::Granted {
             subject: Arc::clone(&asked.subject),

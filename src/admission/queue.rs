@@ -74,6 +74,13 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Before everybody: what is judged by it stands in nobody's way.
+    pub(super) const FIRST: Self = Self {
+        priority: Reverse(u32::MAX),
+        turn: Duration::ZERO,
+        order: 0,
+    };
+
     /// `charged`: seats that the user of the demand holds, and waits for since before.
     pub(super) fn new(priority: u32, arrival: Arrival, charged: Seats) -> Self {
         let later = PER_SEAT.saturating_mul(charged.milli()) / 1000;

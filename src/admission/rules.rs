@@ -141,6 +141,14 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
+    /// Its claim is to seats of this GPU, and they are not there.
+    pub(super) fn gpu_full(lane: Lane) -> Self {
+        Self {
+            block: Some((Reason::GpuFull, Some(Line::Gpu(lane)))),
+            ..Self::default()
+        }
+    }
+
     /// Notes a breach. `true`: it blocks, and no more need be looked at.
     fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
         match mode {
@@ -215,7 +223,13 @@ impl Admission {
         false
     }
 
-    fn judge_user(&self, asked: &Asked, place: Place, freed: u32, verdict: &mut Judgement) -> bool {
+    pub(super) fn judge_user(
+        &self,
+        asked: &Asked,
+        place: Place,
+        freed: u32,
+        verdict: &mut Judgement,
+    ) -> bool {
         let used = self.ledger.user(&asked.account.user);
         let limits = &asked.limits;
         let mode = self.mode(limits.mode);
@@ -239,7 +253,12 @@ impl Admission {
         full && verdict.breach(mode, Reason::UserStreams, Some(line))
     }
 
-    fn judge_shared(&self, asked: &Asked, place: Place, verdict: &mut Judgement) -> bool {
+    pub(super) fn judge_shared(
+        &self,
+        asked: &Asked,
+        place: Place,
+        verdict: &mut Judgement,
+    ) -> bool {
         let policy = &*self.policy;
         let index = asked.account.class;
         let used = self.ledger.class(index);
@@ -306,7 +325,7 @@ impl Admission {
             need: asked.need(),
             ..lane
         });
-        let fits = self.has_room(lane, Mode::Enforce);
+        let fits = self.has_seats(lane, Mode::Enforce);
         let goes = self.may_go(lane, place, fits);
         let wanted = used.seats.plus(asked.cost);
         if !fits || goes.is_err() {
@@ -317,7 +336,7 @@ impl Admission {
             if verdict.breach(mode, Reason::GpuFull, line) {
                 return true;
             }
-        } else if !self.has_room(lane, Mode::Observe) {
+        } else if !self.has_seats(lane, Mode::Observe) {
             let window = self.capacity_of(index, Mode::Observe) < wanted;
             verdict.would.get_or_insert(if window {
                 Reason::TimeWindow

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Admission, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull, Work,
-    claim::Claim,
+    claim::{Claim, Holds},
     event::Subject,
     ledger::Account,
     queue::Place,
@@ -36,6 +36,8 @@ pub(super) struct Stepped {
     asked: Arc<Asked>,
     rung: usize,
     claim: Claim,
+    /// It comes in by its claim and not by the limits.
+    claimed: Option<Reason>,
     passes: Option<(Ticket, Seats)>,
 }
 
@@ -121,12 +123,23 @@ impl Admission {
         asked.steps.iter().find_map(|step| {
             let asked = asked.stepped(*step);
             let claim = self.claim(now, &asked);
-            let verdict = self.judge(&asked, place, claim.freed);
-            verdict.block.is_none().then(|| Stepped {
+            let (claimed, passes) = match self.holds_claim(&claim, &asked, Some(place)) {
+                Holds::Yes(reason, passes) => (Some(reason), passes),
+                Holds::Full(_) => return None,
+                Holds::No => {
+                    let verdict = self.judge(&asked, place, claim.freed);
+                    if verdict.block.is_some() {
+                        return None;
+                    }
+                    (None, verdict.passes)
+                }
+            };
+            Some(Stepped {
                 asked: Arc::new(asked),
                 rung: step.rung,
                 claim,
-                passes: verdict.passes,
+                claimed,
+                passes,
             })
         })
     }
@@ -173,7 +186,8 @@ impl Admission {
     ) -> crate::ident::LeaseId {
         self.note_passed(stepped.passes);
         let subject = Arc::clone(&stepped.asked.subject);
-        let lease = self.open(now, stepped.asked, stepped.claim, reason);
+        let why = stepped.claimed.unwrap_or(reason);
+        let lease = self.open(now, stepped.asked, stepped.claim, why);
         self.events.push(Event::Downgraded {
             subject,
             lease,
