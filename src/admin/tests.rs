@@ -140,6 +140,7 @@ fn evening() -> View {
         cost: Seats::from_milli(2800),
         reason: Reason::GpuFull,
         waited: Duration::from_secs(6),
+        expected: Some(Duration::from_secs(4)),
         left: Duration::from_secs(9),
     };
     let snapshot = Snapshot {
@@ -254,6 +255,7 @@ fn the_page_says_who_holds_waits_and_was_refused() {
         "17 % encoded",
         "4 sessions of 8",
         "41 s ago",
+        "<td data-label=\"Expected in\">4 s</td>",
         "<td data-label=\"Gives up in\">9 s</td>",
     ] {
         assert!(page.contains(said), "{said} is not in\n{page}");

@@ -5,12 +5,15 @@
     reason = "a test looks for one event among many"
 )]
 
+mod backfill;
+mod fairness;
 mod invariants;
 mod life;
 mod limits;
 mod lost_seats;
 mod numbers;
 mod polls;
+mod rungs;
 mod torture;
 mod waiting;
 

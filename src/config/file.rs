@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, FormatName, ModeName, OnErrorName, ShapeName,
-        UserLabelName,
+        UserLabelName, WhenFullName,
     },
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -206,6 +206,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -219,6 +223,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -255,6 +263,10 @@ sections! {
         uhd: AccessName,
         /// Longest wait.
         max_wait: Span,
+        /// Its own part of each GPU's seats; others use what it leaves idle.
+        share: Percent,
+        /// Part of each GPU's seats that is kept free for it.
+        reserve: Percent,
         /// Served before classes with a smaller number.
         priority: u32,
         /// Mode of these limits.
@@ -308,6 +320,8 @@ sections! {
         per_user: u32,
         /// Longest wait, whatever the player's patience.
         max_wait: Span,
+        /// How long who has left or been refused may ask again for the same item and have his old place.
+        keep_place: Span,
     }
     /// How long seats are held, and when they go back.
     Leases {

@@ -72,6 +72,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
             "The server is busy, and nothing became free in time. Please try again in a few minutes.",
             "Der Server ist ausgelastet, und es wurde nicht rechtzeitig etwas frei. Bitte versuche es in ein paar Minuten noch einmal.",
         ),
+        Reason::WaitTooLong => (
+            "The server is busy, and it will take some minutes until something becomes free. Please try again later, or choose \"Original\" quality.",
+            "Der Server ist ausgelastet, und es dauert einige Minuten, bis etwas frei wird. Bitte versuche es später noch einmal oder wähle die Qualität \"Original\".",
+        ),
         Reason::Superseded => (
             "Something else was started on this device in the meantime.",
             "Auf diesem Gerät wurde inzwischen etwas anderes gestartet.",
