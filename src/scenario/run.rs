@@ -1,0 +1,637 @@
+//! Plays one evening under one rule: viewers, servers and GPUs in virtual time.
+//!
+//! Events are taken in order of time, and of their making where they fall together. Every five seconds the players
+//! report, the servers are polled as production polls them, and the picture of each viewer is looked at. Whether a
+//! picture stands still is for the model GPU to say, never for the ledger.
+
+mod watch;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use self::watch::Watch;
+use super::{
+    keeper::{Keeper, News, Verdict},
+    plan::{Act, Evening, Form, Play, Viewer},
+    score::{Moment, Tally},
+    units::{Ms, ms, seconds},
+};
+use crate::{
+    admission::{Activity, Demand, Kind, Origin, Reason, Rung, Running, Who},
+    gpu::model::{JobId, Load, ModelGpu, Options, Start},
+    ident::{DeviceId, ItemId, NodeId, PlaySessionId, Ticket, UserId},
+};
+
+/// How often players report, servers are polled and pictures are looked at.
+const TICK: Ms = 5_000;
+/// Players report every second tick.
+const REPORT: u64 = 2;
+/// FFmpeg dies this long after the last request of a viewer who left without a word (captures 10).
+const ORPHAN: Ms = 60_000;
+/// Length of a segment.
+const SEGMENT: Ms = 6_000;
+/// A seek this far beyond what is encoded waits for the running job instead of starting another (Jellyfin: 24 s).
+const AHEAD: f64 = 24.0;
+/// More events than this happen only if the numbers of a scenario misbehave.
+const MOST_EVENTS: usize = 20_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Capacity { gpu: usize, at: usize },
+    Kill { gpu: usize, job: JobId },
+    Leave { viewer: usize, play: u64 },
+    Act { viewer: usize, play: u64, at: usize },
+    Ask { viewer: usize },
+    Tick,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between two plays, or before the first.
+    Away,
+    Waiting(Ticket),
+    Watching(Box<Watch>),
+    Gone,
+}
+
+/// What a viewer is at.
+#[derive(Debug)]
+struct Seat {
+    state: State,
+    /// The play he is at or wants next.
+    next: usize,
+    /// When he first asked for it.
+    wished: Option<Ms>,
+    refusals: usize,
+}
+
+/// One evening under one rule.
+pub(super) struct Run<'a> {
+    evening: &'a Evening,
+    nodes: Vec<NodeId>,
+    keeper: Keeper,
+    gpus: Vec<ModelGpu>,
+    events: BinaryHeap<Reverse<(Ms, u64, What)>>,
+    made: u64,
+    now: Ms,
+    seats: Vec<Seat>,
+    at_work: BTreeSet<usize>,
+    left: usize,
+    tickets: BTreeMap<Ticket, usize>,
+    jobs: u64,
+    ticks: u64,
+    tally: Tally,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(evening: &'a Evening, keeper: Keeper) -> Self {
+        let gpus = evening.gpus.iter().map(|gpu| {
+            ModelGpu::new(Options {
+                capacity_seats: gpu.seats,
+                tone_map: gpu.tone_map,
+            })
+        });
+        let seat = |_| Seat {
+            state: State::Away,
+            next: 0,
+            wished: None,
+            refusals: 0,
+        };
+        let mut run = Self {
+            evening,
+            nodes: evening.servers.iter().map(|(name, _)| NodeId::new(name)).collect(),
+            keeper,
+            gpus: gpus.collect(),
+            events: BinaryHeap::new(),
+            made: 0,
+            now: 0,
+            seats: evening.viewers.iter().map(seat).collect(),
+            at_work: BTreeSet::new(),
+            left: evening.viewers.len(),
+            tickets: BTreeMap::new(),
+            jobs: 0,
+            ticks: 0,
+            tally: Tally::new(evening),
+        };
+        for (gpu, plan) in evening.gpus.iter().enumerate() {
+            for (at, (when, _)) in plan.changes.iter().enumerate() {
+                run.at(*when, What::Capacity { gpu, at });
+            }
+        }
+        for (viewer, plan) in evening.viewers.iter().enumerate() {
+            run.at(plan.arrives, What::Ask { viewer });
+        }
+        run.at(0, What::Tick);
+        run
+    }
+
+    fn at(&mut self, when: Ms, what: What) {
+        self.made += 1;
+        self.events.push(Reverse((when, self.made, what)));
+    }
+
+    /// Plays it to the end.
+    pub(super) fn play(mut self) -> Tally {
+        for _ in 0..MOST_EVENTS {
+            if self.left == 0 {
+                break;
+            }
+            let Some(Reverse((when, _, what))) = self.events.peek().copied() else {
+                break;
+            };
+            let due = self.keeper.next_deadline().filter(|due| *due <= when);
+            self.now = due.unwrap_or(when).max(self.now);
+            if due.is_none() {
+                self.events.pop();
+                for gpu in &mut self.gpus {
+                    gpu.advance(seconds(self.now));
+                }
+                self.happen(what);
+            }
+            self.take_news();
+        }
+        self.tally.ended = self.now;
+        self.tally
+    }
+
+    fn take_news(&mut self) {
+        // A grant may lead to a request, which may lead to news.
+        for _ in 0..64 {
+            let news = self.keeper.advance(self.now);
+            if news.is_empty() {
+                return;
+            }
+            for one in news {
+                match one {
+                    News::Granted(ticket, _, form) => {
+                        if let Some(viewer) = self.tickets.remove(&ticket) {
+                            self.begin(viewer, form);
+                        }
+                    }
+                    News::Refused(ticket, reason) => {
+                        if let Some(viewer) = self.tickets.remove(&ticket) {
+                            self.refused(viewer, reason);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Capacity { gpu, at } => {
+                let plan = self.evening.gpus.get(gpu).and_then(|gpu| gpu.changes.get(at));
+                if let (Some((_, seats)), Some(gpu)) = (plan, self.gpus.get_mut(gpu)) {
+                    gpu.set_capacity(*seats);
+                }
+            }
+            What::Kill { gpu, job } => {
+                if let Some(gpu) = self.gpus.get_mut(gpu) {
+                    gpu.stop(job);
+                }
+            }
+            What::Leave { viewer, play } => {
+                if self.is_at(viewer, play) {
+                    self.look(viewer);
+                    self.leave(viewer, true);
+                }
+            }
+            What::Act { viewer, play, at } => {
+                if self.is_at(viewer, play) {
+                    self.act(viewer, at);
+                }
+            }
+            What::Ask { viewer } => self.ask(viewer),
+            What::Tick => self.tick(),
+        }
+    }
+
+    fn plan(&self, viewer: usize) -> Option<(&'a Viewer, &'a Play)> {
+        let plan = self.evening.viewers.get(viewer)?;
+        let play = plan.plays.get(self.seats.get(viewer)?.next)?;
+        Some((plan, play))
+    }
+
+    fn watch(&mut self, viewer: usize) -> Option<&mut Watch> {
+        match &mut self.seats.get_mut(viewer)?.state {
+            State::Watching(watch) => Some(watch),
+            State::Away | State::Waiting(_) | State::Gone => None,
+        }
+    }
+
+    fn is_at(&mut self, viewer: usize, play: u64) -> bool {
+        self.watch(viewer).is_some_and(|watch| watch.job.0 == play)
+    }
+
+    // --- asking ---
+
+    fn ask(&mut self, viewer: usize) {
+        let Some((plan, play)) = self.plan(viewer) else {
+            self.gone(viewer);
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        let first = seat.wished.is_none();
+        seat.wished.get_or_insert(self.now);
+        self.jobs += 1;
+        let session = session(self.jobs);
+        let demand = demand(plan, play, &session, self.nodes.get(plan.server));
+        if first {
+            self.tally.wish(viewer, play);
+        }
+        match self.keeper.ask(self.now, demand) {
+            Verdict::Go(_, form) => self.begin(viewer, form),
+            Verdict::Wait(ticket) => {
+                self.tickets.insert(ticket, viewer);
+                if let Some(seat) = self.seats.get_mut(viewer) {
+                    // The session of the wish is that of the play.
+                    seat.state = State::Waiting(Ticket(self.jobs));
+                }
+                self.tally.waiting += 1;
+            }
+            Verdict::No(reason) => self.refused(viewer, reason),
+        }
+    }
+
+    fn refused(&mut self, viewer: usize, reason: Reason) {
+        let Some((plan, play)) = self.plan(viewer) else {
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        if let State::Waiting(_) = seat.state {
+            self.tally.waiting = self.tally.waiting.saturating_sub(1);
+        }
+        seat.state = State::Away;
+        self.tally.refused(reason);
+        let again = plan.retries.get(seat.refusals).copied();
+        seat.refusals += 1;
+        match again {
+            Some(after) => self.at(self.now + after, What::Ask { viewer }),
+            None => {
+                self.tally.gave_up(play);
+                self.gone(viewer);
+            }
+        }
+    }
+
+    fn gone(&mut self, viewer: usize) {
+        self.at_work.remove(&viewer);
+        if let Some(seat) = self.seats.get_mut(viewer)
+            && !matches!(seat.state, State::Gone)
+        {
+            seat.state = State::Gone;
+            self.left = self.left.saturating_sub(1);
+        }
+    }
+
+    // --- watching ---
+
+    fn begin(&mut self, viewer: usize, form: usize) {
+        let Some((plan, play)) = self.plan(viewer) else {
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        let number = match seat.state {
+            State::Waiting(ticket) => {
+                self.tally.waiting = self.tally.waiting.saturating_sub(1);
+                ticket.0
+            }
+            State::Away | State::Watching(_) | State::Gone => self.jobs,
+        };
+        let waited = self.now - seat.wished.unwrap_or(self.now);
+        let gpu = self.evening.servers.get(plan.server).map_or(0, |(_, gpu)| *gpu);
+        let Some(chosen) = play.forms.get(form).or(play.forms.first()) else {
+            return;
+        };
+        let watch = Watch::new(session(number), JobId(number), gpu, chosen, self.now);
+        seat.state = State::Watching(Box::new(watch));
+        seat.refusals = 0;
+        self.at_work.insert(viewer);
+        self.tally.admitted(play, chosen, form, waited);
+        self.keeper.confirm(self.now, &session(number), &chosen.kind, 0);
+        match &chosen.shape {
+            Some(_) => {
+                self.start_job(viewer, chosen, play, 0);
+                self.move_picture(viewer, 0, true);
+            }
+            None => self.first_picture(viewer, self.now),
+        }
+    }
+
+    /// Runs FFmpeg from this position on.
+    fn start_job(&mut self, viewer: usize, form: &Form, play: &Play, from: Ms) {
+        let Some(shape) = form.shape.clone() else {
+            return;
+        };
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        watch.job_from = from;
+        watch.told_rest = false;
+        let (job, gpu) = (watch.job, watch.gpu);
+        let throttle = self.evening.gpus.get(gpu).and_then(|gpu| gpu.throttle);
+        if let Some(gpu) = self.gpus.get_mut(gpu) {
+            gpu.start(
+                job,
+                &Start {
+                    load: Load::Encode(shape),
+                    from: seconds(from),
+                    to: seconds(play.lasts),
+                    real_time: false,
+                    throttle: throttle.map(seconds),
+                },
+            );
+        }
+    }
+
+    fn move_picture(&mut self, viewer: usize, position: Ms, plays: bool) {
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        watch.jump(now, seconds(position), plays);
+        let (job, gpu) = (watch.job, watch.gpu);
+        if let Some(gpu) = self.gpus.get_mut(gpu) {
+            gpu.watch(job, seconds(position), plays);
+        }
+    }
+
+    /// From here on the viewer's own time runs.
+    fn first_picture(&mut self, viewer: usize, begun: Ms) {
+        let Some((_, play)) = self.plan(viewer) else {
+            return;
+        };
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        watch.begun = Some(begun);
+        let number = watch.job.0;
+        for (at, (after, _)) in play.acts.iter().enumerate() {
+            let what = What::Act {
+                viewer,
+                play: number,
+                at,
+            };
+            self.at((begun + after).max(self.now), what);
+        }
+        let leave = What::Leave {
+            viewer,
+            play: number,
+        };
+        self.at((begun + play.stay).max(self.now), leave);
+    }
+
+    fn act(&mut self, viewer: usize, at: usize) {
+        self.look(viewer);
+        let Some((_, play)) = self.plan(viewer) else {
+            return;
+        };
+        let Some((_, act)) = play.acts.get(at).copied() else {
+            return;
+        };
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        let session = watch.session.clone();
+        let form = play.forms.iter().find(|form| form.called == watch.called);
+        let Some(form) = form.or(play.forms.first()) else {
+            return;
+        };
+        let encodes = watch.encodes;
+        let position = match act {
+            Act::Seek(to) => to,
+            Act::Pause | Act::Resume => ms(watch.position),
+        };
+        if !encodes {
+            watch.jump(now, seconds(position), act != Act::Pause);
+        }
+        if act == Act::Pause {
+            if encodes {
+                self.move_picture(viewer, position, false);
+            }
+            self.report(viewer);
+            return;
+        }
+        let index = segment(position);
+        self.keeper.confirm(now, &session, &form.kind, index);
+        if encodes {
+            let Some(watch) = self.watch(viewer) else {
+                return;
+            };
+            let (job, gpu, from) = (watch.job, watch.gpu, watch.job_from);
+            let progress = self.gpus.get(gpu).and_then(|gpu| gpu.progress(job));
+            let there = progress.is_some_and(|p| {
+                position >= from && seconds(position) <= p.encoded_to + AHEAD
+            });
+            if !there {
+                self.start_job(viewer, form, play, position);
+            }
+            self.move_picture(viewer, position, true);
+        }
+        self.report(viewer);
+    }
+
+    /// The viewer goes. `on`: to the next thing; else for good.
+    fn leave(&mut self, viewer: usize, on: bool) {
+        let Some((plan, _)) = self.plan(viewer) else {
+            return;
+        };
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        let (session, job, gpu) = (watch.session.clone(), watch.job, watch.gpu);
+        let smooth = watch.flush(now);
+        let (stalls, encodes) = (watch.stalls, watch.encodes);
+        self.at_work.remove(&viewer);
+        if let Some((_, play)) = self.plan(viewer) {
+            self.tally.watched(viewer, play, smooth, stalls, !on);
+        }
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        seat.state = State::Away;
+        seat.next += 1;
+        seat.wished = None;
+        let next = plan.plays.get(seat.next);
+        if next.is_none() && plan.vanishes {
+            self.at(now + ORPHAN, What::Kill { gpu, job });
+        } else {
+            self.keeper.stop(now, &session);
+            if encodes && let Some(gpu) = self.gpus.get_mut(gpu) {
+                gpu.stop(job);
+            }
+        }
+        match next.filter(|_| on) {
+            Some(next) => self.at(now + next.after, What::Ask { viewer }),
+            None => self.gone(viewer),
+        }
+    }
+
+    // --- every five seconds ---
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        for viewer in self.at_work.clone() {
+            self.look(viewer);
+            let enough = self.plan(viewer).map(|(plan, _)| plan.tolerates);
+            let had = self.watch(viewer).map_or(0, |watch| watch.stood);
+            if enough.is_some_and(|enough| had > enough) {
+                self.leave(viewer, false);
+                continue;
+            }
+            if (self.ticks + u64::try_from(viewer).unwrap_or(0)).is_multiple_of(REPORT) {
+                self.report(viewer);
+            }
+        }
+        for server in 0..self.nodes.len() {
+            let running = self.running(server);
+            if let Some(node) = self.nodes.get(server) {
+                self.keeper.poll(self.now, node, &running);
+            }
+        }
+        let mut moment = Moment {
+            at: self.now,
+            waiting: self.tally.waiting,
+            ..Moment::default()
+        };
+        for gpu in &self.gpus {
+            moment.busy += gpu.busy_seats();
+            moment.capacity += gpu.capacity();
+        }
+        self.tally.moment(moment);
+        self.at(self.now + TICK, What::Tick);
+    }
+
+    /// Looks at the picture.
+    fn look(&mut self, viewer: usize) {
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        if !watch.encodes {
+            watch.runs(now);
+            return;
+        }
+        let (job, gpu) = (watch.job, watch.gpu);
+        let Some(progress) = self.gpus.get(gpu).and_then(|gpu| gpu.progress(job)) else {
+            return;
+        };
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        watch.see(now, &progress);
+        let begins = watch.begun.is_none() && watch.position > 0.0;
+        let begun = now.saturating_sub(ms(watch.position));
+        let rests = progress.finished && !watch.told_rest;
+        watch.told_rest |= rests;
+        let session = watch.session.clone();
+        if begins {
+            self.first_picture(viewer, begun);
+        }
+        if rests {
+            self.keeper.rests(now, &session, false);
+        }
+    }
+
+    /// What the player tells and reads.
+    fn report(&mut self, viewer: usize) {
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        let session = watch.session.clone();
+        let (paused, position) = (watch.paused, ms(watch.position));
+        let reads = watch.encodes && !paused;
+        if reads {
+            let index = segment(position);
+            self.keeper.touch(now, &session, Activity::Segment { index });
+        }
+        let position = Some(Duration::from_millis(position.max(1)));
+        self.keeper.touch(now, &session, Activity::Progress { paused, position });
+    }
+
+    /// What `/Sessions` of a server shows.
+    fn running(&self, server: usize) -> Vec<Running> {
+        let here = self.at_work.iter().filter_map(|viewer| {
+            let plan = self.evening.viewers.get(*viewer)?;
+            let seat = self.seats.get(*viewer)?;
+            let play = plan.plays.get(seat.next)?;
+            let State::Watching(watch) = &seat.state else {
+                return None;
+            };
+            (plan.server == server).then_some((plan, play, watch))
+        });
+        here.map(|(plan, play, watch)| {
+            let job = self.gpus.get(watch.gpu).and_then(|gpu| gpu.progress(watch.job));
+            let job = job.filter(|job| watch.encodes && !job.finished);
+            Running {
+                who: who(plan),
+                item: ItemId::new(&play.item),
+                kind: watch.kind,
+                completion: job.map(|job| job.encoded_to / seconds(play.lasts)),
+                runtime: Some(Duration::from_millis(play.lasts)),
+                position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
+                paused: watch.paused,
+            }
+        })
+        .collect()
+    }
+}
+
+fn segment(position: Ms) -> i64 {
+    i64::try_from(position / SEGMENT).unwrap_or(i64::MAX)
+}
+
+fn session(number: u64) -> PlaySessionId {
+    PlaySessionId::new(format!("{number:032x}"))
+}
+
+/// Who is before a screen.
+pub(super) fn who(viewer: &Viewer) -> Who {
+    Who {
+        user: UserId::new(&viewer.user),
+        name: Some(viewer.user.as_str().into()),
+        admin: false,
+        device: DeviceId::new(&viewer.device),
+        client: viewer.client.as_str().into(),
+        address: None,
+    }
+}
+
+fn demand(
+    viewer: &Viewer,
+    play: &Play,
+    session: &PlaySessionId,
+    node: Option<&NodeId>,
+) -> Demand {
+    let rungs = play.forms.iter().enumerate().skip(1);
+    Demand {
+        who: who(viewer),
+        item: ItemId::new(&play.item),
+        session: Some(session.clone()),
+        node: node.cloned().unwrap_or_else(|| NodeId::new("jellyfin")),
+        kind: play.forms.first().map_or(Kind::Direct, |form| form.kind),
+        origin: Origin::Negotiation,
+        library: Some(play.shelf.as_str().into()),
+        rungs: rungs
+            .map(|(index, form)| Rung {
+                kind: form.kind,
+                index,
+            })
+            .collect(),
+        would: None,
+        patience: Duration::from_millis(viewer.patience),
+    }
+}
