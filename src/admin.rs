@@ -12,6 +12,8 @@ mod state;
 mod tests;
 mod words;
 
+pub(crate) use self::words::reason as in_words;
+
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use axum::{

@@ -28,10 +28,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data path's address can't be had.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}")]
     Listen(String, #[source] std::io::Error),
     /// The admin address can't be had.
-    #[error("cannot listen on {0} for the admin side: {1}")]
+    #[error("cannot listen on {0} for the admin side")]
     AdminListen(SocketAddr, #[source] std::io::Error),
     /// TLS can't be set up.
     #[error(transparent)]
@@ -99,7 +99,7 @@ impl Bound {
             client: hop::Client::new(config.hop.timeouts.clone()),
             tasks: tasks.clone(),
         });
-        let listen = format!("{:?}", config.hop.listen);
+        let listen = config.hop.listen.to_string();
         let hop =
             hop::Bound::bind(config.hop.clone()).map_err(|e| StartError::Listen(listen, e))?;
         let admin = admin::bind(&config.admin)

@@ -26,6 +26,7 @@ pub use self::{
     layers::{Environment, Flag},
     place::{Mistake, Mistakes, Place},
     print::{Effective, SECTIONS, Section},
+    units::duration,
 };
 use crate::{admin, admission::Policy, control, hop, proxy, telemetry, upstream};
 

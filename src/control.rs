@@ -24,8 +24,8 @@ pub struct Settings {
 
 /// How often `/health` is asked.
 const HEALTH: Duration = Duration::from_secs(5);
-/// How often until the server has answered once.
-const HEALTH_AT_START: Duration = Duration::from_secs(1);
+/// How often while it does not answer: HAProxy must find Finweir ready before it finds the way round it.
+const HEALTH_WHILE_AWAY: Duration = Duration::from_secs(1);
 /// How often the version and the settings are asked for.
 const SETTINGS: Duration = Duration::from_secs(300);
 
@@ -128,10 +128,10 @@ pub async fn watch_server(
                 }
             }
         }
-        tokio::time::sleep(if known.is_some() {
+        tokio::time::sleep(if up && known.is_some() {
             HEALTH
         } else {
-            HEALTH_AT_START
+            HEALTH_WHILE_AWAY
         })
         .await;
     }

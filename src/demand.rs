@@ -81,6 +81,15 @@ pub fn who(
             (identity.user.clone(), identity.name.clone(), identity.admin)
         }
         Some(Verified::ApiKey) => (UserId::new("api-key"), None, true),
+        // A token that could not be checked is somebody's: he is judged as a user of his own, device by device.
+        None if claims.token.is_some() => {
+            let device = claims
+                .device
+                .as_ref()
+                .or(device)
+                .map_or("", DeviceId::as_str);
+            (UserId::new(format!("unknown-{device}")), None, false)
+        }
         Some(Verified::Refused) | None => (UserId::anonymous(), None, false),
     };
     Who {

@@ -80,6 +80,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demand;
+pub mod demo;
 pub mod gate;
 pub mod gpu;
 pub mod hop;

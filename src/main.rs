@@ -17,6 +17,8 @@ use clap::{Args, Parser, Subcommand};
 use finweir::{
     app,
     config::{self, Config, Environment, Flag, Loaded, Mistakes},
+    demo::{self, DemoError},
+    sim::Version,
 };
 
 /// Bad configuration or usage (`EX_USAGE`).
@@ -89,19 +91,64 @@ struct Check {
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// Where viewers connect.
+    /// Where viewers connect; 0.0.0.0:8097 lets a phone in, port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8097")]
     listen: SocketAddr,
-    /// Where metrics and the status page are.
+    /// Where metrics and the status page are; on this machine only.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9097")]
     admin_listen: SocketAddr,
+    /// How many devices there are; beyond the house, guests come [default: 14].
+    #[arg(long, value_name = "COUNT")]
+    viewers: Option<usize>,
+    /// How much faster than the clock the evening passes.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+    /// End by itself after this time, such as 60s or 5m.
+    #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
+    duration: Option<Duration>,
+    /// What is logged to standard error: error, warn, info, or directives.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "FINWEIR__LOGGING__LEVEL",
+        default_value = "warn"
+    )]
+    log: String,
 }
 
 #[derive(Debug, Args)]
 struct Sim {
-    /// Where it listens.
+    /// Where it listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8096")]
     listen: SocketAddr,
+    /// Which Jellyfin it is.
+    #[arg(long, value_name = "VERSION", default_value = "12.0")]
+    version: JellyfinVersion,
+    /// Seats that its GPU carries in real time.
+    #[arg(long, value_name = "SEATS", default_value_t = 10.0)]
+    capacity: f64,
+    /// How much faster than the clock its time passes.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+    /// Jobs rest while they are far ahead of their viewers.
+    #[arg(long)]
+    throttling: bool,
+    /// What is logged to standard error: error, warn, info, or directives.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "FINWEIR__LOGGING__LEVEL",
+        default_value = "warn"
+    )]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum JellyfinVersion {
+    #[value(name = "12.0")]
+    V12_0,
+    #[value(name = "10.11")]
+    V10_11,
 }
 
 #[derive(Debug, Args)]
@@ -205,18 +252,39 @@ fn bad(mistakes: &Mistakes) -> ExitCode {
 }
 
 fn demo(arguments: &Demo) -> ExitCode {
-    let _ = (arguments.listen, arguments.admin_listen);
-    not_built("demo")
+    ended(demo::demo(&demo::Options {
+        listen: arguments.listen,
+        admin_listen: arguments.admin_listen,
+        viewers: arguments.viewers,
+        speed: arguments.speed,
+        duration: arguments.duration,
+        log: arguments.log.clone(),
+    }))
 }
 
 fn sim(arguments: &Sim) -> ExitCode {
-    let _ = arguments.listen;
-    not_built("sim")
+    ended(demo::alone(&demo::Alone {
+        listen: arguments.listen,
+        version: match arguments.version {
+            JellyfinVersion::V12_0 => Version::V12_0,
+            JellyfinVersion::V10_11 => Version::V10_11,
+        },
+        capacity: arguments.capacity,
+        speed: arguments.speed,
+        throttling: arguments.throttling,
+        log: arguments.log.clone(),
+    }))
 }
 
-fn not_built(command: &str) -> ExitCode {
-    eprintln!("finweir {command}: this build does not have it");
-    ExitCode::from(FAILED)
+fn ended(result: Result<(), DemoError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (DemoError::Options(_) | DemoError::Speed)) => {
+            failed(&error);
+            ExitCode::from(BAD_CONFIG)
+        }
+        Err(error) => failed(&error),
+    }
 }
 
 fn healthcheck(arguments: &Healthcheck) -> ExitCode {

@@ -25,9 +25,7 @@ use crate::{
     gate::{Gate, Outcome, Throttle},
     hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
-    jellyfin::{
-        Client, Credentials, Dialect, Encoding, Media, Report, Route, classify, credentials,
-    },
+    jellyfin::{Client, Credentials, Dialect, Encoding, Report, Route, classify, credentials},
     tasks::Tasks,
     telemetry::{FailOpen, Served, Telemetry},
     upstream::{self, Api, Identities, Verified},
@@ -153,8 +151,19 @@ impl Proxy {
         }
     }
 
+    /// What a request claims of its sender. Where the server, as far as it has said, would see no token, one in any
+    /// place that some server reads counts: it may have been set to read it, and must not be a way round.
     fn claims(&self, headers: &HeaderMap, query: Option<&str>) -> Credentials {
-        credentials(headers, query, &self.node.dialect.load())
+        let dialect = self.node.dialect.load();
+        let strict = credentials(headers, query, &dialect);
+        if strict.token.is_some() || dialect.legacy_auth {
+            return strict;
+        }
+        let any = Dialect {
+            legacy_auth: true,
+            ..Dialect::clone(&dialect)
+        };
+        credentials(headers, query, &any)
     }
 
     /// Whose the token is. `None`: there is no token, or Jellyfin could not be asked (which is counted).
@@ -326,26 +335,4 @@ impl Proxy {
 
 fn header_text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// The video controller serves what has no other.
-const fn media_of(route: &Route) -> Media {
-    match route {
-        Route::Master { media, .. }
-        | Route::Main { media, .. }
-        | Route::Segment { media, .. }
-        | Route::Progressive { media, .. } => *media,
-        Route::Universal { .. } => Media::Audio,
-        Route::PlaybackInfo { .. }
-        | Route::OpenLiveStream
-        | Route::LivePlaylist { .. }
-        | Route::LiveSegment { .. }
-        | Route::Report(_)
-        | Route::StopEncoding
-        | Route::Login
-        | Route::BitrateTest
-        | Route::Socket
-        | Route::Health
-        | Route::Other => Media::Video,
-    }
 }

@@ -20,6 +20,7 @@ mod request;
 mod route;
 mod server;
 mod sessions;
+mod shorten;
 mod socket;
 mod stream;
 mod system;
@@ -89,6 +90,8 @@ pub struct Options {
     pub speed: f64,
     /// Jobs rest while they are far ahead of their viewers.
     pub throttling: bool,
+    /// HDR becomes SDR when it is encoded; a new server does not do that.
+    pub tone_mapping: bool,
     /// Its users.
     pub users: Vec<SimUser>,
     /// An API key that it knows.
@@ -363,6 +366,7 @@ impl Default for Options {
             },
             speed: 1.0,
             throttling: false,
+            tone_mapping: false,
             users: vec![SimUser::admin("admin", "adminpw")],
             api_key: "simulated-api-key".to_owned(),
             library: Library::recorded(),

@@ -7,6 +7,7 @@ mod labels;
 mod logging;
 mod metrics;
 mod recent;
+mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use self::{
     logging::{LogError, init_logging},
     metrics::UPSTREAM_FAILURES,
     recent::KEPT,
+    spool::LogGuard,
 };
 use crate::{
     admission::{Event, Reason, Snapshot},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::admission::{LeaseState, Reason};
 
 /// A reason, as the second half of "Refused: ...".
-pub(super) const fn reason(reason: Reason) -> &'static str {
+pub(crate) const fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Fits => "all limits allow it",
         Reason::Cheap => "nothing is encoded",

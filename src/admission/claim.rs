@@ -3,11 +3,24 @@
 use std::time::Instant;
 
 use super::{
-    Admission, Known, LeaseState, Origin, Reason,
+    Admission, Known, LeaseState, Mode, Origin, Reason,
     lease::{Before, Lease},
+    ledger::Usage,
+    queue::{Line, Place},
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, UserId};
+
+/// Whether a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It does: no limit is asked.
+    Yes(Reason),
+    /// It would, but its seats have gone to somebody else, or it needs more of them: it waits for this GPU.
+    Full(usize),
+    /// It does not.
+    No,
+}
 
 /// What a demand has a claim to before any limit is asked.
 #[derive(Debug, Default)]
@@ -25,14 +38,53 @@ pub(super) struct Claim {
 }
 
 impl Admission {
-    /// The claim, if it holds. Coming back to the same thing is beyond any rule. Another item on the same screen
-    /// is beyond limits, but not beyond a rule which says that this item may not be transcoded.
-    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked) -> Option<Reason> {
-        let reason = claim.reason?;
+    /// Whether the claim holds. Coming back to the same thing is beyond any rule. Another item on the same screen is
+    /// beyond limits, but not beyond a rule which says that this item may not be transcoded, and not beyond what the
+    /// GPU carries: its seats go with it, and if they have gone elsewhere or it needs more, it waits like others.
+    /// Else one viewer's next film would stall everybody who was let in.
+    pub(super) fn holds_claim(&self, claim: &Claim, asked: &Asked, place: Option<Place>) -> Holds {
+        let Some(reason) = claim.reason else {
+            return Holds::No;
+        };
         if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
-            return None;
+            return Holds::No;
         }
-        Some(reason)
+        // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
+        let begins = claim.right && asked.demand.origin == Origin::Negotiation;
+        match asked.account.gpu {
+            Some(gpu)
+                if (claim.other_item || begins) && !self.has_room(gpu, claim, asked, place) =>
+            {
+                Holds::Full(gpu)
+            }
+            Some(_) | None => Holds::Yes(reason),
+        }
+    }
+
+    /// Whether the GPU carries it once what it replaces has gone. For more than that it waits its turn.
+    fn has_room(&self, index: usize, claim: &Claim, asked: &Asked, place: Option<Place>) -> bool {
+        let Some(gpu) = self.policy.gpus.get(index) else {
+            return true;
+        };
+        if self.mode(gpu.mode) == Mode::Observe {
+            return true;
+        }
+        let mut own = Usage::default();
+        let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
+        for lease in taken.filter(|lease| lease.asked.account.gpu == Some(index)) {
+            own.seats = own.seats.plus(lease.held.seats);
+            own.transcodes += u32::from(lease.held.transcode);
+        }
+        if own.transcodes > 0 && asked.cost <= own.seats {
+            return true;
+        }
+        let used = self.ledger.gpu(index);
+        let others = used.transcodes.saturating_sub(own.transcodes);
+        let seats =
+            used.seats.less(own.seats).plus(asked.cost) <= self.capacity_of(index, Mode::Enforce);
+        let counted = gpu.max_sessions.is_none_or(|most| others < most);
+        let behind = place.is_some_and(|place| self.queue.is_behind(&Line::Gpu(index), place));
+        (seats || others == 0) && counted && !behind
     }
 
     /// Finds what a demand replaces or comes back to.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
     Origin, Pace, Reason, Timer,
-    claim::Claim,
+    claim::{Claim, Holds},
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::{Place, Queue},
@@ -41,19 +41,23 @@ impl Admission {
         claim: Claim,
         turn: Option<Place>,
     ) -> Decision {
-        if let Some(reason) = self.holds_claim(&claim, &asked) {
-            return self.admit(now, asked, claim, reason, None);
-        }
         let place = match turn {
             Some(place) => Queue::keep_turn(place, asked.priority),
             None => self.queue.place(asked.priority),
         };
+        let holds = self.holds_claim(&claim, &asked, Some(place));
+        if let Holds::Yes(reason) = holds {
+            return self.admit(now, asked, claim, reason, None);
+        }
         let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
             alone,
-        } = verdict;
+        } = match holds {
+            Holds::Full(gpu) => Judgement::gpu_full(gpu),
+            Holds::Yes(_) | Holds::No => verdict,
+        };
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
@@ -81,7 +85,7 @@ impl Admission {
     pub fn replaces(&self, demand: &Demand) -> bool {
         let asked = Asked::new(&self.policy, demand.clone());
         let claim = self.claim(self.latest, &asked);
-        self.holds_claim(&claim, &asked).is_some()
+        self.holds_claim(&claim, &asked, None) != Holds::No
     }
 
     /// Records that a demand was refused for a reason outside the core: its start rate.

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     Admission, Decision, Event, Reason, Timer,
+    claim::Holds,
     queue::{Line, Place, Waiter},
-    rules::Asked,
+    rules::{Asked, Judgement},
 };
 use crate::ident::{DeviceId, Ticket, UserId};
 
@@ -72,21 +73,27 @@ impl Admission {
         };
         let (asked, place) = (Arc::clone(&waiter.asked), waiter.place);
         let claim = self.claim(now, &asked);
-        let claimed = self.holds_claim(&claim, &asked);
-        if claimed.is_none() {
-            match self.judge(&asked, place, claim.freed).block {
-                None => {}
-                Some((reason, None)) => {
-                    self.refuse(now, ticket, reason);
-                    return true;
-                }
-                Some((reason, Some(line))) => return self.shift(ticket, line, reason),
+        let holds = self.holds_claim(&claim, &asked, Some(place));
+        let verdict = match holds {
+            Holds::Yes(_) => Judgement::default(),
+            Holds::Full(gpu) => Judgement::gpu_full(gpu),
+            Holds::No => self.judge(&asked, place, claim.freed),
+        };
+        match verdict.block {
+            None => {}
+            Some((reason, None)) => {
+                self.refuse(now, ticket, reason);
+                return true;
             }
+            Some((reason, Some(line))) => return self.shift(ticket, line, reason),
         }
         let Some(waiter) = self.unqueue(ticket) else {
             return false;
         };
-        let reason = claimed.unwrap_or(Reason::Waited);
+        let reason = match holds {
+            Holds::Yes(reason) => reason,
+            Holds::Full(_) | Holds::No => Reason::Waited,
+        };
         let lease = self.open(now, Arc::clone(&asked), claim, reason);
         self.events.push(Event::Granted {
             subject: Arc::clone(&asked.subject),

@@ -14,7 +14,7 @@ use std::{
 use super::{
     Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running, Sample,
     claim::Claim,
-    lease::{Lease, Seen},
+    lease::{Before, Lease, Seen},
     ledger::Hold,
     rules::Asked,
 };
@@ -42,6 +42,7 @@ impl Admission {
                     seen.insert(id);
                     self.compare(now, id, one);
                 }
+                None if self.was_just_left(now, one) => {}
                 None => {
                     seen.insert(self.adopt(now, node, one));
                 }
@@ -75,6 +76,30 @@ impl Admission {
             .filter(|lease| one.item.as_str().is_empty() || lease.asked.demand.item == one.item)
             .max_by_key(|lease| lease.id)
             .map(|lease| lease.id)
+    }
+
+    /// The screen has gone on from this item a moment ago: Jellyfin takes two seconds for a stop (captures,
+    /// `web/6-next`) and says until then that it plays. Adopted, it would hold seats that nobody uses.
+    fn was_just_left(&self, now: Instant, one: &Running) -> bool {
+        let screen = (one.who.user.clone(), one.who.device.clone());
+        let recent = |since: Instant| now.saturating_duration_since(since) < SETTLING;
+        let leases = self.screens.get(&screen).into_iter().flatten();
+        let taken_over = leases
+            .filter_map(|id| self.leases.get(id))
+            .filter(|lease| recent(lease.since))
+            .any(|lease| match &lease.before {
+                Before::Running(former) => former.asked.demand.item == one.item,
+                Before::Right(right) => right.asked.demand.item == one.item,
+                Before::Nothing => false,
+            });
+        let stopped = self.rights.get(&screen).is_some_and(|right| {
+            right.asked.demand.item == one.item
+                && right
+                    .until
+                    .checked_sub(self.policy.timers.grace)
+                    .is_none_or(recent)
+        });
+        taken_over || stopped
     }
 
     fn adopt(&mut self, now: Instant, node: &NodeId, one: &Running) -> LeaseId {

@@ -132,6 +132,14 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
+    /// Its claim is to seats of this GPU, and they are not there.
+    pub(super) fn gpu_full(gpu: usize) -> Self {
+        Self {
+            block: Some((Reason::GpuFull, Some(Line::Gpu(gpu)))),
+            ..Self::default()
+        }
+    }
+
     /// Notes a breach. `true`: it blocks, and no more need be looked at.
     fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
         match mode {

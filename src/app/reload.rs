@@ -40,13 +40,14 @@ impl Reload {
         let loaded = match (self.source)() {
             Ok(loaded) => loaded,
             Err(mistakes) => {
-                tracing::error!(
-                    "The configuration was NOT reloaded; the last good one stays in force:\n{mistakes}"
-                );
+                // Whoever reads the line finds the metric and the page saying the same.
                 self.built
                     .readiness
                     .config_error(Some(mistakes.to_string()));
                 self.built.telemetry.reloaded(false, clock::wall());
+                tracing::error!(
+                    "The configuration was NOT reloaded; the last good one stays in force:\n{mistakes}"
+                );
                 return false;
             }
         };

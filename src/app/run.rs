@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -44,10 +45,11 @@ enum Told {
 /// # Errors
 /// It could not start.
 pub fn run(loaded: Loaded, source: Source) -> Result<(), RunError> {
-    init_logging(&loaded.config.telemetry)?;
+    let _guard = init_logging(&loaded.config.telemetry)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    allow_descriptors(loaded.config.hop.max_connections);
     // The data path has threads of its own; here are only the loops beside it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -61,7 +63,7 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
     let running = Bound::bind(config.clone())?.serve()?;
     let at = running
         .address()
-        .map_or_else(|| "a Unix socket".to_owned(), |a| a.to_string());
+        .map_or_else(|| config.hop.listen.to_string(), |a| a.to_string());
     tracing::info!(listen = at, admin = %running.admin_address(), mode = config.policy.mode.as_str(), "Finweir serves");
 
     let (reload, told) = mpsc::channel(1);
@@ -93,6 +95,40 @@ async fn serve(config: Config, sources: Vec<PathBuf>, source: Source) -> Result<
                 Told::Reload => {}
             },
         }
+    }
+}
+
+/// Raises the limit of open files as far as `connections` need and the system lets: a shell gives a thousand, which is
+/// 250 streams.
+fn allow_descriptors(connections: usize) {
+    // Both ends of a connection, and a pipe to move bodies through.
+    const EACH: u64 = 4;
+    const OTHERS: u64 = 256;
+    let needed = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(EACH)
+        .saturating_add(OTHERS);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // `None` is no limit.
+    let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+    let Some(limit) = current.filter(|limit| *limit < needed) else {
+        return;
+    };
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum,
+    };
+    let limit = if limit < wanted && setrlimit(Resource::Nofile, raised).is_ok() {
+        wanted
+    } else {
+        limit
+    };
+    if limit < needed {
+        tracing::warn!(
+            needed,
+            limit,
+            "The system lets fewer files be open than server.max_connections needs"
+        );
     }
 }
 

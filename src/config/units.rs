@@ -176,7 +176,11 @@ unit!(Network, "a network such as `10.0.0.0/8`, or an address",
     number |_| Err("must be a network such as `10.0.0.0/8`, or an address".to_owned()),
     schema { "type": "string", "examples": ["192.168.1.0/24", "::1"] });
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration as people write it.
+///
+/// # Errors
+/// What it must look like.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || "must be a duration such as `20s`, `500ms` or `1h30m`".to_owned();
     let mut left: &str = &text.replace(' ', "");
     if left.is_empty() {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Handler, Listen, Settings, connection,
@@ -36,7 +36,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Bound {
     settings: Arc<Settings>,
-    loops: Vec<(Runtime, Listener)>,
+    listeners: Vec<Listener>,
     address: Option<SocketAddr>,
     file: Option<SocketFile>,
 }
@@ -77,7 +77,7 @@ impl Bound {
     /// The address can't be had.
     pub fn bind(settings: Settings) -> io::Result<Self> {
         let workers = settings.workers.max(1);
-        let mut loops = Vec::with_capacity(workers);
+        let mut listeners = Vec::with_capacity(workers);
         let mut address = None;
         let mut file = None;
         match &settings.listen {
@@ -87,7 +87,7 @@ impl Bound {
                     let listener = bind_tcp(wanted)?;
                     // With port 0 the first one chooses for all.
                     wanted = listener.local_addr()?;
-                    loops.push((runtime()?, Listener::Tcp(listener)));
+                    listeners.push(Listener::Tcp(listener));
                 }
                 address = Some(wanted);
             }
@@ -95,14 +95,14 @@ impl Bound {
                 let listener = bind_unix(path)?;
                 file = Some(SocketFile::at(path)?);
                 for _ in 1..workers {
-                    loops.push((runtime()?, Listener::Unix(listener.try_clone()?)));
+                    listeners.push(Listener::Unix(listener.try_clone()?));
                 }
-                loops.push((runtime()?, Listener::Unix(listener)));
+                listeners.push(Listener::Unix(listener));
             }
         }
         Ok(Self {
             settings: Arc::new(settings),
-            loops,
+            listeners,
             address,
             file,
         })
@@ -120,18 +120,15 @@ impl Bound {
     )]
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
         let shared = Arc::new(Shared::new(self.settings.max_connections));
-        for (i, (runtime, listener)) in self.loops.into_iter().enumerate() {
+        for (i, listener) in self.listeners.into_iter().enumerate() {
             let worker = Arc::new(Worker::new(Arc::clone(&self.settings), Arc::clone(&shared)));
             let handler = Arc::clone(&handler);
             let thread = shared.count(|s| &s.threads);
             let accepting = shared.count(|s| &s.accepting);
             let run = move || {
-                let served = runtime.block_on(serve(worker, handler, listener, accepting));
-                if let Err(error) = served {
+                if let Err(error) = run_to_end(serve(worker, handler, listener, accepting)) {
                     tracing::error!(%error, "a listener could not be used");
                 }
-                // Cuts what is left.
-                runtime.shutdown_background();
                 drop(thread);
             };
             let name = format!("hop-{i}");
@@ -343,10 +340,16 @@ async fn sweep(worker: Arc<Worker>) {
     }
 }
 
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs one event loop on this thread. Made here and not at the bind, because a runtime may not be dropped where async
+/// code runs, and a program that fails to start drops what it had bound.
+fn run_to_end(served: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build()?;
+    let served = runtime.block_on(served);
+    // Cuts what is left.
+    runtime.shutdown_background();
+    served
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {

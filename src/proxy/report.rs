@@ -26,6 +26,8 @@ struct Said {
     session: Option<PlaySessionId>,
     paused: bool,
     position: Option<Duration>,
+    /// The query names a device.
+    device: bool,
 }
 
 /// A ping keeps a job alive.
@@ -45,8 +47,11 @@ pub(super) fn ping(proxy: &Proxy, query: Option<&str>) {
     }
 }
 
-/// Forwards a report or a stop (`None`: `DELETE ActiveEncodings`), then notes it. Worked out to the end even if
+/// Forwards a report or a stop (`None`: `DELETE ActiveEncodings`) and notes it. Worked out to the end even if
 /// the client hangs up.
+///
+/// A stop counts as soon as it comes, if its token is good: Jellyfin takes two seconds to answer it, and the web client
+/// asks for the next episode after a tenth of one (captures, `web/6-next`). Anything else counts once Jellyfin took it.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     report: Option<Report>,
@@ -55,11 +60,22 @@ pub(super) async fn answer(
     let query = request.uri().query().unwrap_or_default().to_owned();
     let said = Said::read(&query, request.body());
     let claims = proxy.claims(request.headers(), Some(&query));
-    let response = match proxy
+    let exchange = proxy
         .client
-        .exchange(&proxy.node.origin, request, MAX_ANSWER)
-        .await
-    {
+        .exchange(&proxy.node.origin, request, MAX_ANSWER);
+    let early = async {
+        let known = said.ends(report)
+            && matches!(
+                proxy.verify(&claims).await,
+                Some(Verified::User(_) | Verified::ApiKey)
+            );
+        if known {
+            said.stop(proxy);
+        }
+        known
+    };
+    let (exchanged, stopped) = tokio::join!(exchange, early);
+    let response = match exchanged {
         Ok(Exchanged::Whole(response)) => response.map(refusal::whole),
         Ok(Exchanged::Long(response)) => response,
         Err(failure) => {
@@ -79,9 +95,8 @@ pub(super) async fn answer(
             position: said.position,
         },
         Some(Report::Stopped) | None => {
-            if let Some(session) = &said.session {
-                proxy.judged.forget(session);
-                proxy.gate.stop(session, Ended::Stopped);
+            if !stopped {
+                said.stop(proxy);
             }
             return response;
         }
@@ -130,6 +145,24 @@ impl Said {
             session: session.filter(|s| !s.is_empty()).map(PlaySessionId::new),
             paused: member("IsPaused").and_then(Value::as_bool).unwrap_or(false),
             position: ticks.map(|t| Duration::from_micros(t / TICKS_PER_MICRO)),
+            device: query.value("DeviceId").is_some(),
+        }
+    }
+
+    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE (captures 10).
+    fn ends(&self, report: Option<Report>) -> bool {
+        self.session.is_some()
+            && match report {
+                Some(Report::Stopped) => true,
+                Some(Report::Start | Report::Progress | Report::Ping) => false,
+                None => self.device,
+            }
+    }
+
+    fn stop(&self, proxy: &Proxy) {
+        if let Some(session) = &self.session {
+            proxy.judged.forget(session);
+            proxy.gate.stop(session, Ended::Stopped);
         }
     }
 }

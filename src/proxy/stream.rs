@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, header};
 
-use super::{Proxy, Refusal, header_text, media_of, refusal};
+use super::{Proxy, Refusal, header_text, refusal};
 use crate::{
     admission::{Activity, Covered, Demand, Kind, Origin, Reason},
     demand,
@@ -30,13 +30,30 @@ const MAX_PLAYLIST: usize = 1 << 20;
 
 /// A request for media, taken apart.
 struct Asked<'a> {
-    route: Route,
+    wish: Wish,
+    media: Media,
     item: ItemId,
     query: &'a str,
     stream: StreamQuery,
     session: PlaySessionId,
-    activity: Activity,
-    served: Served,
+}
+
+/// What is asked for, as far as it is judged differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// `master.m3u8`: starts nothing, but lists what does.
+    Master,
+    /// `live.m3u8`.
+    Live,
+    /// A segment or init file.
+    Segment {
+        /// Its number.
+        index: i64,
+    },
+    /// A progressive stream, which needs no login.
+    Stream,
+    /// Audio that the server decides about; needs a login.
+    Universal,
 }
 
 /// A playlist shows intent.
@@ -93,7 +110,7 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         Err(why) => return Verdict::Answer(refusal::unreadable(&why.to_string())),
     };
     let claims = proxy.claims(request.headers(), Some(query));
-    let Some(asked) = Asked::new(route, query, &claims, peer) else {
+    let Some(asked) = Asked::new(&route, query, &claims, peer) else {
         return Verdict::Forward(proxy.forward(Served::Other));
     };
 
@@ -106,15 +123,11 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
             asked.stream.live_stream.as_deref(),
         )
         .await;
-    let progressive = matches!(
-        asked.route,
-        Route::Progressive { .. } | Route::Universal { .. }
-    );
     let verified = proxy.verify(&claims).await;
     let plan = Plan::of_stream_with(
         &asked.stream,
-        media_of(&asked.route),
-        progressive,
+        asked.media,
+        asked.wish.is_progressive(),
         source.as_deref(),
         &proxy.node.encoding.load(),
         verified.as_ref().map(Verified::policy).unwrap_or_default(),
@@ -127,7 +140,7 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         proxy.telemetry.fail_open(FailOpen::Source);
     }
 
-    if let Covered::Yes(_) = asked.confirm(proxy, &kind) {
+    if asked.is_covered(proxy, &kind) {
         return asked.pass(proxy, kind, request).await;
     }
     let who = (verified.as_ref(), &claims);
@@ -145,15 +158,15 @@ async fn admit(
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<(), Verdict> {
-    let anonymous = match verified {
+    let stranger = match verified {
         Some(Verified::User(_) | Verified::ApiKey) => false,
         Some(Verified::Refused) => true,
         // A token that could not be checked is not the same as none.
         None => claims.token.is_none(),
     };
-    if anonymous && !matches!(asked.route, Route::Progressive { .. }) {
+    if stranger && asked.wish != Wish::Stream {
         // Jellyfin wants a login here and answers 401 itself; nothing starts (captures 6).
-        return Err(Verdict::Forward(proxy.forward(asked.served)));
+        return Err(Verdict::Forward(proxy.forward(asked.wish.served())));
     }
     let client = Client::of(
         claims.client.as_deref(),
@@ -165,11 +178,11 @@ async fn admit(
         session: Some(asked.session.clone()),
         node: proxy.node.id.clone(),
         kind,
-        origin: asked.origin(),
+        origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
         rungs: Vec::new(),
         would: None,
-        patience: if matches!(asked.route, Route::Master { .. }) {
+        patience: if asked.wish == Wish::Master {
             HOLD_PLAYLIST
         } else {
             Duration::ZERO
@@ -189,7 +202,7 @@ async fn admit(
         Outcome::Admitted(reservation) | Outcome::Downgraded { reservation, .. } => {
             reservation.bind(Some(&asked.session));
             // A playlist only shows intent; what starts FFmpeg makes the lease active.
-            asked.confirm(proxy, &kind);
+            asked.is_covered(proxy, &kind);
             Ok(())
         }
         Outcome::Rejected {
@@ -199,21 +212,52 @@ async fn admit(
     }
 }
 
-// === impl Asked ===
+// === impl Wish ===
 
-impl<'a> Asked<'a> {
-    fn new(route: Route, query: &'a str, claims: &Credentials, peer: &Peer) -> Option<Self> {
-        let (item, activity, served) = match &route {
-            Route::Master { item, .. } => (item, Activity::Playlist, Served::Playlist),
-            Route::LivePlaylist { item } => {
-                (item, Activity::Segment { index: 0 }, Served::Playlist)
+impl Wish {
+    fn activity(self) -> Activity {
+        match self {
+            Self::Master => Activity::Playlist,
+            Self::Live => Activity::Segment { index: 0 },
+            Self::Segment { index } => Activity::Segment { index },
+            Self::Stream | Self::Universal => Activity::Stream,
+        }
+    }
+
+    /// A playlist starts nothing; a segment in mid-film may belong to a job that runs since before a restart.
+    fn origin(self) -> Origin {
+        match self {
+            Self::Master => Origin::Negotiation,
+            Self::Segment { index } if index > 0 => Origin::Running,
+            Self::Segment { .. } | Self::Live | Self::Stream | Self::Universal => Origin::Stream,
+        }
+    }
+
+    fn served(self) -> Served {
+        match self {
+            Self::Master | Self::Live => Served::Playlist,
+            Self::Segment { .. } => Served::Segment,
+            Self::Stream | Self::Universal => Served::Stream,
+        }
+    }
+
+    fn is_progressive(self) -> bool {
+        match self {
+            Self::Stream | Self::Universal => true,
+            Self::Master | Self::Live | Self::Segment { .. } => false,
+        }
+    }
+
+    /// What a route asks for. `None`: nothing that is decided here.
+    fn of(route: &Route) -> Option<(Self, Media, &ItemId)> {
+        match route {
+            Route::Master { media, item } => Some((Self::Master, *media, item)),
+            Route::LivePlaylist { item } => Some((Self::Live, Media::Video, item)),
+            Route::Segment { media, item, index } => {
+                Some((Self::Segment { index: *index }, *media, item))
             }
-            Route::Segment { item, index, .. } => {
-                (item, Activity::Segment { index: *index }, Served::Segment)
-            }
-            Route::Progressive { item, .. } | Route::Universal { item, .. } => {
-                (item, Activity::Stream, Served::Stream)
-            }
+            Route::Progressive { media, item, .. } => Some((Self::Stream, *media, item)),
+            Route::Universal { item, .. } => Some((Self::Universal, Media::Audio, item)),
             Route::PlaybackInfo { .. }
             | Route::OpenLiveStream
             | Route::Main { .. }
@@ -224,87 +268,70 @@ impl<'a> Asked<'a> {
             | Route::BitrateTest
             | Route::Socket
             | Route::Health
-            | Route::Other => return None,
-        };
-        let item = item.clone();
-        let stream = StreamQuery::read(&Query::parse(query), media_of(&route));
+            | Route::Other => None,
+        }
+    }
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    fn new(route: &Route, query: &'a str, claims: &Credentials, peer: &Peer) -> Option<Self> {
+        let (wish, media, item) = Wish::of(route)?;
+        let stream = StreamQuery::read(&Query::parse(query), media);
         let session = stream
             .session
             .clone()
-            .unwrap_or_else(|| stand_in(&item, claims, &stream, peer));
+            .unwrap_or_else(|| stand_in(item, claims, &stream, peer));
         Some(Self {
-            route,
-            item,
+            wish,
+            media,
+            item: item.clone(),
             query,
             stream,
             session,
-            activity,
-            served,
         })
     }
 
-    /// A playlist starts nothing; a segment in mid-film may belong to a job that runs since before a restart.
-    fn origin(&self) -> Origin {
-        match self.activity {
-            Activity::Playlist => Origin::Negotiation,
-            Activity::Segment { index } if index > 0 => Origin::Running,
-            Activity::Segment { .. }
-            | Activity::Stream
-            | Activity::StreamEnded
-            | Activity::Started
-            | Activity::Progress { .. } => Origin::Stream,
-        }
-    }
-
-    fn confirm(&self, proxy: &Proxy, kind: &Kind) -> Covered {
+    /// Whether the session's lease covers this; if it does, the sign of life is noted.
+    fn is_covered(&self, proxy: &Proxy, kind: &Kind) -> bool {
         // One session is no pass for another film.
         if !proxy.gate.is_about(&self.session, &self.item) {
-            return Covered::Unknown;
+            return false;
         }
-        if let Activity::Playlist = self.activity {
-            // A playlist is covered by any lease of its session: its requests are judged one by one.
-            return if proxy.gate.touch(&self.session, self.activity) {
-                Covered::Yes(crate::ident::LeaseId(0))
-            } else {
-                Covered::Unknown
-            };
+        if self.wish == Wish::Master {
+            // A playlist is covered by any lease of its session: what it lists is judged by itself.
+            return proxy.gate.touch(&self.session, Activity::Playlist);
         }
-        proxy.gate.confirm(&self.session, kind, self.activity)
+        match proxy
+            .gate
+            .confirm(&self.session, kind, self.wish.activity())
+        {
+            Covered::Yes(_) => true,
+            Covered::Dearer(_) | Covered::Unknown => false,
+        }
     }
 
     async fn pass(&self, proxy: &Arc<Proxy>, kind: Kind, request: Request<()>) -> Verdict {
-        match self.route {
-            Route::Master { .. } if matches!(kind, Kind::Remux) => {
-                self.copied_master(proxy, request).await
-            }
-            Route::Segment { .. } => {
+        let forward = proxy.forward(self.wish.served());
+        match self.wish {
+            Wish::Master if kind == Kind::Remux => self.copied_master(proxy, request).await,
+            Wish::Master | Wish::Live => Verdict::Forward(forward),
+            Wish::Segment { .. } => {
                 let fingerprint = proxy.judged.of(self.item.as_str(), self.query);
                 proxy.judged.learn(&self.session, fingerprint, kind);
-                Verdict::Forward(proxy.forward(self.served))
+                Verdict::Forward(forward)
             }
-            Route::Progressive { .. } | Route::Universal { .. } => {
+            Wish::Stream | Wish::Universal => {
                 let (gate, session) = (proxy.gate.clone(), self.session.clone());
                 let ended = move |_: &crate::hop::Done| {
                     gate.touch(&session, Activity::StreamEnded);
                 };
                 Verdict::Forward(Forward {
                     on_done: Some(Box::new(ended)),
-                    ..proxy.forward(self.served)
+                    ..forward
                 })
             }
-            Route::Master { .. }
-            | Route::LivePlaylist { .. }
-            | Route::PlaybackInfo { .. }
-            | Route::OpenLiveStream
-            | Route::Main { .. }
-            | Route::LiveSegment { .. }
-            | Route::Report(_)
-            | Route::StopEncoding
-            | Route::Login
-            | Route::BitrateTest
-            | Route::Socket
-            | Route::Health
-            | Route::Other => Verdict::Forward(proxy.forward(self.served)),
         }
     }
 

@@ -108,6 +108,7 @@ impl<'a> Playable<'a> {
                 video: may("EnableVideoPlaybackTranscoding"),
                 audio: may("EnableAudioPlaybackTranscoding"),
             },
+            tone_mapping: world.tone_mapping,
         }
         .plan()
     }

@@ -57,6 +57,8 @@ pub(super) struct Address<'a> {
     /// The ending of the path, if it has one.
     pub(super) ending: Option<&'a str>,
     pub(super) rights: Rights,
+    /// HDR becomes SDR.
+    pub(super) tone_mapping: bool,
 }
 
 /// Encoded widths by bit rate: a rate up to the second gets a picture up to the first.
@@ -376,7 +378,7 @@ impl Address<'_> {
             dolby_vision: s.range.starts_with("DOVI"),
             codec_out: codec.to_owned(),
             size_out: size,
-            tone_map: s.is_hdr(),
+            tone_map: self.tone_mapping && s.is_hdr(),
             burn_in: self.burns().is_some(),
         }
     }

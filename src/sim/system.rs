@@ -29,6 +29,7 @@ impl World {
             .unwrap_or_else(|| json!({}));
         if let Some(out) = shown.as_object_mut() {
             out.insert("EnableThrottling".to_owned(), json!(self.throttling));
+            out.insert("EnableTonemapping".to_owned(), json!(self.tone_mapping));
         }
         reply::json(&shown)
     }

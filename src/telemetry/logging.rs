@@ -21,6 +21,7 @@ use tracing_subscriber::{
 use super::{
     LogFormat, Settings,
     labels::{Decision, Verdict},
+    spool::{LogGuard, Spool},
 };
 use crate::admission::{Event, Mode, Reason, Reconciled, Subject};
 
@@ -33,21 +34,27 @@ pub enum LogError {
     /// Another subscriber is in place: this was called twice.
     #[error("logging is set up already")]
     Twice(#[source] TryInitError),
+    /// The thread that writes can't be had.
+    #[error("the log can't have a thread")]
+    Thread(#[source] io::Error),
 }
 
-/// Sends log lines to standard error, from now on and for the whole process.
+/// Sends log lines to standard error, from now on and for the whole process. What it returns is to be kept until the
+/// process ends.
 ///
 /// # Errors
 /// The level can't be read, or logging is set up already.
-pub fn init_logging(settings: &Settings) -> Result<(), LogError> {
+pub fn init_logging(settings: &Settings) -> Result<LogGuard, LogError> {
     let text = match settings.format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    subscriber(&settings.level, text, io::stderr)?
+    let (spool, written) = Spool::start(io::stderr()).map_err(LogError::Thread)?;
+    subscriber(&settings.level, text, spool)?
         .try_init()
-        .map_err(LogError::Twice)
+        .map_err(LogError::Twice)?;
+    Ok(written)
 }
 
 type Lines = Box<dyn tracing::Subscriber + Send + Sync>;

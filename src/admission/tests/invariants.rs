@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     super::{
+        claim::Holds,
         lease::Lease,
         ledger::{Hold, Usage},
     },
@@ -84,8 +85,9 @@ impl Torture {
         self.check_indexes();
         for (ticket, waiter) in core.queue.iter() {
             let claim = core.claim(core.latest, &waiter.asked);
+            let holds = core.holds_claim(&claim, &waiter.asked, Some(waiter.place));
             assert!(
-                core.holds_claim(&claim, &waiter.asked).is_none(),
+                !matches!(holds, Holds::Yes(_)),
                 "{ticket} has a claim and waits ({what})"
             );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);

@@ -72,16 +72,11 @@ fn the_next_episode_on_the_same_screen_is_not_refused_within_the_grace_time() {
         world.play("ann", "tv", "one", "s1");
         world.stop("s1");
         world.wait(pause);
-        // Somebody else takes the free seat meanwhile.
-        let other = world.video("bob", "tv", "film");
         let next = world.video("ann", "tv", "two");
         assert_eq!(reason(&next), Reason::Replacement, "after {pause} s");
         world
             .core
             .release(world.now, admitted(&next), Ended::Revoked);
-        if let Decision::Admit { lease, .. } = other {
-            world.core.release(world.now, lease, Ended::Revoked);
-        }
         world.wait(100);
     }
     world.play("ann", "tv", "one", "s1");
@@ -92,19 +87,41 @@ fn the_next_episode_on_the_same_screen_is_not_refused_within_the_grace_time() {
 }
 
 #[test]
-fn the_right_of_a_screen_is_used_once() {
+fn the_next_film_takes_no_seat_that_has_gone_to_somebody_else() {
     let mut world = World::new(policy(1000));
     world.play("ann", "tv", "one", "s1");
     world.stop("s1");
-    world.wait(6);
+    world.wait(10);
     world.play("bob", "tv", "film", "s2");
+    assert_eq!(rejected(&world.video("ann", "tv", "one")), Reason::GpuFull);
+    assert_eq!(rejected(&world.video("ann", "tv", "two")), Reason::GpuFull);
+    queued(&world.patient("ann", "tv", "two"));
+    world.stop("s2");
+    world.wait(5);
+    assert_eq!(world.core.queue.len(), 0);
+    assert_eq!(world.held(), 1000);
+}
+
+#[test]
+fn the_right_of_a_screen_is_used_once() {
+    let mut policy = policy(9000);
+    policy.user = UserLimits {
+        transcodes: Some(1),
+        mode: Mode::Enforce,
+        ..policy.user
+    };
+    let mut world = World::new(policy);
+    world.play("ann", "tv", "one", "s1");
+    world.stop("s1");
+    world.wait(6);
+    world.play("ann", "phone", "film", "s2");
     assert_eq!(
         reason(&world.video("ann", "tv", "two")),
         Reason::Replacement
     );
     assert_eq!(
         rejected(&world.video("ann", "tv", "three")),
-        Reason::GpuFull
+        Reason::UserLimit
     );
 }
 

@@ -58,7 +58,7 @@ fn an_answer_that_was_never_written_gives_the_old_film_its_seats_back() {
 
 #[test]
 fn a_right_that_was_used_for_an_answer_never_written_is_still_there() {
-    let mut world = World::new(policy(1000));
+    let mut world = World::new(policy(2000));
     world.play("ann", "tv", "one", "s1");
     world.stop("s1");
     world.wait(6);

@@ -216,3 +216,45 @@ fn a_finished_play_that_is_adopted_holds_no_seats() {
     assert_eq!(world.held(), 0);
     assert_eq!(world.core.leases.len(), 1);
 }
+
+#[test]
+fn what_the_screen_has_just_left_is_not_adopted_while_jellyfin_says_so_still() {
+    let mut world = World::new(policy(4000));
+    world.play("ann", "tv", "one", "s1");
+    world.segment("s1", 0);
+    world.wait(60);
+    world.stop("s1");
+    let next = world.play("ann", "tv", "two", "s2");
+    world.segment("s2", 0);
+    world.events();
+    let one = running("ann", "tv", "one", Kind::Video(ONE), Some(0.3));
+    world.poll(std::slice::from_ref(&one));
+    assert_eq!((world.held(), world.found()), (1000, Vec::new()));
+    assert_eq!(world.state(next), LeaseState::Active);
+    // Still there after that: it is real, whatever the screen said.
+    world.wait(10);
+    world.poll(std::slice::from_ref(&one));
+    assert_eq!(
+        (world.held(), world.found()),
+        (2000, vec![Reconciled::Adopted])
+    );
+}
+
+#[test]
+fn what_was_just_stopped_is_not_adopted_while_jellyfin_says_so_still() {
+    let mut world = World::new(policy(4000));
+    world.play("ann", "tv", "one", "s1");
+    world.segment("s1", 0);
+    world.stop("s1");
+    world.wait(6);
+    world.events();
+    let one = running("ann", "tv", "one", Kind::Video(ONE), Some(0.3));
+    world.poll(std::slice::from_ref(&one));
+    assert_eq!((world.held(), world.found()), (0, Vec::new()));
+    world.wait(10);
+    world.poll(std::slice::from_ref(&one));
+    assert_eq!(
+        (world.held(), world.found()),
+        (1000, vec![Reconciled::Adopted])
+    );
+}

@@ -1,0 +1,120 @@
+//! Chromium, driven over its own protocol.
+
+use std::{
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+
+use super::process::Process;
+
+/// A page in a browser.
+pub(crate) struct Page {
+    socket: WebSocket<TcpStream>,
+    session: String,
+    sent: u64,
+    loaded: bool,
+    _browser: Process,
+}
+
+impl Page {
+    /// Opens `url` in a fresh browser.
+    pub(crate) fn open(url: &str, profile: &std::path::Path, deadline: Instant) -> Self {
+        let mut browser = Process::start(
+            Command::new("chromium")
+                .args([
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                    "--remote-debugging-port=0",
+                ])
+                .arg(format!("--user-data-dir={}", profile.display()))
+                .arg("about:blank"),
+        );
+        let address = browser.until(deadline, |line| {
+            line.strip_prefix("DevTools listening on ")
+                .map(str::to_owned)
+        });
+        let address = address.trim();
+        let host = address
+            .trim_start_matches("ws://")
+            .split('/')
+            .next()
+            .unwrap();
+        let stream = TcpStream::connect(host).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let (socket, _) = client(address, stream).unwrap();
+        let mut page = Self {
+            socket,
+            session: String::new(),
+            sent: 0,
+            loaded: false,
+            _browser: browser,
+        };
+        let target = page.call("Target.createTarget", &json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = page.call("Target.attachToTarget", &attach);
+        page.session = attached["sessionId"].as_str().unwrap().to_owned();
+        page.call("Page.enable", &json!({}));
+        page.call("Page.navigate", &json!({"url": url}));
+        while !page.loaded {
+            page.read();
+        }
+        page
+    }
+
+    /// The text that an expression of the page's own language gives, awaited if it is a promise.
+    pub(crate) fn text(&mut self, expression: &str) -> String {
+        let ask = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let answer = self.call("Runtime.evaluate", &ask);
+        let value = answer.pointer("/result/value").and_then(Value::as_str);
+        value
+            .unwrap_or_else(|| panic!("{expression}: {answer}"))
+            .to_owned()
+    }
+
+    /// Makes the screen as wide as a phone's.
+    pub(crate) fn narrow(&mut self, width: u32) {
+        let screen = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": true});
+        self.call("Emulation.setDeviceMetricsOverride", &screen);
+    }
+
+    fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.sent += 1;
+        let mut message = json!({"id": self.sent, "method": method, "params": params});
+        if !self.session.is_empty() {
+            message["sessionId"] = json!(self.session);
+        }
+        self.socket
+            .send(Message::text(message.to_string()))
+            .unwrap();
+        loop {
+            let mut answer = self.read();
+            if answer["id"] == json!(self.sent) {
+                assert!(answer.get("error").is_none(), "{method}: {answer}");
+                return answer["result"].take();
+            }
+        }
+    }
+
+    /// The next message, of which only that the page has loaded is remembered.
+    fn read(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = self.socket.read().unwrap() {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                self.loaded |= message["method"] == "Page.loadEventFired";
+                return message;
+            }
+        }
+    }
+}

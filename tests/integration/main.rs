@@ -1,0 +1,23 @@
+//! The whole of Finweir before a simulated Jellyfin, driven by models of the clients that people use.
+//!
+//! Each model does what the client was recorded doing (`tests/captures`) or is known to do: how it asks, which
+//! address it then plays, what it does when it is refused, and what the person in front of it sees.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a test reports by panicking"
+)]
+
+mod evading;
+mod failing;
+mod observing;
+mod passing;
+mod playing;
+mod refusing;
+mod reloading;
+mod reporting;
+mod restarting;
+mod support;
+mod waiting;
