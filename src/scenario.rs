@@ -42,9 +42,6 @@ use crate::{
 /// The rules that every policy is compared with.
 const PLAIN: [&str; 3] = ["no gate", "count limit", "fifo"];
 
-/// Part of a GPU that may be handed out where no policy says otherwise.
-const USABLE: f64 = 0.85;
-
 /// A house, an evening, and the policies to be compared.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -209,7 +206,7 @@ impl Scenario {
         if let Some(count) = self.file.count_limit {
             return usize::try_from(count).unwrap_or(usize::MAX);
         }
-        let seats: f64 = self.evening.gpus.iter().map(|gpu| gpu.seats * USABLE).sum();
+        let seats: f64 = self.evening.gpus.iter().map(|gpu| gpu.seats).sum();
         let plays = self.evening.viewers.iter().flat_map(|viewer| &viewer.plays);
         let dearest = plays
             .filter_map(|play| play.forms.first()?.shape.as_ref())
@@ -226,7 +223,7 @@ impl Scenario {
 
     fn plain(&self, rule: Plain) -> Keeper {
         let gpus = self.evening.gpus.iter();
-        let room: Vec<(f64, f64)> = gpus.map(|gpu| (gpu.seats * USABLE, gpu.tone_map)).collect();
+        let room: Vec<(f64, f64)> = gpus.map(|gpu| (gpu.seats, gpu.tone_map)).collect();
         let servers = self.evening.servers.iter();
         let servers = servers.map(|(name, gpu)| (NodeId::new(name), *gpu));
         Keeper::plain(rule, &room, servers.collect())
@@ -244,7 +241,7 @@ impl Scenario {
                 .iter()
                 .map(|gpu| Gpu {
                     id: GpuId::new(&gpu.name),
-                    capacity: Seats::from_f64(gpu.seats * USABLE),
+                    capacity: Seats::from_f64(gpu.seats),
                     max_sessions: None,
                     tone_map: gpu.tone_map,
                     learn: false,

@@ -141,7 +141,7 @@ pub(super) struct Group {
     #[serde(default)]
     pub(super) retry: Option<Retry>,
     /// How long the picture may stand still in all before the viewer has enough.
-    #[serde(default = "minute")]
+    #[serde(default = "enough")]
     pub(super) tolerates: Span,
     /// Part of the plays with subtitles drawn into the picture.
     #[serde(default)]
@@ -245,8 +245,8 @@ fn once() -> Count {
 fn moment() -> Between {
     Between(5_000, 15_000)
 }
-fn minute() -> Span {
-    Span(60_000)
+fn enough() -> Span {
+    Span(180_000)
 }
 
 /// The most viewers, plays and films that one scenario may have.

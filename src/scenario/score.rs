@@ -77,7 +77,7 @@ pub struct Outcome {
     pub stalls: u32,
     /// Viewers who had enough of it.
     pub left_stalled: u32,
-    /// Mean of the seats in use while anything was wanted, as a part of what was there.
+    /// Mean of the seats of running jobs while any ran, as a part of what was there.
     pub seat_use: f64,
     /// Forms that were served, by size of the picture.
     pub renditions: BTreeMap<String, u32>,
@@ -176,7 +176,7 @@ impl Tally {
     ) -> Outcome {
         self.waits.sort_unstable();
         let (mut busy, mut capacity) = (0.0, 0.0);
-        for moment in &self.moments {
+        for moment in self.moments.iter().filter(|moment| moment.busy > 0.0) {
             busy += moment.busy.min(moment.capacity);
             capacity += moment.capacity;
         }
@@ -238,7 +238,6 @@ pub(super) fn jain(users: &[(f64, f64)]) -> f64 {
     for (wanted, got) in users {
         let owed = wanted.min(level);
         if owed > 0.0 {
-            // What was lent to him beyond his part harmed nobody or was somebody's who is counted below.
             let part = (got / owed).min(1.0);
             sum += part;
             squares += part * part;
