@@ -132,7 +132,7 @@ impl Scenario {
             let line = usize::try_from(policy.config.defined.line()).unwrap_or(0);
             PolicyText {
                 name: policy.policy.clone(),
-                yaml: "\n".repeat(line.min(100_000)) + &policy.config.value,
+                yaml: "\n".repeat(line.saturating_sub(1).min(100_000)) + &policy.config.value,
             }
         });
         texts.collect()

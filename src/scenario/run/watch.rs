@@ -9,8 +9,9 @@ use crate::{
 
 /// A minute in which the picture stood still is not a smooth one.
 const MINUTE: Ms = 60_000;
-/// A player may take this long to show a picture after a start or a seek.
-const BUFFERING: Ms = 10_000;
+/// A player may take this long to show a picture after a start or a seek: one just ahead of what is encoded waits
+/// for up to 24 seconds of film.
+const BUFFERING: Ms = 30_000;
 
 /// One play under way.
 #[derive(Debug)]
