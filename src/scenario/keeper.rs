@@ -19,15 +19,17 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     /// Begin, in this form.
-    Go(LeaseId, usize),
+    Go(usize),
     Wait(Ticket),
     No(Reason),
 }
 
 /// What became of a ticket.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum News {
-    Granted(Ticket, LeaseId, usize),
+    Granted(Ticket),
+    /// Whoever waits with this session begins in a cheaper form.
+    SteppedDown(PlaySessionId, usize),
     Refused(Ticket, Reason),
 }
 
@@ -216,23 +218,25 @@ impl Core {
         let at = self.at(now);
         let session = demand.session.clone();
         let verdict = match self.admission.decide(at, demand) {
-            Decision::Admit { lease, .. } => Verdict::Go(lease, 0),
-            Decision::Downgrade { lease, rung, .. } => Verdict::Go(lease, rung),
-            Decision::Queue { ticket, .. } => Verdict::Wait(ticket),
-            Decision::Reject { reason, .. } => Verdict::No(reason),
+            Decision::Admit { lease, .. } => (Verdict::Go(0), Some(lease)),
+            Decision::Downgrade { lease, rung, .. } => (Verdict::Go(rung), Some(lease)),
+            Decision::Queue { ticket, .. } => (Verdict::Wait(ticket), None),
+            Decision::Reject { reason, .. } => (Verdict::No(reason), None),
         };
-        if let (Verdict::Go(lease, _), Some(session)) = (verdict, session) {
+        if let ((_, Some(lease)), Some(session)) = (verdict, session) {
             self.admission.bind(at, lease, &session);
         }
-        verdict
+        verdict.0
     }
 
     fn news(&mut self) -> Vec<News> {
         let mut news = Vec::new();
         for event in self.admission.drain_events() {
             match event {
-                Event::Granted { ticket, lease, .. } => {
-                    news.push(News::Granted(ticket, lease, 0));
+                Event::Granted { ticket, .. } => news.push(News::Granted(ticket)),
+                Event::Downgraded { subject, rung, .. } => {
+                    let session = subject.session.clone();
+                    news.extend(session.map(|session| News::SteppedDown(session, rung)));
                 }
                 Event::Refused {
                     ticket: Some(ticket),
@@ -242,7 +246,6 @@ impl Core {
                 Event::Admitted { .. }
                 | Event::Queued { .. }
                 | Event::Refused { ticket: None, .. }
-                | Event::Downgraded { .. }
                 | Event::Withdrawn { .. }
                 | Event::Moved { .. }
                 | Event::LeaseEnded { .. }
@@ -265,7 +268,7 @@ impl Line {
         let node = self.servers.iter().find(|(node, _)| *node == demand.node);
         let gpu = node.map_or(0, |(_, gpu)| *gpu);
         let Kind::Video(work) = demand.kind else {
-            return Verdict::Go(lease, 0);
+            return Verdict::Go(0);
         };
         let cost = self.costs.get(gpu).map_or(1000, |c| u64::from(c.seats(&work).milli()));
         let working = self.held.values().filter(|held| held.works).count();
@@ -276,7 +279,7 @@ impl Line {
         };
         if fits {
             self.hold(lease, demand.session.clone(), gpu, cost);
-            return Verdict::Go(lease, 0);
+            return Verdict::Go(0);
         }
         let patience = Ms::try_from(demand.patience.as_millis()).unwrap_or(Ms::MAX);
         if self.rule == Plain::Fifo && patience > 0 {
@@ -352,7 +355,7 @@ impl Line {
                 self.waiting.remove(at);
                 let lease = LeaseId(first.ticket.0);
                 self.hold(lease, first.session, gpu, first.cost);
-                self.news.push(News::Granted(first.ticket, lease, 0));
+                self.news.push(News::Granted(first.ticket));
             }
         }
     }

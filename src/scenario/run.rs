@@ -35,8 +35,9 @@ const ORPHAN: Ms = 60_000;
 const SEGMENT: Ms = 6_000;
 /// A seek this far beyond what is encoded waits for the running job instead of starting another (Jellyfin: 24 s).
 const AHEAD: f64 = 24.0;
-/// More events than this happen only if the numbers of a scenario misbehave.
+/// More events than this, or a longer evening, happen only if the numbers of a scenario misbehave.
 const MOST_EVENTS: usize = 20_000_000;
+const MOST_TIME: Ms = 100 * 3_600_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
@@ -52,7 +53,8 @@ enum What {
 enum State {
     /// Between two plays, or before the first.
     Away,
-    Waiting(Ticket),
+    /// With the session of this number.
+    Waiting(u64),
     Watching(Box<Watch>),
     Gone,
 }
@@ -136,7 +138,7 @@ impl<'a> Run<'a> {
     /// Plays it to the end.
     pub(super) fn play(mut self) -> Tally {
         for _ in 0..MOST_EVENTS {
-            if self.left == 0 {
+            if self.left == 0 || self.now > MOST_TIME {
                 break;
             }
             let Some(Reverse((when, _, what))) = self.events.peek().copied() else {
@@ -166,8 +168,19 @@ impl<'a> Run<'a> {
             }
             for one in news {
                 match one {
-                    News::Granted(ticket, _, form) => {
+                    News::Granted(ticket) => {
                         if let Some(viewer) = self.tickets.remove(&ticket) {
+                            self.begin(viewer, 0);
+                        }
+                    }
+                    News::SteppedDown(whose, form) => {
+                        let waits = |seat: &Seat| match seat.state {
+                            State::Waiting(number) => session(number) == whose,
+                            State::Away | State::Watching(_) | State::Gone => false,
+                        };
+                        // Who steps down without having waited has begun already.
+                        if let Some(viewer) = self.seats.iter().position(waits) {
+                            self.tickets.retain(|_, of| *of != viewer);
                             self.begin(viewer, form);
                         }
                     }
@@ -246,12 +259,11 @@ impl<'a> Run<'a> {
             self.tally.wish(viewer, play);
         }
         match self.keeper.ask(self.now, demand) {
-            Verdict::Go(_, form) => self.begin(viewer, form),
+            Verdict::Go(form) => self.begin(viewer, form),
             Verdict::Wait(ticket) => {
                 self.tickets.insert(ticket, viewer);
                 if let Some(seat) = self.seats.get_mut(viewer) {
-                    // The session of the wish is that of the play.
-                    seat.state = State::Waiting(Ticket(self.jobs));
+                    seat.state = State::Waiting(self.jobs);
                 }
                 self.tally.waiting += 1;
             }
@@ -302,9 +314,9 @@ impl<'a> Run<'a> {
             return;
         };
         let number = match seat.state {
-            State::Waiting(ticket) => {
+            State::Waiting(number) => {
                 self.tally.waiting = self.tally.waiting.saturating_sub(1);
-                ticket.0
+                number
             }
             State::Away | State::Watching(_) | State::Gone => self.jobs,
         };
