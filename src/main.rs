@@ -378,7 +378,10 @@ fn scenarios(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
             for entry in std::fs::read_dir(path)? {
                 inside.push(entry?.path());
             }
-            inside.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+            inside.retain(|file| {
+                file.extension()
+                    .is_some_and(|extension| extension == "yaml")
+            });
             inside.sort();
             files.extend(inside);
         } else {

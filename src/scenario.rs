@@ -27,13 +27,13 @@ mod units;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
-pub use self::{picture::picture, report::table, score::Outcome};
 use self::{
     file::File,
     keeper::{Keeper, Plain},
     plan::Evening,
     run::Run,
 };
+pub use self::{picture::picture, report::table, score::Outcome};
 use crate::{
     admission::{Gpu, Mode, Node, Policy, Seats},
     ident::{GpuId, NodeId},
@@ -141,24 +141,25 @@ impl Scenario {
     /// Plays the evening under each policy and each plain rule. `base` is the moment that virtual time begins at.
     pub fn run(&self, base: Instant, policies: &[(String, Arc<Policy>)]) -> Vec<Outcome> {
         let bound = bound::bound(&self.evening);
-        let fitted: Vec<(&str, Arc<Policy>)> = policies
+        let fitted: Vec<(&str, Policy)> = policies
             .iter()
-            .map(|(name, policy)| (name.as_str(), Arc::new(self.fit(policy))))
+            .map(|(name, policy)| (name.as_str(), self.fit(policy)))
             .collect();
         let classes: BTreeMap<String, String> = fitted.first().map_or_else(BTreeMap::new, |p| {
             let viewers = self.evening.viewers.iter();
             let class = |viewer| p.1.class_of(&run::who(viewer)).id.to_string();
-            viewers.map(|viewer| (viewer.user.clone(), class(viewer))).collect()
+            viewers
+                .map(|viewer| (viewer.user.clone(), class(viewer)))
+                .collect()
         });
-        let plain = PLAIN.iter().zip([
-            Plain::NoGate,
-            Plain::Count(self.count_limit()),
-            Plain::Fifo,
-        ]);
+        let plain =
+            PLAIN
+                .iter()
+                .zip([Plain::NoGate, Plain::Count(self.count_limit()), Plain::Fifo]);
         let plain = plain.map(|(name, rule)| (*name, self.plain(rule)));
         let keepers = fitted
             .iter()
-            .map(|(name, policy)| (*name, Keeper::core(base, Arc::clone(policy))));
+            .map(|(name, policy)| (*name, Keeper::core(base, policy)));
         plain
             .chain(keepers)
             .map(|(name, keeper)| {
@@ -210,7 +211,11 @@ impl Scenario {
         let plays = self.evening.viewers.iter().flat_map(|viewer| &viewer.plays);
         let dearest = plays
             .filter_map(|play| play.forms.first()?.shape.as_ref())
-            .map(|shape| crate::admission::CostModel::default().seats(&shape.work()).as_f64())
+            .map(|shape| {
+                crate::admission::CostModel::default()
+                    .seats(&shape.work())
+                    .as_f64()
+            })
             .fold(1.0, f64::max);
         #[expect(
             clippy::cast_possible_truncation,

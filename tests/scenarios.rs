@@ -19,7 +19,10 @@ fn files() -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, fs::read_to_string(&path).unwrap())
@@ -62,7 +65,10 @@ fn every_scenario_comes_out_as_it_says() {
             text.contains("\nexpect:\n  - policy: finweir\n"),
             "{name}: what is expected of finweir?"
         );
-        assert!(scenario.story().split_whitespace().count() > 25, "{name}: what should happen, and why?");
+        assert!(
+            scenario.story().split_whitespace().count() > 25,
+            "{name}: what should happen, and why?"
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

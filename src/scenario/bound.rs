@@ -150,7 +150,10 @@ fn slot(time: f64) -> usize {
 
 /// What a viewer wants of the GPUs.
 fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
-    let gpu = evening.servers.get(viewer.server).map_or(0, |(_, gpu)| *gpu);
+    let gpu = evening
+        .servers
+        .get(viewer.server)
+        .map_or(0, |(_, gpu)| *gpu);
     let plan = evening.gpus.get(gpu);
     let cost = CostModel {
         tone_map: plan.map_or(0.25, |gpu| gpu.tone_map),

@@ -330,7 +330,10 @@ impl Check<'_> {
             }
         }
         for shelf in &file.library {
-            let versions = shelf.versions.iter().flat_map(|v| v.direct.iter().chain(&v.remux));
+            let versions = shelf
+                .versions
+                .iter()
+                .flat_map(|v| v.direct.iter().chain(&v.remux));
             for player in shelf.direct.iter().chain(&shelf.remux).chain(versions) {
                 self.known(&shelf.shelf, "player", player, &players);
             }
@@ -364,14 +367,23 @@ impl Check<'_> {
                 group.seek.map_or(1, |s| s.0),
             ];
             if rates.contains(&0) {
-                self.wrong(&group.group, "`every` must be longer than nothing".to_owned());
+                self.wrong(
+                    &group.group,
+                    "`every` must be longer than nothing".to_owned(),
+                );
             }
         }
         for expect in &file.expect {
             let known = super::PLAIN.contains(&expect.policy.value.as_str())
-                || file.policies.iter().any(|p| p.policy == expect.policy.value);
+                || file
+                    .policies
+                    .iter()
+                    .any(|p| p.policy == expect.policy.value);
             if !known {
-                self.wrong(&expect.policy, format!("no policy `{}`", expect.policy.value));
+                self.wrong(
+                    &expect.policy,
+                    format!("no policy `{}`", expect.policy.value),
+                );
             }
         }
     }

@@ -94,9 +94,9 @@ struct Waiting {
 // === impl Keeper ===
 
 impl Keeper {
-    pub(super) fn core(base: Instant, policy: Arc<Policy>) -> Self {
+    pub(super) fn core(base: Instant, policy: &Policy) -> Self {
         // The recovery after a start belongs to another evening.
-        let mut policy = (*policy).clone();
+        let mut policy = policy.clone();
         policy.timers.recovery = Duration::ZERO;
         Self::Core(Box::new(Core {
             base,
@@ -141,7 +141,7 @@ impl Keeper {
                 let activity = Activity::Segment { index };
                 let _ = core.admission.confirm(at, session, kind, activity);
             }
-            Self::Plain(line) => line.works(now, session, true),
+            Self::Plain(line) => line.works(session, true),
         }
     }
 
@@ -159,16 +159,15 @@ impl Keeper {
                 let at = core.at(now);
                 core.admission.stop(at, session, Ended::Stopped);
             }
-            Self::Plain(line) => line.over(now, session),
+            Self::Plain(line) => line.over(session),
         }
     }
 
-    /// FFmpeg has gone: it has encoded everything, or died. The core finds that out by itself.
-    pub(super) fn rests(&mut self, now: Ms, session: &PlaySessionId, for_good: bool) {
+    /// FFmpeg has encoded everything. The core finds that out by itself.
+    pub(super) fn rests(&mut self, session: &PlaySessionId) {
         match self {
             Self::Core(_) => {}
-            Self::Plain(line) if for_good => line.over(now, session),
-            Self::Plain(line) => line.works(now, session, false),
+            Self::Plain(line) => line.works(session, false),
         }
     }
 
@@ -270,7 +269,10 @@ impl Line {
         let Kind::Video(work) = demand.kind else {
             return Verdict::Go(0);
         };
-        let cost = self.costs.get(gpu).map_or(1000, |c| u64::from(c.seats(&work).milli()));
+        let cost = self
+            .costs
+            .get(gpu)
+            .map_or(1000, |c| u64::from(c.seats(&work).milli()));
         let working = self.held.values().filter(|held| held.works).count();
         let fits = match self.rule {
             Plain::NoGate => true,
@@ -300,7 +302,10 @@ impl Line {
     }
 
     fn fits(&self, gpu: usize, cost: u64) -> bool {
-        let of_gpu = self.held.values().filter(|held| held.works && held.gpu == gpu);
+        let of_gpu = self
+            .held
+            .values()
+            .filter(|held| held.works && held.gpu == gpu);
         let used: u64 = of_gpu.map(|held| held.cost).sum();
         let room = self.room.get(gpu).copied().unwrap_or(0);
         used + cost <= room || used == 0
@@ -314,19 +319,19 @@ impl Line {
         }
     }
 
-    fn works(&mut self, now: Ms, session: &PlaySessionId, works: bool) {
+    fn works(&mut self, session: &PlaySessionId, works: bool) {
         let lease = self.sessions.get(session);
         if let Some(held) = lease.and_then(|lease| self.held.get_mut(lease)) {
             held.works = works;
         }
-        self.serve(now);
+        self.serve();
     }
 
-    fn over(&mut self, now: Ms, session: &PlaySessionId) {
+    fn over(&mut self, session: &PlaySessionId) {
         if let Some(lease) = self.sessions.remove(session) {
             self.held.remove(&lease);
         }
-        self.serve(now);
+        self.serve();
     }
 
     fn give_up(&mut self, now: Ms) {
@@ -339,11 +344,11 @@ impl Line {
             stays
         });
         self.news.extend(late);
-        self.serve(now);
+        self.serve();
     }
 
     /// The first of each GPU's line goes in while it fits; nobody passes him.
-    fn serve(&mut self, _now: Ms) {
+    fn serve(&mut self) {
         for gpu in 0..self.room.len() {
             while let Some(at) = self.waiting.iter().position(|w| w.gpu == gpu) {
                 let Some(first) = self.waiting.get(at).cloned() else {

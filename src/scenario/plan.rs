@@ -215,6 +215,13 @@ fn players(file: &File) -> Vec<Player> {
     all
 }
 
+/// One play as its viewer's habits make it: see [`Play`].
+struct Habits {
+    stay: Ms,
+    acts: Vec<(Ms, Act)>,
+    watched: Vec<(Ms, Ms)>,
+}
+
 struct Draw<'a> {
     file: &'a File,
     group: &'a Group,
@@ -272,26 +279,21 @@ impl Draw<'_> {
         let stay = drawn.filter(|_| !all).unwrap_or(Ms::MAX);
         let burn_in = chance.happens(group.burn_in);
         let after = group.between.draw(chance);
-        let (stay, acts, watched) = self.habits(chance, lasts, stay);
+        let habits = self.habits(chance, lasts, stay);
         Some(Play {
             item: format!("{name}-{title}"),
             shelf: name.clone(),
             lasts,
             forms: self.forms(shelf, player, burn_in),
             after: if number == 0 { 0 } else { after },
-            stay,
-            acts,
-            watched,
+            stay: habits.stay,
+            acts: habits.acts,
+            watched: habits.watched,
         })
     }
 
     /// What is done until the film is over or the viewer has enough.
-    fn habits(
-        &self,
-        chance: &mut Chance,
-        lasts: Ms,
-        most: Ms,
-    ) -> (Ms, Vec<(Ms, Act)>, Vec<(Ms, Ms)>) {
+    fn habits(&self, chance: &mut Chance, lasts: Ms, most: Ms) -> Habits {
         let never = Ms::MAX;
         let every = |habit: Option<Between>, chance: &mut Chance, now: Ms| {
             habit.map_or(never, |habit| now + habit.draw(chance).max(1000))
@@ -310,7 +312,11 @@ impl Draw<'_> {
             position += next - now;
             now = next;
             if now == over || now == most {
-                return (now, acts, watched);
+                return Habits {
+                    stay: now,
+                    acts,
+                    watched,
+                };
             }
             if now == pause {
                 let Some(habit) = pauses else { continue };
@@ -332,7 +338,7 @@ impl Draw<'_> {
     fn forms(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Form> {
         let is = |names: &[String]| names.contains(&player.name);
         let encode = |video: &Video, most: Option<Lines>| {
-            let shape = video.into_shape(player.output, most.map(|lines| lines.0), burn_in);
+            let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
             Form {
                 kind: Kind::Video(shape.work()),
                 called: format!("{}p", shape.size_out.1),

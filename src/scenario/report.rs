@@ -46,7 +46,11 @@ pub fn table(scenario: &Scenario, outcomes: &[Outcome]) -> String {
         let refusals = listed(&outcome.refusals);
         let renditions = listed(&outcome.renditions);
         if !refusals.is_empty() || outcome.stepped_down > 0 {
-            let refusals = if refusals.is_empty() { "nobody" } else { &refusals };
+            let refusals = if refusals.is_empty() {
+                "nobody"
+            } else {
+                &refusals
+            };
             text.push_str(&format!(
                 "  {}: served {renditions}; refused {refusals}\n",
                 outcome.policy
@@ -57,7 +61,10 @@ pub fn table(scenario: &Scenario, outcomes: &[Outcome]) -> String {
 }
 
 fn listed(counts: &BTreeMap<String, u32>) -> String {
-    let counts: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
     counts.join(", ")
 }
 

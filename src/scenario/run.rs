@@ -4,6 +4,8 @@
 //! report, the servers are polled as production polls them, and the picture of each viewer is looked at. Whether a
 //! picture stands still is for the model GPU to say, never for the ledger.
 
+mod playing;
+mod tick;
 mod watch;
 
 use std::{
@@ -15,13 +17,13 @@ use std::{
 use self::watch::Watch;
 use super::{
     keeper::{Keeper, News, Verdict},
-    plan::{Act, Evening, Form, Play, Viewer},
-    score::{Moment, Tally},
-    units::{Ms, ms, seconds},
+    plan::{Evening, Play, Viewer},
+    score::Tally,
+    units::{Ms, seconds},
 };
 use crate::{
-    admission::{Activity, Demand, Kind, Origin, Reason, Rung, Running, Who},
-    gpu::model::{JobId, Load, ModelGpu, Options, Start},
+    admission::{Demand, Kind, Origin, Reason, Rung, Who},
+    gpu::model::{JobId, ModelGpu, Options},
     ident::{DeviceId, ItemId, NodeId, PlaySessionId, Ticket, UserId},
 };
 
@@ -104,7 +106,11 @@ impl<'a> Run<'a> {
         };
         let mut run = Self {
             evening,
-            nodes: evening.servers.iter().map(|(name, _)| NodeId::new(name)).collect(),
+            nodes: evening
+                .servers
+                .iter()
+                .map(|(name, _)| NodeId::new(name))
+                .collect(),
             keeper,
             gpus: gpus.collect(),
             events: BinaryHeap::new(),
@@ -197,7 +203,11 @@ impl<'a> Run<'a> {
     fn happen(&mut self, what: What) {
         match what {
             What::Capacity { gpu, at } => {
-                let plan = self.evening.gpus.get(gpu).and_then(|gpu| gpu.changes.get(at));
+                let plan = self
+                    .evening
+                    .gpus
+                    .get(gpu)
+                    .and_then(|gpu| gpu.changes.get(at));
                 if let (Some((_, seats)), Some(gpu)) = (plan, self.gpus.get_mut(gpu)) {
                     gpu.set_capacity(*seats);
                 }
@@ -240,8 +250,6 @@ impl<'a> Run<'a> {
         self.watch(viewer).is_some_and(|watch| watch.job.0 == play)
     }
 
-    // --- asking ---
-
     fn ask(&mut self, viewer: usize) {
         let Some((plan, play)) = self.plan(viewer) else {
             self.gone(viewer);
@@ -256,7 +264,7 @@ impl<'a> Run<'a> {
         let session = session(self.jobs);
         let demand = demand(plan, play, &session, self.nodes.get(plan.server));
         if first {
-            self.tally.wish(viewer, play);
+            self.tally.wish(play);
         }
         match self.keeper.ask(self.now, demand) {
             Verdict::Go(form) => self.begin(viewer, form),
@@ -272,7 +280,7 @@ impl<'a> Run<'a> {
     }
 
     fn refused(&mut self, viewer: usize, reason: Reason) {
-        let Some((plan, play)) = self.plan(viewer) else {
+        let Some((plan, _)) = self.plan(viewer) else {
             return;
         };
         let Some(seat) = self.seats.get_mut(viewer) else {
@@ -288,7 +296,7 @@ impl<'a> Run<'a> {
         match again {
             Some(after) => self.at(self.now + after, What::Ask { viewer }),
             None => {
-                self.tally.gave_up(play);
+                self.tally.gave_up();
                 self.gone(viewer);
             }
         }
@@ -302,303 +310,6 @@ impl<'a> Run<'a> {
             seat.state = State::Gone;
             self.left = self.left.saturating_sub(1);
         }
-    }
-
-    // --- watching ---
-
-    fn begin(&mut self, viewer: usize, form: usize) {
-        let Some((plan, play)) = self.plan(viewer) else {
-            return;
-        };
-        let Some(seat) = self.seats.get_mut(viewer) else {
-            return;
-        };
-        let number = match seat.state {
-            State::Waiting(number) => {
-                self.tally.waiting = self.tally.waiting.saturating_sub(1);
-                number
-            }
-            State::Away | State::Watching(_) | State::Gone => self.jobs,
-        };
-        let waited = self.now - seat.wished.unwrap_or(self.now);
-        let gpu = self.evening.servers.get(plan.server).map_or(0, |(_, gpu)| *gpu);
-        let Some(chosen) = play.forms.get(form).or(play.forms.first()) else {
-            return;
-        };
-        let watch = Watch::new(session(number), JobId(number), gpu, chosen, self.now);
-        seat.state = State::Watching(Box::new(watch));
-        seat.refusals = 0;
-        self.at_work.insert(viewer);
-        self.tally.admitted(play, chosen, form, waited);
-        self.keeper.confirm(self.now, &session(number), &chosen.kind, 0);
-        match &chosen.shape {
-            Some(_) => {
-                self.start_job(viewer, chosen, play, 0);
-                self.move_picture(viewer, 0, true);
-            }
-            None => self.first_picture(viewer, self.now),
-        }
-    }
-
-    /// Runs FFmpeg from this position on.
-    fn start_job(&mut self, viewer: usize, form: &Form, play: &Play, from: Ms) {
-        let Some(shape) = form.shape.clone() else {
-            return;
-        };
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        watch.job_from = from;
-        watch.told_rest = false;
-        let (job, gpu) = (watch.job, watch.gpu);
-        let throttle = self.evening.gpus.get(gpu).and_then(|gpu| gpu.throttle);
-        if let Some(gpu) = self.gpus.get_mut(gpu) {
-            gpu.start(
-                job,
-                &Start {
-                    load: Load::Encode(shape),
-                    from: seconds(from),
-                    to: seconds(play.lasts),
-                    real_time: false,
-                    throttle: throttle.map(seconds),
-                },
-            );
-        }
-    }
-
-    fn move_picture(&mut self, viewer: usize, position: Ms, plays: bool) {
-        let now = self.now;
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        watch.jump(now, seconds(position), plays);
-        let (job, gpu) = (watch.job, watch.gpu);
-        if let Some(gpu) = self.gpus.get_mut(gpu) {
-            gpu.watch(job, seconds(position), plays);
-        }
-    }
-
-    /// From here on the viewer's own time runs.
-    fn first_picture(&mut self, viewer: usize, begun: Ms) {
-        let Some((_, play)) = self.plan(viewer) else {
-            return;
-        };
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        watch.begun = Some(begun);
-        let number = watch.job.0;
-        for (at, (after, _)) in play.acts.iter().enumerate() {
-            let what = What::Act {
-                viewer,
-                play: number,
-                at,
-            };
-            self.at((begun + after).max(self.now), what);
-        }
-        let leave = What::Leave {
-            viewer,
-            play: number,
-        };
-        self.at((begun + play.stay).max(self.now), leave);
-    }
-
-    fn act(&mut self, viewer: usize, at: usize) {
-        self.look(viewer);
-        let Some((_, play)) = self.plan(viewer) else {
-            return;
-        };
-        let Some((_, act)) = play.acts.get(at).copied() else {
-            return;
-        };
-        let now = self.now;
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        let session = watch.session.clone();
-        let form = play.forms.iter().find(|form| form.called == watch.called);
-        let Some(form) = form.or(play.forms.first()) else {
-            return;
-        };
-        let encodes = watch.encodes;
-        let position = match act {
-            Act::Seek(to) => to,
-            Act::Pause | Act::Resume => ms(watch.position),
-        };
-        if !encodes {
-            watch.jump(now, seconds(position), act != Act::Pause);
-        }
-        if act == Act::Pause {
-            if encodes {
-                self.move_picture(viewer, position, false);
-            }
-            self.report(viewer);
-            return;
-        }
-        let index = segment(position);
-        self.keeper.confirm(now, &session, &form.kind, index);
-        if encodes {
-            let Some(watch) = self.watch(viewer) else {
-                return;
-            };
-            let (job, gpu, from) = (watch.job, watch.gpu, watch.job_from);
-            let progress = self.gpus.get(gpu).and_then(|gpu| gpu.progress(job));
-            let there = progress.is_some_and(|p| {
-                position >= from && seconds(position) <= p.encoded_to + AHEAD
-            });
-            if !there {
-                self.start_job(viewer, form, play, position);
-            }
-            self.move_picture(viewer, position, true);
-        }
-        self.report(viewer);
-    }
-
-    /// The viewer goes. `on`: to the next thing; else for good.
-    fn leave(&mut self, viewer: usize, on: bool) {
-        let Some((plan, _)) = self.plan(viewer) else {
-            return;
-        };
-        let now = self.now;
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        let (session, job, gpu) = (watch.session.clone(), watch.job, watch.gpu);
-        let smooth = watch.flush(now);
-        let (stalls, encodes) = (watch.stalls, watch.encodes);
-        self.at_work.remove(&viewer);
-        if let Some((_, play)) = self.plan(viewer) {
-            self.tally.watched(viewer, play, smooth, stalls, !on);
-        }
-        let Some(seat) = self.seats.get_mut(viewer) else {
-            return;
-        };
-        seat.state = State::Away;
-        seat.next += 1;
-        seat.wished = None;
-        let next = plan.plays.get(seat.next);
-        if next.is_none() && plan.vanishes {
-            self.at(now + ORPHAN, What::Kill { gpu, job });
-        } else {
-            self.keeper.stop(now, &session);
-            if encodes && let Some(gpu) = self.gpus.get_mut(gpu) {
-                gpu.stop(job);
-            }
-        }
-        match next.filter(|_| on) {
-            Some(next) => self.at(now + next.after, What::Ask { viewer }),
-            None => self.gone(viewer),
-        }
-    }
-
-    // --- every five seconds ---
-
-    fn tick(&mut self) {
-        self.ticks += 1;
-        for viewer in self.at_work.clone() {
-            self.look(viewer);
-            let enough = self.plan(viewer).map(|(plan, _)| plan.tolerates);
-            let had = self.watch(viewer).map_or(0, |watch| watch.stood);
-            if enough.is_some_and(|enough| had > enough) {
-                self.leave(viewer, false);
-                continue;
-            }
-            if (self.ticks + u64::try_from(viewer).unwrap_or(0)).is_multiple_of(REPORT) {
-                self.report(viewer);
-            }
-        }
-        for server in 0..self.nodes.len() {
-            let running = self.running(server);
-            if let Some(node) = self.nodes.get(server) {
-                self.keeper.poll(self.now, node, &running);
-            }
-        }
-        let mut moment = Moment {
-            at: self.now,
-            waiting: self.tally.waiting,
-            ..Moment::default()
-        };
-        for gpu in &self.gpus {
-            moment.busy += gpu.busy_seats();
-            moment.capacity += gpu.capacity();
-        }
-        self.tally.moment(moment);
-        self.at(self.now + TICK, What::Tick);
-    }
-
-    /// Looks at the picture.
-    fn look(&mut self, viewer: usize) {
-        let now = self.now;
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        if !watch.encodes {
-            watch.runs(now);
-            return;
-        }
-        let (job, gpu) = (watch.job, watch.gpu);
-        let Some(progress) = self.gpus.get(gpu).and_then(|gpu| gpu.progress(job)) else {
-            return;
-        };
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        watch.see(now, &progress);
-        let begins = watch.begun.is_none() && watch.position > 0.0;
-        let begun = now.saturating_sub(ms(watch.position));
-        let rests = progress.finished && !watch.told_rest;
-        watch.told_rest |= rests;
-        let session = watch.session.clone();
-        if begins {
-            self.first_picture(viewer, begun);
-        }
-        if rests {
-            self.keeper.rests(now, &session, false);
-        }
-    }
-
-    /// What the player tells and reads.
-    fn report(&mut self, viewer: usize) {
-        let now = self.now;
-        let Some(watch) = self.watch(viewer) else {
-            return;
-        };
-        let session = watch.session.clone();
-        let (paused, position) = (watch.paused, ms(watch.position));
-        let reads = watch.encodes && !paused;
-        if reads {
-            let index = segment(position);
-            self.keeper.touch(now, &session, Activity::Segment { index });
-        }
-        let position = Some(Duration::from_millis(position.max(1)));
-        self.keeper.touch(now, &session, Activity::Progress { paused, position });
-    }
-
-    /// What `/Sessions` of a server shows.
-    fn running(&self, server: usize) -> Vec<Running> {
-        let here = self.at_work.iter().filter_map(|viewer| {
-            let plan = self.evening.viewers.get(*viewer)?;
-            let seat = self.seats.get(*viewer)?;
-            let play = plan.plays.get(seat.next)?;
-            let State::Watching(watch) = &seat.state else {
-                return None;
-            };
-            (plan.server == server).then_some((plan, play, watch))
-        });
-        here.map(|(plan, play, watch)| {
-            let job = self.gpus.get(watch.gpu).and_then(|gpu| gpu.progress(watch.job));
-            let job = job.filter(|job| watch.encodes && !job.finished);
-            Running {
-                who: who(plan),
-                item: ItemId::new(&play.item),
-                kind: watch.kind,
-                completion: job.map(|job| job.encoded_to / seconds(play.lasts)),
-                runtime: Some(Duration::from_millis(play.lasts)),
-                position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
-                paused: watch.paused,
-            }
-        })
-        .collect()
     }
 }
 
@@ -622,12 +333,7 @@ pub(super) fn who(viewer: &Viewer) -> Who {
     }
 }
 
-fn demand(
-    viewer: &Viewer,
-    play: &Play,
-    session: &PlaySessionId,
-    node: Option<&NodeId>,
-) -> Demand {
+fn demand(viewer: &Viewer, play: &Play, session: &PlaySessionId, node: Option<&NodeId>) -> Demand {
     let rungs = play.forms.iter().enumerate().skip(1);
     Demand {
         who: who(viewer),

@@ -94,7 +94,12 @@ impl Tally {
     pub(super) fn new(evening: &Evening) -> Self {
         let mut users = BTreeMap::new();
         for viewer in &evening.viewers {
-            let wanted: Ms = viewer.plays.iter().filter(|p| p.encodes()).map(Play::wanted).sum();
+            let wanted: Ms = viewer
+                .plays
+                .iter()
+                .filter(|p| p.encodes())
+                .map(Play::wanted)
+                .sum();
             if wanted > 0 {
                 let user: &mut (f64, f64) = users.entry(viewer.user.clone()).or_default();
                 user.0 += seconds(wanted) / 60.0;
@@ -120,7 +125,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn wish(&mut self, _viewer: usize, play: &Play) {
+    pub(super) fn wish(&mut self, play: &Play) {
         self.asked += u32::from(play.encodes());
     }
 
@@ -145,7 +150,10 @@ impl Tally {
             return;
         }
         self.smooth += smooth / 60.0;
-        let user = self.names.get(viewer).and_then(|name| self.users.get_mut(name));
+        let user = self
+            .names
+            .get(viewer)
+            .and_then(|name| self.users.get_mut(name));
         if let Some((_, got)) = user {
             *got += smooth / 60.0;
         }
@@ -158,7 +166,7 @@ impl Tally {
         *self.refusals.entry(reason).or_default() += 1;
     }
 
-    pub(super) fn gave_up(&mut self, _play: &Play) {
+    pub(super) fn gave_up(&mut self) {
         self.gave_up += 1;
     }
 
@@ -185,11 +193,18 @@ impl Tally {
             let class = class_of.get(user).map_or("default", String::as_str);
             classes.entry(class).or_default().push(*minutes);
         }
-        let jain = classes.values().map(|users| jain(users)).fold(1.0, f64::min);
+        let jain = classes
+            .values()
+            .map(|users| jain(users))
+            .fold(1.0, f64::min);
         Outcome {
             scenario: scenario.to_owned(),
             policy: policy.to_owned(),
-            smooth_share: if bound > 0.0 { round(self.smooth / bound, 4) } else { 1.0 },
+            smooth_share: if bound > 0.0 {
+                round(self.smooth / bound, 4)
+            } else {
+                1.0
+            },
             stalled: self.stalled,
             jain: round(jain, 4),
             wait_p50_s: percentile(&self.waits, 50),
@@ -203,7 +218,11 @@ impl Tally {
             stepped_down: self.stepped_down,
             stalls: self.stalls,
             left_stalled: self.left_stalled,
-            seat_use: if capacity > 0.0 { round(busy / capacity, 4) } else { 0.0 },
+            seat_use: if capacity > 0.0 {
+                round(busy / capacity, 4)
+            } else {
+                0.0
+            },
             renditions: self.renditions,
             refusals: self
                 .refusals
@@ -244,7 +263,11 @@ pub(super) fn jain(users: &[(f64, f64)]) -> f64 {
             count += 1.0;
         }
     }
-    if squares > 0.0 { sum * sum / (count * squares) } else { 1.0 }
+    if squares > 0.0 {
+        sum * sum / (count * squares)
+    } else {
+        1.0
+    }
 }
 
 /// The most that anybody gets if `whole` is shared evenly and nobody gets more than he wants.

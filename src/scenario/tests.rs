@@ -120,9 +120,16 @@ fn a_policy_that_observes_lets_everybody_in() {
 #[test]
 fn a_mistake_names_its_line() {
     let unknown = HOUSE.replace("watch: uhd", "watch: films");
-    assert_eq!(mistake(&unknown), "house.yaml:10:13: no shelf is named `films`");
+    assert_eq!(
+        mistake(&unknown),
+        "house.yaml:10:13: no shelf is named `films`"
+    );
     let word = HOUSE.replace("hevc 2160p", "hevk 2160p");
-    assert!(mistake(&word).starts_with("house.yaml:8:"), "{}", mistake(&word));
+    assert!(
+        mistake(&word).starts_with("house.yaml:8:"),
+        "{}",
+        mistake(&word)
+    );
     assert!(mistake(&word).contains("`hevk`"), "{}", mistake(&word));
     let key = HOUSE.replace("titles: 9", "tiles: 9");
     assert!(mistake(&key).contains("tiles"), "{}", mistake(&key));
@@ -132,9 +139,11 @@ fn a_mistake_names_its_line() {
 #[test]
 fn lines_of_a_policy_are_those_of_the_scenario() {
     let texts = parse(HOUSE).policies();
-    let line = texts
-        .first()
-        .and_then(|text| text.yaml.lines().position(|line| line.contains("capacity: 8")));
+    let line = texts.first().and_then(|text| {
+        text.yaml
+            .lines()
+            .position(|line| line.contains("capacity: 8"))
+    });
     let here = HOUSE.lines().position(|line| line.contains("capacity: 8"));
     assert_eq!(line, here);
 }
@@ -146,7 +155,12 @@ fn a_range_that_is_missed_is_told_with_its_line() {
     let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
     let breaches = scenario.breaches(&outcomes);
     assert_eq!(breaches.len(), 1, "{breaches:?}");
-    assert!(breaches.iter().all(|b| b.starts_with("house.yaml:16: mine: gave_up is 1")), "{breaches:?}");
+    assert!(
+        breaches
+            .iter()
+            .all(|b| b.starts_with("house.yaml:16: mine: gave_up is 1")),
+        "{breaches:?}"
+    );
 }
 
 #[test]
@@ -184,5 +198,8 @@ fn virtual_time_does_not_depend_on_when_it_begins() {
     let policies = [("mine".to_owned(), policy(8.0))];
     let now = scenario.run(base(), &policies);
     let later = scenario.run(base() + Duration::from_micros(123_456_789), &policies);
-    assert_eq!(serde_json::to_string(&now).ok(), serde_json::to_string(&later).ok());
+    assert_eq!(
+        serde_json::to_string(&now).ok(),
+        serde_json::to_string(&later).ok()
+    );
 }

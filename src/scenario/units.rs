@@ -22,7 +22,10 @@ pub(super) fn ms(seconds: f64) -> Ms {
 }
 
 /// Seconds.
-#[expect(clippy::cast_precision_loss, reason = "an evening is far below 2^52 ms")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an evening is far below 2^52 ms"
+)]
 pub(super) fn seconds(time: Ms) -> f64 {
     time as f64 / 1000.0
 }
@@ -268,12 +271,7 @@ impl std::str::FromStr for Lines {
 
 impl Video {
     /// What FFmpeg has to do to show this to a player that takes `output`, no larger than `most`.
-    pub(super) fn into_shape(
-        &self,
-        output: Output,
-        most: Option<(u32, u32)>,
-        burn_in: bool,
-    ) -> Shape {
+    pub(super) fn shape(&self, output: Output, most: Option<(u32, u32)>, burn_in: bool) -> Shape {
         let mut size_out = output.size;
         for limit in [Some(self.size), most].into_iter().flatten() {
             if limit.0 < size_out.0 {

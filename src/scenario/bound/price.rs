@@ -61,7 +61,9 @@ impl<'a> Market<'a> {
 
     fn effort(&self) -> f64 {
         let of = |one: &&Wanted| match &one.needs {
-            Needs::Run { first, last, stay, .. } => (4.0 * (last - first) + 3.0) * (stay + 2.0),
+            Needs::Run {
+                first, last, stay, ..
+            } => (4.0 * (last - first) + 3.0) * (stay + 2.0),
             Needs::Pieces(pieces) => pieces.iter().map(|_| 4.0).sum(),
         };
         self.wanted.iter().map(of).sum::<f64>() + 1.0
@@ -161,7 +163,11 @@ impl Market<'_> {
     /// The bound under these prices; takes what is bought off `spare`.
     fn value(&self, prices: &Prices, spare: &mut Prices) -> f64 {
         let sum = |prices: &[f64], there: &[f64]| -> f64 {
-            prices.iter().zip(there).map(|(price, there)| price * there).sum()
+            prices
+                .iter()
+                .zip(there)
+                .map(|(price, there)| price * there)
+                .sum()
         };
         let mut value = sum(&prices.work, &self.work) + sum(&prices.room, &self.room);
         let paid = Paid::new(prices);
@@ -242,7 +248,12 @@ impl<'a> Paid<'a> {
     /// What running from the beginning until `time` would cost.
     fn until(&self, time: f64) -> f64 {
         let at = slot(time);
-        let before = self.sums.get(at).or(self.sums.last()).copied().unwrap_or(0.0);
+        let before = self
+            .sums
+            .get(at)
+            .or(self.sums.last())
+            .copied()
+            .unwrap_or(0.0);
         let here = self.price(at) + self.prices.room.get(at).copied().unwrap_or(0.0);
         before + here * (time - start_of(at)) / SLOT
     }
@@ -306,10 +317,15 @@ impl<'a> Paid<'a> {
                 if ran > bill.cost + NEAR {
                     return;
                 }
-                let left = if end >= start + stay { 0.0 } else { (film - (end - start)).max(0.0) };
+                let left = if end >= start + stay {
+                    0.0
+                } else {
+                    (film - (end - start)).max(0.0)
+                };
                 let cost = ran + left / SLOT * cheapest.1;
                 // Among equals the longest run counts: it takes the least at each time.
-                if cost < bill.cost - NEAR || cost <= bill.cost + NEAR && bill.is_shorter(start, end)
+                if cost < bill.cost - NEAR
+                    || cost <= bill.cost + NEAR && bill.is_shorter(start, end)
                 {
                     bill.cost = cost.min(bill.cost);
                     bill.runs = Some((start, end));

@@ -42,7 +42,9 @@ fn served(plays: &[(f64, &Wanted)], capacity: f64) -> Option<f64> {
             return None;
         }
         let speed = capacity / seats;
-        let ends = jobs.iter().map(|(goes, left, _)| goes.min(now + left / speed));
+        let ends = jobs
+            .iter()
+            .map(|(goes, left, _)| goes.min(now + left / speed));
         let next = ends.fold(f64::INFINITY, f64::min);
         let begins = starts.peek().map_or(f64::INFINITY, |(start, _)| *start);
         let then = next.min(begins);
@@ -106,7 +108,10 @@ fn no_schedule_of_a_small_evening_beats_the_bound() {
         let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
         let bound = bounded(&wanted, vec![capacity; slots]);
         let best = best(&wanted, capacity, &mut Vec::new(), 0);
-        assert!(best <= bound + NEAR, "seed {seed}: {best} is more than {bound}");
+        assert!(
+            best <= bound + NEAR,
+            "seed {seed}: {best} is more than {bound}"
+        );
         sum_of_best += best;
         sum_of_bounds += bound;
     }
@@ -165,7 +170,9 @@ fn no_choice_of_plays_in_pieces_beats_the_bound_when_a_gpu_slows() {
         let bound = bounded(&wanted, capacity.clone());
         let mut best: f64 = 0.0;
         for subset in 0_u32..1 << wanted.len() {
-            let chosen = (0_u32..).zip(&wanted).filter(|(bit, _)| subset >> bit & 1 == 1);
+            let chosen = (0_u32..)
+                .zip(&wanted)
+                .filter(|(bit, _)| subset >> bit & 1 == 1);
             let chosen: Vec<&Wanted> = chosen.map(|(_, one)| one).collect();
             let pieces = chosen.iter().flat_map(|one| match &one.needs {
                 Needs::Pieces(pieces) => pieces
@@ -179,7 +186,10 @@ fn no_choice_of_plays_in_pieces_beats_the_bound_when_a_gpu_slows() {
                 best = best.max(chosen.iter().map(|one| one.minutes).sum());
             }
         }
-        assert!(best <= bound + NEAR, "seed {seed}: {best} is more than {bound}");
+        assert!(
+            best <= bound + NEAR,
+            "seed {seed}: {best} is more than {bound}"
+        );
         sum_of_best += best;
         sum_of_bounds += bound;
     }

@@ -1,6 +1,9 @@
 //! One viewer before his picture: how long it moved, and which minutes were spoilt.
 
-use super::super::{plan::Form, units::{Ms, seconds}};
+use super::super::{
+    plan::Form,
+    units::{Ms, seconds},
+};
 use crate::{
     admission::Kind,
     gpu::model::{JobId, Progress},
