@@ -167,6 +167,9 @@ struct Simulate {
     /// One JSON object a line, for each scenario and policy.
     #[arg(long)]
     json: bool,
+    /// Look in so many steps for a schedule that knows the evening, to see how near the bound is.
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    search: u32,
     /// A picture of the seats over time; a directory for those of several scenarios.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -350,6 +353,10 @@ fn simulate(arguments: &Simulate) -> ExitCode {
             }
         } else {
             println!("{}", scenario::table(&scenario, &outcomes));
+            if arguments.search > 0 {
+                let found = scenario.search(arguments.search);
+                println!("  a schedule that knows the evening: {found:.0} min\n");
+            }
         }
         if let Some(svg) = &arguments.svg {
             let file = match path.file_stem() {

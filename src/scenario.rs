@@ -28,6 +28,7 @@ mod units;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
 use self::{
+    chance::Chance,
     file::File,
     keeper::{Keeper, Plain},
     plan::Evening,
@@ -36,7 +37,7 @@ use self::{
 pub use self::{picture::picture, report::table, score::Outcome};
 use crate::{
     admission::{Gpu, Mode, Node, Policy, Seats},
-    ident::{GpuId, NodeId},
+    ident::{DeviceId, GpuId, NodeId},
 };
 
 /// The rules that every policy is compared with.
@@ -167,6 +168,41 @@ impl Scenario {
                 tally.outcome(&self.file.name, name, bound, &classes)
             })
             .collect()
+    }
+
+    /// Looks for a schedule that knows the evening, in so many steps: first come, first served, but some are turned away
+    /// though they would fit, once, twice or always. Smooth viewer-minutes of the best that was found in which nobody
+    /// stands still: less than any bound, and a schedule that exists.
+    pub fn search(&self, steps: u32) -> f64 {
+        let mut chance = Chance::new(self.file.seed, u64::MAX);
+        let viewers = self.evening.viewers.iter();
+        let wish: Vec<&str> = viewers
+            .filter(|viewer| viewer.plays.iter().any(plan::Play::encodes))
+            .map(|viewer| viewer.device.as_str())
+            .collect();
+        let last = u64::try_from(wish.len()).unwrap_or(0).saturating_sub(1);
+        let mut barred: BTreeMap<DeviceId, u32> = BTreeMap::new();
+        let mut best = 0.0;
+        for step in 0..=steps {
+            let mut other = barred.clone();
+            // The first is nobody barred; then one or two others each time.
+            for _ in 0..chance.between(1, 2) {
+                let at = usize::try_from(chance.between(0, last)).unwrap_or(0);
+                let often = [0, 1, 2, u32::MAX];
+                let often = often.get(usize::try_from(chance.between(0, 3)).unwrap_or(0));
+                if let (Some(device), Some(often), 1..) = (wish.get(at), often, step) {
+                    other.insert(DeviceId::new(device), *often);
+                }
+            }
+            let mut keeper = self.plain(Plain::Fifo);
+            keeper.bar(other.clone());
+            let tally = Run::new(&self.evening, keeper).play();
+            if tally.is_smooth() && tally.minutes() >= best {
+                best = tally.minutes();
+                barred = other;
+            }
+        }
+        best
     }
 
     /// What did not come out as the scenario expects.

@@ -72,3 +72,15 @@ fn every_scenario_comes_out_as_it_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_house_of_the_documentation_is_played() {
+    let document =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions.md"))
+            .unwrap();
+    let (_, rest) = document.split_once("```yaml\n").unwrap();
+    let (house, _) = rest.split_once("```").unwrap();
+    let (scenario, outcomes) = played("house.yaml", house);
+    assert_eq!(scenario.viewers(), 5);
+    assert_eq!(outcomes.len(), 3 + scenario.policies().len());
+}

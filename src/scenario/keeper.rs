@@ -12,7 +12,7 @@ use crate::{
         Activity, Admission, CostModel, Decision, Demand, Ended, Event, Kind, Policy, Reason,
         Running,
     },
-    ident::{LeaseId, NodeId, PlaySessionId, Ticket},
+    ident::{DeviceId, LeaseId, NodeId, PlaySessionId, Ticket},
 };
 
 /// What a wish came to.
@@ -72,6 +72,8 @@ pub(super) struct Line {
     sessions: BTreeMap<PlaySessionId, LeaseId>,
     last: u64,
     news: Vec<News>,
+    /// How often each of these is told no before the rule is asked.
+    barred: BTreeMap<DeviceId, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +125,15 @@ impl Keeper {
             sessions: BTreeMap::new(),
             last: 0,
             news: Vec::new(),
+            barred: BTreeMap::new(),
         })
+    }
+
+    /// Turns these away so often, whatever the rule says.
+    pub(super) fn bar(&mut self, whom: BTreeMap<DeviceId, u32>) {
+        if let Self::Plain(line) = self {
+            line.barred = whom;
+        }
     }
 
     pub(super) fn ask(&mut self, now: Ms, demand: Demand) -> Verdict {
@@ -269,6 +279,12 @@ impl Line {
         let Kind::Video(work) = demand.kind else {
             return Verdict::Go(0);
         };
+        if let Some(left) = self.barred.get_mut(&demand.who.device)
+            && *left > 0
+        {
+            *left -= 1;
+            return Verdict::No(Reason::GpuFull);
+        }
         let cost = self
             .costs
             .get(gpu)

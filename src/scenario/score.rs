@@ -125,6 +125,16 @@ impl Tally {
         }
     }
 
+    /// Nobody stood still.
+    pub(super) fn is_smooth(&self) -> bool {
+        self.stalled == 0
+    }
+
+    /// Smooth viewer-minutes.
+    pub(super) fn minutes(&self) -> f64 {
+        self.smooth
+    }
+
     pub(super) fn wish(&mut self, play: &Play) {
         self.asked += u32::from(play.encodes());
     }
