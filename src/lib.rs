@@ -26,6 +26,7 @@
 //! | 4 | [`proxy`] | carries requests |
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
+//! | 4 | [`scenario`] | measures policies with viewers in virtual time |
 //! | 4 | [`sim`] | is a Jellyfin server, for tests and the demo |
 //! | 5 | [`config`] | turns YAML into each module's settings |
 //! | 6 | [`app`], [`demo`] | put it together |
@@ -86,6 +87,7 @@ pub mod hop;
 pub mod ident;
 pub mod jellyfin;
 pub mod proxy;
+pub mod scenario;
 pub mod sim;
 pub mod tasks;
 pub mod telemetry;

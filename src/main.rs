@@ -15,9 +15,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use finweir::{
-    app,
+    app, clock,
     config::{self, Config, Environment, Flag, Loaded, Mistakes},
     demo::{self, DemoError},
+    scenario::{self, Scenario},
     sim::Version,
 };
 
@@ -58,6 +59,13 @@ enum Command {
     Demo(Demo),
     /// Runs the simulated Jellyfin alone, to try a configuration or HAProxy against.
     Sim(Sim),
+    /// Plays scenarios and compares policies: what would an evening come to?
+    #[command(
+        after_help = "A scenario is a house, an evening and the policies to compare, in YAML: \
+        docs/decisions.md has the reference.\nWithout --json there is a table; with ranges in `expect`, what is \
+        outside of them is told and the exit code is 1."
+    )]
+    Simulate(Simulate),
     /// Prints the JSON schema of the configuration, for editors.
     Schema,
     /// Asks a running Finweir whether it is ready; for containers.
@@ -152,6 +160,22 @@ enum JellyfinVersion {
 }
 
 #[derive(Debug, Args)]
+struct Simulate {
+    /// Scenarios, or directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// One JSON object a line, for each scenario and policy.
+    #[arg(long)]
+    json: bool,
+    /// Look in so many steps for a schedule that knows the evening, to see how near the bound is.
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    search: u32,
+    /// A picture of the seats over time; a directory for those of several scenarios.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Healthcheck {
     /// What to ask: http://address:port/path of the admin listener.
     #[arg(
@@ -168,6 +192,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Sim(arguments) => sim(&arguments),
+        Command::Simulate(arguments) => simulate(&arguments),
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS
@@ -285,6 +310,92 @@ fn ended(result: Result<(), DemoError>) -> ExitCode {
         }
         Err(error) => failed(&error),
     }
+}
+
+fn simulate(arguments: &Simulate) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let paths = match scenarios(&arguments.paths) {
+        Ok(paths) => paths,
+        Err(error) => return failed(&error),
+    };
+    for path in paths {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("finweir: {name}: {error}");
+                return ExitCode::from(FAILED);
+            }
+        };
+        let scenario = match Scenario::parse(&name, &text) {
+            Ok(scenario) => scenario,
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    eprintln!("{mistake}");
+                }
+                return ExitCode::from(BAD_CONFIG);
+            }
+        };
+        let mut policies = Vec::new();
+        for policy in scenario.policies() {
+            match Config::parse_str(&name, &policy.yaml) {
+                Ok(loaded) => policies.push((policy.name, loaded.config.policy)),
+                Err(mistakes) => return bad(&mistakes),
+            }
+        }
+        let outcomes = scenario.run(clock::now(), &policies);
+        if arguments.json {
+            for outcome in &outcomes {
+                match serde_json::to_string(outcome) {
+                    Ok(line) => println!("{line}"),
+                    Err(error) => return failed(&error),
+                }
+            }
+        } else {
+            println!("{}", scenario::table(&scenario, &outcomes));
+            if arguments.search > 0 {
+                let found = scenario.search(arguments.search);
+                println!("  a schedule that knows the evening: {found:.0} min\n");
+            }
+        }
+        if let Some(svg) = &arguments.svg {
+            let file = match path.file_stem() {
+                Some(stem) if svg.is_dir() => svg.join(stem).with_extension("svg"),
+                Some(_) | None => svg.clone(),
+            };
+            if let Err(error) = std::fs::write(&file, scenario::picture(&scenario, &outcomes)) {
+                eprintln!("finweir: {}: {error}", file.display());
+                return ExitCode::from(FAILED);
+            }
+        }
+        for breach in scenario.breaches(&outcomes) {
+            eprintln!("{breach}");
+            code = ExitCode::from(FAILED);
+        }
+    }
+    code
+}
+
+/// The files that are meant: directories give their `*.yaml`, sorted.
+fn scenarios(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut inside = Vec::new();
+            for entry in std::fs::read_dir(path)? {
+                inside.push(entry?.path());
+            }
+            inside.retain(|file| {
+                file.extension()
+                    .is_some_and(|extension| extension == "yaml")
+            });
+            inside.sort();
+            files.extend(inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
 }
 
 fn healthcheck(arguments: &Healthcheck) -> ExitCode {

@@ -57,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
     ),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
+    ("scenario", &["ident", "admission", "telemetry", "gpu"]),
     (
         "config",
         &[

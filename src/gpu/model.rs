@@ -254,6 +254,11 @@ impl ModelGpu {
         self.running().map(|(_, job)| job.seats).sum()
     }
 
+    /// It carries this from now on: it is hot, or shared with something else.
+    pub fn set_capacity(&mut self, seats: f64) {
+        self.capacity = seats.max(0.001);
+    }
+
     /// Its capacity, seats.
     pub fn capacity(&self) -> f64 {
         self.capacity

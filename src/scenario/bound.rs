@@ -1,0 +1,225 @@
+//! The clairvoyant bound: more smooth viewer-minutes than this no schedule reaches, though it knows the whole evening.
+//!
+//! # What it is a bound of
+//!
+//! A schedule chooses what a gate can choose: who is let in, when (as long as he would wait, refusals and attempts
+//! included), and in which of the forms that he puts up with. It keeps the promise: at no time do jobs run that take
+//! more seats than the GPU carries, so that nobody who was let in stands still. The rest is Jellyfin's: a job
+//! runs from its start until the film is encoded or the viewer goes, and all jobs share the whole speed of the GPU.
+//!
+//! # What is relaxed
+//!
+//! Let a play of seats `c` be served from `S`, and its job run until `F`. While it runs it gets at least `c` (all run at
+//! one speed, and that is at least real time), so that it takes `c (F - S)` at least, and if `F` comes before the viewer
+//! goes, all of the film. Above that the bound lets the GPU's spare speed go to whom it likes when it likes, and serves
+//! plays in part. Two things are scarce on a GPU of capacity `C`: work, of which there is `C` at each time, and room,
+//! of which there is the largest sum of seats of wanted plays that `C` holds (four films of 3.9 seats fit in 18, and
+//! room for a fifth is not there because 2.4 are left).
+//!
+//! Where a viewer seeks, FFmpeg rests far ahead (throttling), or a GPU becomes slower, even less is asked: each minute
+//! of film that is watched is work of its own, to be done between the wish and the moment the picture needs it (not further
+//! ahead than the throttle allows), cut and moved at will.
+//!
+//! # How it is bounded
+//!
+//! Put a price `p(t) >= 0` on work and `q(t) >= 0` on room at each time. Whatever schedule is feasible,
+//!
+//! ```text
+//! minutes served <= Σ_t p(t) work(t) + q(t) room(t) + Σ_plays max(0, minutes - least cost)
+//! ```
+//!
+//! because what the served plays pay is at most what everything that is there costs. This holds for *every* choice of
+//! prices, so that no error of the search for good ones can make the bound too low. The search is a subgradient
+//! descent: where more is wanted than there is, the price rises.
+//!
+//! Who can't be served by any schedule pays a price above his worth, and adds nothing.
+
+mod price;
+
+use super::{
+    plan::{Act, Evening, Play, Viewer},
+    units::{Ms, seconds},
+};
+use crate::admission::{CostModel, Kind};
+
+use self::price::{Market, priced};
+
+/// Length of a slot, minutes.
+const SLOT: f64 = 1.0;
+/// What a player needs for the first picture: it shows with three seconds in hand.
+const SLACK: Ms = 10_000;
+
+/// One play as the bound sees it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    gpu: usize,
+    /// Smooth minutes it would give.
+    minutes: f64,
+    seats: f64,
+    needs: Needs,
+}
+
+/// When the work of a play must be done.
+#[derive(Clone, Debug)]
+enum Needs {
+    /// A job that runs from its start on. Minutes of the evening.
+    Run {
+        /// It starts at the earliest.
+        first: f64,
+        /// It starts at the latest.
+        last: f64,
+        /// The viewer goes this long after the start.
+        stay: f64,
+        /// Length of the film.
+        film: f64,
+    },
+    /// Pieces, each in a slot of its own choice.
+    Pieces(Vec<Piece>),
+}
+
+/// Work that must be done in a slot from `from` to `to`, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Piece {
+    from: usize,
+    to: usize,
+    /// Minutes of film.
+    film: f64,
+}
+
+/// Smooth viewer-minutes that no schedule exceeds.
+pub(super) fn bound(evening: &Evening) -> f64 {
+    let wanted: Vec<Wanted> = evening
+        .viewers
+        .iter()
+        .flat_map(|viewer| wishes(evening, viewer))
+        .collect();
+    let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
+    let gpus = evening.gpus.iter().enumerate();
+    gpus.map(|(index, gpu)| {
+        let of_gpu: Vec<&Wanted> = wanted.iter().filter(|w| w.gpu == index).collect();
+        let work = capacity(gpu.seats, &gpu.changes, slots);
+        priced(&Market::new(&of_gpu, work))
+    })
+    .sum()
+}
+
+/// Seats of each slot.
+fn capacity(seats: f64, changes: &[(Ms, f64)], slots: usize) -> Vec<f64> {
+    let mut changes = changes.to_vec();
+    changes.sort_by_key(|(at, _)| *at);
+    let mut start = 0.0;
+    (0..slots)
+        .map(|_| {
+            let end = start + SLOT;
+            let (mut sum, mut at, mut now) = (0.0, start, seats);
+            for (when, seats) in &changes {
+                let when = minutes(*when).clamp(start, end);
+                sum += now * (when - at);
+                at = when;
+                now = *seats;
+            }
+            sum += now * (end - at);
+            start = end;
+            sum / SLOT
+        })
+        .collect()
+}
+
+fn minutes(time: Ms) -> f64 {
+    seconds(time) / 60.0
+}
+
+impl Wanted {
+    fn slots(&self) -> usize {
+        1 + match &self.needs {
+            Needs::Run { last, stay, .. } => slot(last + stay) + 1,
+            Needs::Pieces(pieces) => pieces.iter().map(|p| p.to).max().unwrap_or(0),
+        }
+    }
+}
+
+/// The slot that a time is in.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped just before"
+)]
+fn slot(time: f64) -> usize {
+    (time / SLOT).floor().clamp(0.0, 1e6) as usize
+}
+
+/// What a viewer wants of the GPUs.
+fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
+    let gpu = evening
+        .servers
+        .get(viewer.server)
+        .map_or(0, |(_, gpu)| *gpu);
+    let plan = evening.gpus.get(gpu);
+    let cost = CostModel {
+        tone_map: plan.map_or(0.25, |gpu| gpu.tone_map),
+        ..CostModel::default()
+    };
+    let throttle = plan.and_then(|gpu| gpu.throttle);
+    let steady = throttle.is_none() && plan.is_none_or(|gpu| gpu.changes.is_empty());
+    // Nobody is held longer than the client's patience each time he asks, then he waits until he asks again.
+    let tries = Ms::try_from(viewer.retries.len()).unwrap_or(0) + 1;
+    let waits = viewer.patience * tries + viewer.retries.iter().sum::<Ms>();
+    let (mut first, mut last) = (viewer.arrives, viewer.arrives);
+    let mut wanted = Vec::new();
+    for play in &viewer.plays {
+        first += play.after;
+        last += play.after + waits;
+        if play.encodes() {
+            let seeks = play.acts.iter().any(|(_, act)| matches!(act, Act::Seek(_)));
+            let needs = if steady && !seeks {
+                Needs::Run {
+                    first: minutes(first),
+                    last: minutes(last),
+                    stay: minutes(play.stay),
+                    film: minutes(play.lasts),
+                }
+            } else {
+                Needs::Pieces(pieces(play, first, last + SLACK, throttle))
+            };
+            wanted.push(Wanted {
+                gpu,
+                minutes: minutes(play.wanted()),
+                seats: cheapest(play, &cost),
+                needs,
+            });
+        }
+        first += play.stay;
+        last += play.stay + SLACK;
+    }
+    wanted
+}
+
+fn cheapest(play: &Play, cost: &CostModel) -> f64 {
+    let seats = play.forms.iter().map(|form| match form.kind {
+        Kind::Video(work) => cost.seats(&work).as_f64(),
+        Kind::Direct | Kind::Remux | Kind::Audio => 0.0,
+    });
+    seats.fold(f64::INFINITY, f64::min)
+}
+
+fn pieces(play: &Play, first: Ms, last: Ms, throttle: Option<Ms>) -> Vec<Piece> {
+    const PIECE: Ms = 60_000;
+    let mut pieces = Vec::new();
+    for (from, to) in &play.watched {
+        let mut at = *from;
+        while at < *to {
+            let end = (at + PIECE).min(*to);
+            let ahead = throttle.map_or(at, |throttle| throttle.min(at));
+            pieces.push(Piece {
+                from: slot(minutes(first + at - ahead)),
+                to: slot(minutes(last + end)),
+                film: minutes(end - at),
+            });
+            at = end;
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests;

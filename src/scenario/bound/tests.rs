@@ -1,0 +1,216 @@
+//! The bound against schedules found by trying all.
+
+use super::{super::chance::Chance, *};
+
+const NEAR: f64 = 1e-6;
+
+fn bounded(wanted: &[Wanted], work: Vec<f64>) -> f64 {
+    let wanted: Vec<&Wanted> = wanted.iter().collect();
+    priced(&Market::new(&wanted, work))
+}
+
+fn number(chance: &mut Chance, from: u64, to: u64) -> f64 {
+    f64::from(u32::try_from(chance.between(from, to)).unwrap_or(0))
+}
+
+fn run(first: f64, last: f64, stay: f64, film: f64, seats: f64) -> Wanted {
+    Wanted {
+        gpu: 0,
+        minutes: stay.min(film),
+        seats,
+        needs: Needs::Run {
+            first,
+            last,
+            stay,
+            film,
+        },
+    }
+}
+
+/// Minutes that are served if these start then. `None`: at some time more runs than fits.
+fn served(plays: &[(f64, &Wanted)], capacity: f64) -> Option<f64> {
+    let mut starts: Vec<(f64, &Wanted)> = plays.to_vec();
+    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut starts = starts.into_iter().peekable();
+    // When the viewer goes, film left, seats.
+    let mut jobs: Vec<(f64, f64, f64)> = Vec::new();
+    let mut now = 0.0;
+    let mut sum = 0.0;
+    loop {
+        let seats: f64 = jobs.iter().map(|job| job.2).sum();
+        if seats > capacity + NEAR {
+            return None;
+        }
+        let speed = capacity / seats;
+        let ends = jobs
+            .iter()
+            .map(|(goes, left, _)| goes.min(now + left / speed));
+        let next = ends.fold(f64::INFINITY, f64::min);
+        let begins = starts.peek().map_or(f64::INFINITY, |(start, _)| *start);
+        let then = next.min(begins);
+        if then == f64::INFINITY {
+            return Some(sum);
+        }
+        for job in &mut jobs {
+            job.1 -= (then - now) * speed;
+        }
+        now = then;
+        jobs.retain(|(goes, left, _)| *goes > now + NEAR && *left > NEAR);
+        while let Some((start, one)) = starts.next_if(|(start, _)| *start <= now + NEAR) {
+            let Needs::Run { stay, film, .. } = one.needs else {
+                continue;
+            };
+            sum += one.minutes;
+            jobs.push((start + stay, film, one.seats));
+        }
+    }
+}
+
+/// The most that any choice of plays and starts, to the half minute, serves.
+fn best(wanted: &[Wanted], capacity: f64, chosen: &mut Vec<(f64, usize)>, at: usize) -> f64 {
+    let Some(one) = wanted.get(at) else {
+        let plays: Vec<(f64, &Wanted)> = chosen
+            .iter()
+            .filter_map(|(start, index)| Some((*start, wanted.get(*index)?)))
+            .collect();
+        return served(&plays, capacity).unwrap_or(0.0);
+    };
+    let mut most = best(wanted, capacity, chosen, at + 1);
+    let Needs::Run { first, last, .. } = one.needs else {
+        return most;
+    };
+    let mut start = first;
+    while start <= last {
+        chosen.push((start, at));
+        most = most.max(best(wanted, capacity, chosen, at + 1));
+        chosen.pop();
+        start += 0.5;
+    }
+    most
+}
+
+#[test]
+fn no_schedule_of_a_small_evening_beats_the_bound() {
+    let (mut sum_of_best, mut sum_of_bounds) = (0.0, 0.0);
+    for seed in 0..60 {
+        let mut chance = Chance::new(seed, 1);
+        let capacity = number(&mut chance, 30, 90) / 10.0;
+        let wanted: Vec<Wanted> = (0..5)
+            .map(|_| {
+                let first = number(&mut chance, 0, 24) / 2.0;
+                let waits = number(&mut chance, 0, 3) / 2.0;
+                let film = number(&mut chance, 4, 30);
+                let stay = number(&mut chance, 2, 40);
+                let seats = number(&mut chance, 7, 40) / 10.0;
+                run(first, first + waits, stay, film, seats.min(capacity))
+            })
+            .collect();
+        let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
+        let bound = bounded(&wanted, vec![capacity; slots]);
+        let best = best(&wanted, capacity, &mut Vec::new(), 0);
+        assert!(
+            best <= bound + NEAR,
+            "seed {seed}: {best} is more than {bound}"
+        );
+        sum_of_best += best;
+        sum_of_bounds += bound;
+    }
+    // A bound that is far off would hold too, and say nothing.
+    let part = sum_of_best / sum_of_bounds;
+    assert!(part > 0.85, "the bound is reached to {part} only");
+}
+
+/// Whether these pieces can all be done in time: earliest due first.
+fn in_time(pieces: &[(Piece, f64)], capacity: &[f64]) -> bool {
+    let mut left: Vec<(Piece, f64)> = pieces.to_vec();
+    for (slot, seats) in capacity.iter().enumerate() {
+        let mut room = seats * SLOT;
+        left.sort_by_key(|(piece, _)| piece.to);
+        for (_, work) in left.iter_mut().filter(|(piece, _)| piece.from <= slot) {
+            let done = work.min(room);
+            *work -= done;
+            room -= done;
+        }
+        left.retain(|(_, work)| *work > NEAR);
+        if left.iter().any(|(piece, _)| piece.to <= slot) {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn no_choice_of_plays_in_pieces_beats_the_bound_when_a_gpu_slows() {
+    let (mut sum_of_best, mut sum_of_bounds) = (0.0, 0.0);
+    for seed in 0..80 {
+        let mut chance = Chance::new(seed, 2);
+        let wanted: Vec<Wanted> = (0..7)
+            .map(|_| {
+                let first = usize::try_from(chance.between(0, 10)).unwrap_or(0);
+                let lasts = usize::try_from(chance.between(2, 12)).unwrap_or(0);
+                let waits = usize::try_from(chance.between(0, 2)).unwrap_or(0);
+                let pieces = (0..lasts).map(|minute| Piece {
+                    from: first,
+                    to: first + waits + minute,
+                    film: 1.0,
+                });
+                Wanted {
+                    gpu: 0,
+                    minutes: (0..lasts).map(|_| 1.0).sum(),
+                    seats: number(&mut chance, 5, 40) / 10.0,
+                    needs: Needs::Pieces(pieces.collect()),
+                }
+            })
+            .collect();
+        let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
+        let before = number(&mut chance, 30, 80) / 10.0;
+        let capacity: Vec<f64> = (0..slots)
+            .map(|slot| if slot < 8 { before } else { before / 2.0 })
+            .collect();
+        let bound = bounded(&wanted, capacity.clone());
+        let mut best: f64 = 0.0;
+        for subset in 0_u32..1 << wanted.len() {
+            let chosen = (0_u32..)
+                .zip(&wanted)
+                .filter(|(bit, _)| subset >> bit & 1 == 1);
+            let chosen: Vec<&Wanted> = chosen.map(|(_, one)| one).collect();
+            let pieces = chosen.iter().flat_map(|one| match &one.needs {
+                Needs::Pieces(pieces) => pieces
+                    .iter()
+                    .map(|piece| (*piece, piece.film * one.seats))
+                    .collect(),
+                Needs::Run { .. } => Vec::new(),
+            });
+            let pieces: Vec<(Piece, f64)> = pieces.collect();
+            if in_time(&pieces, &capacity) {
+                best = best.max(chosen.iter().map(|one| one.minutes).sum());
+            }
+        }
+        assert!(
+            best <= bound + NEAR,
+            "seed {seed}: {best} is more than {bound}"
+        );
+        sum_of_best += best;
+        sum_of_bounds += bound;
+    }
+    let part = sum_of_best / sum_of_bounds;
+    assert!(part > 0.85, "the bound is reached to {part} only");
+}
+
+#[test]
+fn what_fits_is_bounded_by_what_is_wanted() {
+    let wanted = vec![
+        run(0.0, 1.0, 90.0, 90.0, 3.7),
+        run(5.0, 6.0, 60.0, 120.0, 3.7),
+    ];
+    let bound = bounded(&wanted, vec![8.0; 200]);
+    assert!((bound - 150.0).abs() < 1e-3, "{bound}");
+}
+
+#[test]
+fn who_can_not_be_served_by_any_schedule_adds_nothing_to_the_bound() {
+    // Five come in one moment for a film as long as their stay; room is for two of them.
+    let wanted: Vec<Wanted> = (0..5).map(|_| run(0.0, 0.0, 30.0, 60.0, 3.7)).collect();
+    let bound = bounded(&wanted, vec![8.0; 100]);
+    assert!((60.0..66.0).contains(&bound), "{bound}");
+}

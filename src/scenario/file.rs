@@ -1,0 +1,417 @@
+//! A scenario as it is written, and what is wrong with it.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_saphyr::{Location, Spanned};
+
+use super::{
+    Mistake,
+    units::{Between, Clock, Count, Hours, Lines, Output, Span, Video},
+};
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) story: String,
+    pub(super) from: Clock,
+    #[serde(default = "one")]
+    pub(super) seed: u64,
+    pub(super) gpus: Vec<GpuFile>,
+    #[serde(default)]
+    pub(super) servers: Vec<ServerFile>,
+    pub(super) library: Vec<Shelf>,
+    #[serde(default)]
+    pub(super) players: Vec<PlayerFile>,
+    pub(super) viewers: Vec<Group>,
+    #[serde(default)]
+    pub(super) count_limit: Option<u32>,
+    pub(super) policies: Vec<PolicyFile>,
+    #[serde(default)]
+    pub(super) expect: Vec<Expect>,
+}
+
+/// A model GPU.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GpuFile {
+    pub(super) name: Spanned<String>,
+    /// Seats it really carries.
+    pub(super) seats: f64,
+    #[serde(default = "quarter")]
+    pub(super) tone_map: f64,
+    /// Jellyfin's throttle: FFmpeg rests this far ahead of the viewer.
+    #[serde(default)]
+    pub(super) throttle: Option<Span>,
+    #[serde(default)]
+    pub(super) changes: Vec<Change>,
+}
+
+/// What becomes of a GPU.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) at: Clock,
+    pub(super) seats: f64,
+}
+
+/// A Jellyfin server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    pub(super) name: Spanned<String>,
+    pub(super) gpu: String,
+}
+
+/// Films of one kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shelf {
+    pub(super) shelf: Spanned<String>,
+    pub(super) titles: u64,
+    pub(super) video: Video,
+    pub(super) lasts: Between,
+    /// Players that play it as it is.
+    #[serde(default)]
+    pub(super) direct: Vec<String>,
+    /// Players for which only the container is changed.
+    #[serde(default)]
+    pub(super) remux: Vec<String>,
+    /// Other versions of the same films.
+    #[serde(default)]
+    pub(super) versions: Vec<Version>,
+}
+
+/// Another version of a film.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Version {
+    pub(super) video: Video,
+    #[serde(default)]
+    pub(super) direct: Vec<String>,
+    #[serde(default)]
+    pub(super) remux: Vec<String>,
+}
+
+/// A player that the table does not know, or one that it knows otherwise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlayerFile {
+    pub(super) player: Spanned<String>,
+    #[serde(default)]
+    pub(super) called: Option<String>,
+    #[serde(default)]
+    pub(super) patience: Option<Span>,
+    #[serde(default)]
+    pub(super) output: Option<Output>,
+    #[serde(default)]
+    pub(super) step_down: Option<Vec<Lines>>,
+}
+
+/// Viewers who are alike.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Group {
+    pub(super) group: Spanned<String>,
+    pub(super) users: u64,
+    #[serde(default = "one")]
+    pub(super) devices: u64,
+    pub(super) player: Weights,
+    pub(super) arrive: Hours,
+    pub(super) watch: Weights,
+    /// How long one play is watched. Left out: to the end.
+    #[serde(default)]
+    pub(super) stay: Option<Between>,
+    /// Part of the viewers who watch to the end whatever `stay` says.
+    #[serde(default)]
+    pub(super) to_the_end: f64,
+    #[serde(default = "once")]
+    pub(super) plays: Count,
+    #[serde(default = "moment")]
+    pub(super) between: Between,
+    #[serde(default)]
+    pub(super) pause: Option<Pause>,
+    #[serde(default)]
+    pub(super) seek: Option<Between>,
+    #[serde(default)]
+    pub(super) retry: Option<Retry>,
+    /// How long the picture may stand still in all before the viewer has enough.
+    #[serde(default = "enough")]
+    pub(super) tolerates: Span,
+    /// Part of the plays with subtitles drawn into the picture.
+    #[serde(default)]
+    pub(super) burn_in: f64,
+    /// Part of the viewers who leave without a word.
+    #[serde(default)]
+    pub(super) vanish: f64,
+    /// Sizes that these viewers put up with, instead of those of their player.
+    #[serde(default)]
+    pub(super) step_down: Option<Vec<Lines>>,
+    /// Server that they use. Left out: any.
+    #[serde(default)]
+    pub(super) server: Option<String>,
+}
+
+/// Breaks.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    pub(super) every: Between,
+    #[serde(rename = "for")]
+    pub(super) lasts: Between,
+}
+
+/// What a viewer does who was told no.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    pub(super) times: u64,
+    pub(super) after: Between,
+}
+
+/// A policy to be compared, as a configuration of Finweir.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    pub(super) policy: String,
+    pub(super) config: Spanned<String>,
+}
+
+/// What one policy should come to: from, to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    pub(super) policy: Spanned<String>,
+    #[serde(default)]
+    pub(super) smooth_share: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) stalled: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) jain: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) wait_p50_s: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) wait_p95_s: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) refused: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) gave_up: Option<[f64; 2]>,
+}
+
+/// One name, or several with weights.
+#[derive(Clone, Debug)]
+pub(super) struct Weights(pub(super) Vec<(String, f64)>);
+
+impl<'de> Deserialize<'de> for Weights {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Weights;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name, or names with weights: {films: 3, series: 1}")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Weights, E> {
+                Ok(Weights(vec![(name.to_owned(), 1.0)]))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Weights, A::Error> {
+                let mut all = Vec::new();
+                while let Some(entry) = map.next_entry::<String, f64>()? {
+                    all.push(entry);
+                }
+                Ok(Weights(all))
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+fn quarter() -> f64 {
+    0.25
+}
+fn once() -> Count {
+    Count(1, 1)
+}
+fn moment() -> Between {
+    Between(5_000, 15_000)
+}
+fn enough() -> Span {
+    Span(180_000)
+}
+
+/// The most viewers, plays and films that one scenario may have.
+const MOST: u64 = 20_000;
+
+impl File {
+    /// Reads a scenario.
+    pub(super) fn parse(path: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        let file: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let (line, column) = error.location().map_or((1, 1), |at| place(&at));
+            let problem = error.to_string();
+            let problem = problem.lines().next().unwrap_or_default().to_owned();
+            vec![Mistake {
+                file: path.to_owned(),
+                line,
+                column,
+                problem,
+            }]
+        })?;
+        let mut check = Check {
+            path,
+            mistakes: Vec::new(),
+        };
+        check.all(&file);
+        if check.mistakes.is_empty() {
+            Ok(file)
+        } else {
+            Err(check.mistakes)
+        }
+    }
+}
+
+fn place(at: &Location) -> (u64, u64) {
+    (at.line(), at.column())
+}
+
+struct Check<'a> {
+    path: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Check<'_> {
+    fn wrong<T>(&mut self, at: &Spanned<T>, problem: String) {
+        let (line, column) = place(&at.referenced);
+        self.mistakes.push(Mistake {
+            file: self.path.to_owned(),
+            line,
+            column,
+            problem,
+        });
+    }
+
+    fn all(&mut self, file: &File) {
+        let gpus = self.names("gpu", file.gpus.iter().map(|g| &g.name));
+        let servers = self.names("server", file.servers.iter().map(|s| &s.name));
+        let shelves = self.names("shelf", file.library.iter().map(|s| &s.shelf));
+        let mut players = self.names("player", file.players.iter().map(|p| &p.player));
+        players.extend(super::plan::PLAYERS.iter().map(|p| p.0));
+        self.names("group", file.viewers.iter().map(|g| &g.group));
+        for gpu in &file.gpus {
+            let sane = |seats: f64| (0.1..=10_000.0).contains(&seats);
+            if !sane(gpu.seats) || !file.changes_are_sane(sane) {
+                self.wrong(&gpu.name, "seats must be between 0.1 and 10000".to_owned());
+            }
+        }
+        if file.gpus.is_empty() || file.policies.is_empty() {
+            self.mistakes.push(Mistake {
+                file: self.path.to_owned(),
+                line: 1,
+                column: 1,
+                problem: "there must be at least one of `gpus` and of `policies`".to_owned(),
+            });
+        }
+        for server in &file.servers {
+            if !gpus.contains(server.gpu.as_str()) {
+                self.wrong(&server.name, format!("no gpu is named `{}`", server.gpu));
+            }
+        }
+        for shelf in &file.library {
+            let versions = shelf
+                .versions
+                .iter()
+                .flat_map(|v| v.direct.iter().chain(&v.remux));
+            for player in shelf.direct.iter().chain(&shelf.remux).chain(versions) {
+                self.known(&shelf.shelf, "player", player, &players);
+            }
+            if shelf.titles == 0 || shelf.lasts.0 == 0 {
+                self.wrong(&shelf.shelf, "a shelf has films, and films last".to_owned());
+            }
+        }
+        for group in &file.viewers {
+            for (player, _) in &group.player.0 {
+                self.known(&group.group, "player", player, &players);
+            }
+            for (shelf, _) in &group.watch.0 {
+                self.known(&group.group, "shelf", shelf, &shelves);
+            }
+            if let Some(server) = &group.server {
+                self.known(&group.group, "server", server, &servers);
+            }
+            let weights = group.player.0.iter().chain(&group.watch.0);
+            if weights.clone().any(|(_, w)| !(*w >= 0.0 && w.is_finite()))
+                || group.player.0.is_empty()
+                || group.watch.0.is_empty()
+            {
+                self.wrong(&group.group, "weights are numbers above 0".to_owned());
+            }
+            let devices = group.users.saturating_mul(group.devices);
+            if devices.saturating_mul(group.plays.1.max(1)) > MOST {
+                self.wrong(&group.group, format!("more than {MOST} plays"));
+            }
+            let rates = [
+                group.pause.map_or(1, |p| p.every.0),
+                group.seek.map_or(1, |s| s.0),
+            ];
+            if rates.contains(&0) {
+                self.wrong(
+                    &group.group,
+                    "`every` must be longer than nothing".to_owned(),
+                );
+            }
+        }
+        for expect in &file.expect {
+            let known = super::PLAIN.contains(&expect.policy.value.as_str())
+                || file
+                    .policies
+                    .iter()
+                    .any(|p| p.policy == expect.policy.value);
+            if !known {
+                self.wrong(
+                    &expect.policy,
+                    format!("no policy `{}`", expect.policy.value),
+                );
+            }
+        }
+    }
+
+    fn known(&mut self, at: &Spanned<String>, what: &str, name: &str, all: &BTreeSet<&str>) {
+        if !all.contains(name) {
+            self.wrong(at, format!("no {what} is named `{name}`"));
+        }
+    }
+
+    fn names<'a>(
+        &mut self,
+        what: &str,
+        all: impl Iterator<Item = &'a Spanned<String>>,
+    ) -> BTreeSet<&'a str> {
+        let mut known = BTreeSet::new();
+        for name in all {
+            if !known.insert(name.value.as_str()) {
+                self.wrong(name, format!("{what} `{}` is there twice", name.value));
+            }
+        }
+        known
+    }
+}
+
+impl File {
+    fn changes_are_sane(&self, sane: impl Fn(f64) -> bool) -> bool {
+        let changes = self.gpus.iter().flat_map(|gpu| &gpu.changes);
+        changes.clone().all(|change| sane(change.seats))
+    }
+}

@@ -1,0 +1,393 @@
+//! Draws the evening: who comes when, wants what, and does what with it. Every policy sees the same one.
+
+use super::{
+    chance::Chance,
+    file::{File, Group, Shelf},
+    units::{Between, Lines, Ms, Output, Video},
+};
+use crate::{
+    admission::{Codec, Kind},
+    gpu::model::Shape,
+};
+
+const FULL_HD: Output = Output {
+    codec: Codec::H264,
+    size: (1920, 1080),
+};
+
+/// Players that a scenario may name without describing them: name, what it calls itself, seconds it waits.
+pub(super) const PLAYERS: [(&str, &str, Ms); 9] = [
+    ("web", "Jellyfin Web", 55),
+    ("android-tv", "Jellyfin Android TV", 25),
+    ("android", "Jellyfin Android", 25),
+    ("swiftfin", "Swiftfin", 16),
+    ("mpv-shim", "Jellyfin MPV Shim", 25),
+    ("kodi", "Kodi", 25),
+    ("roku", "Jellyfin Roku", 25),
+    ("chromecast", "Chromecast", 25),
+    ("unknown", "Player", 15),
+];
+
+/// A player, all told.
+#[derive(Clone, Debug)]
+struct Player {
+    name: String,
+    called: String,
+    patience: Ms,
+    output: Output,
+    step_down: Vec<Lines>,
+}
+
+/// Everything that will be wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Evening {
+    pub(super) gpus: Vec<Gpu>,
+    /// Name, and place of its GPU.
+    pub(super) servers: Vec<(String, usize)>,
+    pub(super) viewers: Vec<Viewer>,
+}
+
+/// A GPU over the evening.
+#[derive(Clone, Debug)]
+pub(super) struct Gpu {
+    pub(super) name: String,
+    pub(super) seats: f64,
+    pub(super) tone_map: f64,
+    pub(super) throttle: Option<Ms>,
+    /// When, and what it carries from then on.
+    pub(super) changes: Vec<(Ms, f64)>,
+}
+
+/// One screen with somebody before it.
+#[derive(Clone, Debug)]
+pub(super) struct Viewer {
+    pub(super) user: String,
+    pub(super) device: String,
+    pub(super) client: String,
+    pub(super) patience: Ms,
+    pub(super) arrives: Ms,
+    pub(super) retries: Vec<Ms>,
+    pub(super) tolerates: Ms,
+    pub(super) vanishes: bool,
+    pub(super) server: usize,
+    pub(super) plays: Vec<Play>,
+}
+
+/// One thing that is to be watched.
+#[derive(Clone, Debug)]
+pub(super) struct Play {
+    pub(super) item: String,
+    pub(super) shelf: String,
+    /// How long the film is.
+    pub(super) lasts: Ms,
+    /// What is asked for, then what would do, dearest first.
+    pub(super) forms: Vec<Form>,
+    /// Between the play before and the wish for this one.
+    pub(super) after: Ms,
+    /// From the first picture until the viewer goes.
+    pub(super) stay: Ms,
+    /// What he does meanwhile, counted from the first picture.
+    pub(super) acts: Vec<(Ms, Act)>,
+    /// Stretches in which the picture moves, counted from the first picture: from, to.
+    pub(super) watched: Vec<(Ms, Ms)>,
+}
+
+/// What a viewer does in mid-play.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Act {
+    Pause,
+    Resume,
+    /// To this position.
+    Seek(Ms),
+}
+
+/// A form in which a play may be served.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    pub(super) kind: Kind,
+    /// What FFmpeg encodes, if it does.
+    pub(super) shape: Option<Shape>,
+    /// In words, for the table.
+    pub(super) called: String,
+}
+
+impl Play {
+    /// Whether what is asked for needs a GPU.
+    pub(super) fn encodes(&self) -> bool {
+        self.forms.first().is_some_and(|form| form.shape.is_some())
+    }
+
+    /// How long the picture would move.
+    pub(super) fn wanted(&self) -> Ms {
+        self.watched.iter().map(|(from, to)| to - from).sum()
+    }
+}
+
+impl Evening {
+    pub(super) fn draw(file: &File) -> Self {
+        let gpus: Vec<Gpu> = file
+            .gpus
+            .iter()
+            .map(|gpu| Gpu {
+                name: gpu.name.value.clone(),
+                seats: gpu.seats,
+                tone_map: gpu.tone_map,
+                throttle: gpu.throttle.map(|span| span.0),
+                changes: gpu
+                    .changes
+                    .iter()
+                    .map(|change| (change.at.since(file.from), change.seats))
+                    .collect(),
+            })
+            .collect();
+        let gpu = |name: &str| gpus.iter().position(|g| g.name == name).unwrap_or(0);
+        let mut servers: Vec<(String, usize)> = file
+            .servers
+            .iter()
+            .map(|server| (server.name.value.clone(), gpu(&server.gpu)))
+            .collect();
+        if servers.is_empty() {
+            servers.push(("jellyfin".to_owned(), 0));
+        }
+        let players = players(file);
+        let mut viewers = Vec::new();
+        for (index, group) in (0_u64..).zip(&file.viewers) {
+            for user in 0..group.users {
+                for device in 0..group.devices {
+                    let row = index << 40 | user << 20 | device;
+                    let draw = Draw {
+                        file,
+                        group,
+                        players: &players,
+                        servers: &servers,
+                    };
+                    let viewer = draw.viewer(&mut Chance::new(file.seed, row), user, device);
+                    viewers.extend(viewer);
+                }
+            }
+        }
+        Self {
+            gpus,
+            servers,
+            viewers,
+        }
+    }
+}
+
+fn players(file: &File) -> Vec<Player> {
+    let mut all: Vec<Player> = PLAYERS
+        .iter()
+        .map(|(name, called, patience)| Player {
+            name: (*name).to_owned(),
+            called: (*called).to_owned(),
+            patience: patience * 1000,
+            output: FULL_HD,
+            step_down: Vec::new(),
+        })
+        .collect();
+    for own in &file.players {
+        let name = &own.player.value;
+        let known = all.iter().position(|player| player.name == *name);
+        let mut player = known.map_or_else(
+            || Player {
+                name: name.clone(),
+                called: name.clone(),
+                patience: 15_000,
+                output: FULL_HD,
+                step_down: Vec::new(),
+            },
+            |at| all.swap_remove(at),
+        );
+        if let Some(called) = &own.called {
+            player.called.clone_from(called);
+        }
+        if let Some(patience) = own.patience {
+            player.patience = patience.0;
+        }
+        if let Some(output) = own.output {
+            player.output = output;
+        }
+        if let Some(lines) = &own.step_down {
+            player.step_down.clone_from(lines);
+        }
+        all.push(player);
+    }
+    all
+}
+
+/// One play as its viewer's habits make it: see [`Play`].
+struct Habits {
+    stay: Ms,
+    acts: Vec<(Ms, Act)>,
+    watched: Vec<(Ms, Ms)>,
+}
+
+struct Draw<'a> {
+    file: &'a File,
+    group: &'a Group,
+    players: &'a [Player],
+    servers: &'a [(String, usize)],
+}
+
+impl Draw<'_> {
+    fn viewer(&self, chance: &mut Chance, user: u64, device: u64) -> Option<Viewer> {
+        let group = self.group;
+        let name = chance.pick(&group.player.0)?;
+        let player = self.players.iter().find(|player| player.name == *name)?;
+        let arrives = {
+            let (from, to) = (group.arrive.0, group.arrive.1);
+            let (from, to) = (from.since(self.file.from), to.since(self.file.from));
+            Between(from.min(to), to.max(from)).draw(chance)
+        };
+        let any = chance.between(0, u64::try_from(self.servers.len()).unwrap_or(1) - 1);
+        let server = match &group.server {
+            Some(name) => self.servers.iter().position(|(known, _)| known == name)?,
+            None => usize::try_from(any).ok()?,
+        };
+        let stays = chance.happens(group.to_the_end);
+        let plays = group.plays.draw(chance);
+        let plays = (0..plays)
+            .filter_map(|number| self.play(chance, player, number, stays))
+            .collect();
+        let retries = group.retry.map_or_else(Vec::new, |retry| {
+            (0..retry.times).map(|_| retry.after.draw(chance)).collect()
+        });
+        let group_name = &group.group.value;
+        Some(Viewer {
+            user: format!("{group_name}-{}", user + 1),
+            device: format!("{group_name}-{}-{}", user + 1, device + 1),
+            client: player.called.clone(),
+            patience: player.patience,
+            arrives,
+            retries,
+            tolerates: group.tolerates.0,
+            vanishes: chance.happens(group.vanish),
+            server,
+            plays,
+        })
+    }
+
+    fn play(&self, chance: &mut Chance, player: &Player, number: u64, all: bool) -> Option<Play> {
+        let group = self.group;
+        let name = chance.pick(&group.watch.0)?;
+        let shelf = self.file.library.iter().find(|s| s.shelf.value == *name)?;
+        let title = chance.between(1, shelf.titles);
+        // A title is as long for everybody.
+        let mut of_title = Chance::new(self.file.seed, title << 20 | u64::from(name_hash(name)));
+        let lasts = shelf.lasts.draw(&mut of_title).max(10_000);
+        let drawn = group.stay.map(|stay| stay.draw(chance));
+        let stay = drawn.filter(|_| !all).unwrap_or(Ms::MAX);
+        let burn_in = chance.happens(group.burn_in);
+        let after = group.between.draw(chance);
+        let habits = self.habits(chance, lasts, stay);
+        Some(Play {
+            item: format!("{name}-{title}"),
+            shelf: name.clone(),
+            lasts,
+            forms: self.forms(shelf, player, burn_in),
+            after: if number == 0 { 0 } else { after },
+            stay: habits.stay,
+            acts: habits.acts,
+            watched: habits.watched,
+        })
+    }
+
+    /// What is done until the film is over or the viewer has enough.
+    fn habits(&self, chance: &mut Chance, lasts: Ms, most: Ms) -> Habits {
+        let never = Ms::MAX;
+        let every = |habit: Option<Between>, chance: &mut Chance, now: Ms| {
+            habit.map_or(never, |habit| now + habit.draw(chance).max(1000))
+        };
+        let pauses = self.group.pause;
+        let (mut now, mut position) = (0, 0);
+        let (mut acts, mut watched) = (Vec::new(), Vec::new());
+        let mut pause = every(pauses.map(|p| p.every), chance, now);
+        let mut seek = every(self.group.seek, chance, now);
+        loop {
+            let over = now + (lasts - position);
+            let next = over.min(pause).min(seek).min(most);
+            if next > now {
+                watched.push((now, next));
+            }
+            position += next - now;
+            now = next;
+            if now == over || now == most {
+                return Habits {
+                    stay: now,
+                    acts,
+                    watched,
+                };
+            }
+            if now == pause {
+                let Some(habit) = pauses else { continue };
+                let end = (now + habit.lasts.draw(chance)).min(most);
+                acts.push((now, Act::Pause));
+                acts.push((end, Act::Resume));
+                seek = seek.saturating_add(end - now);
+                now = end;
+                pause = every(Some(habit.every), chance, now);
+            } else {
+                position = chance.between(0, lasts * 9 / 10);
+                acts.push((now, Act::Seek(position)));
+                seek = every(self.group.seek, chance, now);
+            }
+        }
+    }
+
+    /// What Jellyfin would do, and what would do instead.
+    fn forms(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Form> {
+        let is = |names: &[String]| names.contains(&player.name);
+        let encode = |video: &Video, most: Option<Lines>| {
+            let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
+            Form {
+                kind: Kind::Video(shape.work()),
+                called: format!("{}p", shape.size_out.1),
+                shape: Some(shape),
+            }
+        };
+        let free = |kind: Kind| Form {
+            kind,
+            called: kind.to_string(),
+            shape: None,
+        };
+        let plain = |direct: &[String], remux: &[String]| {
+            if burn_in {
+                None
+            } else if is(direct) {
+                Some(free(Kind::Direct))
+            } else {
+                is(remux).then(|| free(Kind::Remux))
+            }
+        };
+        if let Some(form) = plain(&shelf.direct, &shelf.remux) {
+            return vec![form];
+        }
+        let mut forms = vec![encode(&shelf.video, None)];
+        for version in &shelf.versions {
+            let form = plain(&version.direct, &version.remux);
+            forms.push(form.unwrap_or_else(|| encode(&version.video, None)));
+        }
+        let lines = self.group.step_down.as_ref().unwrap_or(&player.step_down);
+        forms.extend(lines.iter().map(|lines| encode(&shelf.video, Some(*lines))));
+        // Of what is left, only what is cheaper than all before it is worth an offer.
+        let cost = |form: &Form| match form.kind {
+            Kind::Video(work) => crate::admission::CostModel::default().seats(&work).milli(),
+            Kind::Direct | Kind::Remux | Kind::Audio => 0,
+        };
+        let mut rungs = forms.split_off(1);
+        rungs.sort_by_key(|form| std::cmp::Reverse(cost(form)));
+        for rung in rungs {
+            if forms.last().is_none_or(|last| cost(&rung) < cost(last)) {
+                forms.push(rung);
+            }
+        }
+        forms
+    }
+}
+
+/// The same for the same name, on every machine.
+fn name_hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}

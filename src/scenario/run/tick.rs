@@ -1,0 +1,130 @@
+//! What happens every five seconds: reports of players, polls of servers, a look at each picture.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        score::Moment,
+        units::{ms, seconds},
+    },
+    REPORT, Run, State, TICK, What, segment, who,
+};
+use crate::{
+    admission::{Activity, Running},
+    ident::ItemId,
+};
+
+impl Run<'_> {
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        for viewer in self.at_work.clone() {
+            self.look(viewer);
+            let enough = self.plan(viewer).map(|(plan, _)| plan.tolerates);
+            let had = self.watch(viewer).map_or(0, |watch| watch.stood);
+            if enough.is_some_and(|enough| had > enough) {
+                self.leave(viewer, false);
+                continue;
+            }
+            if (self.ticks + u64::try_from(viewer).unwrap_or(0)).is_multiple_of(REPORT) {
+                self.report(viewer);
+            }
+        }
+        for server in 0..self.nodes.len() {
+            let running = self.running(server);
+            if let Some(node) = self.nodes.get(server) {
+                self.keeper.poll(self.now, node, &running);
+            }
+        }
+        let mut moment = Moment {
+            at: self.now,
+            waiting: self.tally.waiting,
+            ..Moment::default()
+        };
+        for gpu in &self.gpus {
+            moment.busy += gpu.busy_seats();
+            moment.capacity += gpu.capacity();
+        }
+        self.tally.moment(moment);
+        self.at(self.now + TICK, What::Tick);
+    }
+
+    /// Looks at the picture.
+    pub(super) fn look(&mut self, viewer: usize) {
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        if !watch.encodes {
+            watch.runs(now);
+            return;
+        }
+        let (job, gpu) = (watch.job, watch.gpu);
+        let Some(progress) = self.gpus.get(gpu).and_then(|gpu| gpu.progress(job)) else {
+            return;
+        };
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        watch.see(now, &progress);
+        let begins = watch.begun.is_none() && watch.position > 0.0;
+        let begun = now.saturating_sub(ms(watch.position));
+        let rests = progress.finished && !watch.told_rest;
+        watch.told_rest |= rests;
+        let session = watch.session.clone();
+        if begins {
+            self.first_picture(viewer, begun);
+        }
+        if rests {
+            self.keeper.rests(&session);
+        }
+    }
+
+    /// What the player tells and reads.
+    pub(super) fn report(&mut self, viewer: usize) {
+        let now = self.now;
+        let Some(watch) = self.watch(viewer) else {
+            return;
+        };
+        let session = watch.session.clone();
+        let (paused, position) = (watch.paused, ms(watch.position));
+        let reads = watch.encodes && !paused;
+        if reads {
+            let index = segment(position);
+            self.keeper
+                .touch(now, &session, Activity::Segment { index });
+        }
+        let position = Some(Duration::from_millis(position.max(1)));
+        self.keeper
+            .touch(now, &session, Activity::Progress { paused, position });
+    }
+
+    /// What `/Sessions` of a server shows.
+    fn running(&self, server: usize) -> Vec<Running> {
+        let here = self.at_work.iter().filter_map(|viewer| {
+            let plan = self.evening.viewers.get(*viewer)?;
+            let seat = self.seats.get(*viewer)?;
+            let play = plan.plays.get(seat.next)?;
+            let State::Watching(watch) = &seat.state else {
+                return None;
+            };
+            (plan.server == server).then_some((plan, play, watch))
+        });
+        here.map(|(plan, play, watch)| {
+            let job = self
+                .gpus
+                .get(watch.gpu)
+                .and_then(|gpu| gpu.progress(watch.job));
+            let job = job.filter(|job| watch.encodes && !job.finished);
+            Running {
+                who: who(plan),
+                item: ItemId::new(&play.item),
+                kind: watch.kind,
+                completion: job.map(|job| job.encoded_to / seconds(play.lasts)),
+                runtime: Some(Duration::from_millis(play.lasts)),
+                position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
+                paused: watch.paused,
+            }
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,302 @@
+//! What an evening came to: counted while it runs, then made into one line.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    plan::{Evening, Form, Play},
+    units::{Ms, seconds},
+};
+use crate::admission::Reason;
+
+/// The GPUs at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment {
+    pub(super) at: Ms,
+    /// Seats of the jobs that run: more than there are if the picture of some must stand still.
+    pub(super) busy: f64,
+    pub(super) capacity: f64,
+    pub(super) waiting: usize,
+}
+
+/// Counts.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    /// Of each user: minutes he wanted and minutes that were smooth.
+    users: BTreeMap<String, (f64, f64)>,
+    names: Vec<String>,
+    smooth: f64,
+    asked: u32,
+    admitted: u32,
+    stalled: u32,
+    stalls: u32,
+    left_stalled: u32,
+    gave_up: u32,
+    waits: Vec<Ms>,
+    refusals: BTreeMap<Reason, u32>,
+    renditions: BTreeMap<String, u32>,
+    stepped_down: u32,
+    pub(super) waiting: usize,
+    pub(super) moments: Vec<Moment>,
+    pub(super) ended: Ms,
+}
+
+/// What one policy came to in one scenario. The first nine members are the ones that scripts rely on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The scenario.
+    pub scenario: String,
+    /// The policy.
+    pub policy: String,
+    /// Smooth viewer-minutes as a part of the clairvoyant bound.
+    pub smooth_share: f64,
+    /// Plays whose picture stood still in mid-play at least once.
+    pub stalled: u32,
+    /// Jain's index between the users of a class, of the worst class.
+    pub jain: f64,
+    /// Half of those who were let in waited no longer.
+    pub wait_p50_s: f64,
+    /// Of twenty who were let in nineteen waited no longer.
+    pub wait_p95_s: f64,
+    /// How often somebody was told no.
+    pub refused: u32,
+    /// Plays that were wanted and never begun.
+    pub gave_up: u32,
+    /// Smooth viewer-minutes of plays that need a GPU.
+    pub smooth_minutes: f64,
+    /// The clairvoyant bound.
+    pub bound_minutes: f64,
+    /// Plays that asked for a GPU.
+    pub asked: u32,
+    /// Of those, plays that were let in.
+    pub admitted: u32,
+    /// Of those, plays in a cheaper form.
+    pub stepped_down: u32,
+    /// How often a picture stood still.
+    pub stalls: u32,
+    /// Viewers who had enough of it.
+    pub left_stalled: u32,
+    /// Mean of the seats of running jobs while any ran, as a part of what was there.
+    pub seat_use: f64,
+    /// Forms that were served, by size of the picture.
+    pub renditions: BTreeMap<String, u32>,
+    /// Refusals by reason.
+    pub refusals: BTreeMap<String, u32>,
+    /// Seats over time, for the picture.
+    #[serde(skip)]
+    pub(super) moments: Vec<Moment>,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub(super) fn new(evening: &Evening) -> Self {
+        let mut users = BTreeMap::new();
+        for viewer in &evening.viewers {
+            let wanted: Ms = viewer
+                .plays
+                .iter()
+                .filter(|p| p.encodes())
+                .map(Play::wanted)
+                .sum();
+            if wanted > 0 {
+                let user: &mut (f64, f64) = users.entry(viewer.user.clone()).or_default();
+                user.0 += seconds(wanted) / 60.0;
+            }
+        }
+        Self {
+            users,
+            names: evening.viewers.iter().map(|v| v.user.clone()).collect(),
+            smooth: 0.0,
+            asked: 0,
+            admitted: 0,
+            stalled: 0,
+            stalls: 0,
+            left_stalled: 0,
+            gave_up: 0,
+            waits: Vec::new(),
+            refusals: BTreeMap::new(),
+            renditions: BTreeMap::new(),
+            stepped_down: 0,
+            waiting: 0,
+            moments: Vec::new(),
+            ended: 0,
+        }
+    }
+
+    /// Nobody stood still.
+    pub(super) fn is_smooth(&self) -> bool {
+        self.stalled == 0
+    }
+
+    /// Smooth viewer-minutes.
+    pub(super) fn minutes(&self) -> f64 {
+        self.smooth
+    }
+
+    pub(super) fn wish(&mut self, play: &Play) {
+        self.asked += u32::from(play.encodes());
+    }
+
+    pub(super) fn admitted(&mut self, play: &Play, form: &Form, rung: usize, waited: Ms) {
+        if play.encodes() {
+            self.admitted += 1;
+            self.stepped_down += u32::from(rung > 0);
+            self.waits.push(waited);
+            *self.renditions.entry(form.called.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn watched(
+        &mut self,
+        viewer: usize,
+        play: &Play,
+        smooth: f64,
+        stalls: u32,
+        fed_up: bool,
+    ) {
+        if !play.encodes() {
+            return;
+        }
+        self.smooth += smooth / 60.0;
+        let user = self
+            .names
+            .get(viewer)
+            .and_then(|name| self.users.get_mut(name));
+        if let Some((_, got)) = user {
+            *got += smooth / 60.0;
+        }
+        self.stalls += stalls;
+        self.stalled += u32::from(stalls > 0);
+        self.left_stalled += u32::from(fed_up);
+    }
+
+    pub(super) fn refused(&mut self, reason: Reason) {
+        *self.refusals.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn gave_up(&mut self) {
+        self.gave_up += 1;
+    }
+
+    pub(super) fn moment(&mut self, moment: Moment) {
+        self.moments.push(moment);
+    }
+
+    /// `class_of`: the class of a user, by his name.
+    pub(super) fn outcome(
+        mut self,
+        scenario: &str,
+        policy: &str,
+        bound: f64,
+        class_of: &BTreeMap<String, String>,
+    ) -> Outcome {
+        self.waits.sort_unstable();
+        let (mut busy, mut capacity) = (0.0, 0.0);
+        for moment in self.moments.iter().filter(|moment| moment.busy > 0.0) {
+            busy += moment.busy.min(moment.capacity);
+            capacity += moment.capacity;
+        }
+        let mut classes: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+        for (user, minutes) in &self.users {
+            let class = class_of.get(user).map_or("default", String::as_str);
+            classes.entry(class).or_default().push(*minutes);
+        }
+        let jain = classes
+            .values()
+            .map(|users| jain(users))
+            .fold(1.0, f64::min);
+        Outcome {
+            scenario: scenario.to_owned(),
+            policy: policy.to_owned(),
+            smooth_share: if bound > 0.0 {
+                round(self.smooth / bound, 4)
+            } else {
+                1.0
+            },
+            stalled: self.stalled,
+            jain: round(jain, 4),
+            wait_p50_s: percentile(&self.waits, 50),
+            wait_p95_s: percentile(&self.waits, 95),
+            refused: self.refusals.values().sum(),
+            gave_up: self.gave_up,
+            smooth_minutes: round(self.smooth, 1),
+            bound_minutes: round(bound, 1),
+            asked: self.asked,
+            admitted: self.admitted,
+            stepped_down: self.stepped_down,
+            stalls: self.stalls,
+            left_stalled: self.left_stalled,
+            seat_use: if capacity > 0.0 {
+                round(busy / capacity, 4)
+            } else {
+                0.0
+            },
+            renditions: self.renditions,
+            refusals: self
+                .refusals
+                .iter()
+                .map(|(reason, count)| (reason.to_string(), *count))
+                .collect(),
+            moments: self.moments,
+        }
+    }
+}
+
+fn round(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+fn percentile(sorted: &[Ms], part: usize) -> f64 {
+    let at = (sorted.len() * part).div_ceil(100).saturating_sub(1);
+    round(sorted.get(at).copied().map_or(0.0, seconds), 1)
+}
+
+/// Jain's index of what each user got, as a part of what he would have got had all that was got been shared evenly:
+/// nobody is owed more than he wanted, and who wanted less leaves it to the others.
+pub(super) fn jain(users: &[(f64, f64)]) -> f64 {
+    let got: f64 = users.iter().map(|(_, got)| got).sum();
+    let wanted: f64 = users.iter().map(|(wanted, _)| wanted).sum();
+    if got <= 0.0 || wanted <= 0.0 {
+        return 1.0;
+    }
+    let level = level(users, got);
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
+    for (wanted, got) in users {
+        let owed = wanted.min(level);
+        if owed > 0.0 {
+            let part = (got / owed).min(1.0);
+            sum += part;
+            squares += part * part;
+            count += 1.0;
+        }
+    }
+    if squares > 0.0 {
+        sum * sum / (count * squares)
+    } else {
+        1.0
+    }
+}
+
+/// The most that anybody gets if `whole` is shared evenly and nobody gets more than he wants.
+fn level(users: &[(f64, f64)], whole: f64) -> f64 {
+    let mut wants: Vec<f64> = users.iter().map(|(wanted, _)| *wanted).collect();
+    wants.sort_by(f64::total_cmp);
+    let mut left = whole;
+    let mut heads = wants.len();
+    for want in wants {
+        #[expect(clippy::cast_precision_loss, reason = "users are few")]
+        let each = left / heads as f64;
+        if want > each {
+            return each;
+        }
+        left -= want;
+        heads -= 1;
+        if heads == 0 {
+            break;
+        }
+    }
+    f64::INFINITY
+}

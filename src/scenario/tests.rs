@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use super::{
+    score::jain,
+    units::{Between, Span, Video},
+    *,
+};
+use crate::admission::{Hdr, UserLimits};
+
+const HOUSE: &str = r#"
+name: a small house
+story: Three televisions, room for two films.
+from: "20:00"
+seed: 1
+gpus: [{name: igpu, seats: 8}]
+library:
+  - {shelf: uhd, titles: 9, video: hevc 2160p 24 hdr, lasts: 60m-90m}
+viewers:
+  - {group: tv, users: 3, player: android-tv, arrive: "20:00-20:10", watch: uhd}
+policies:
+  - policy: mine
+    config: |
+      gpus: [{name: igpu, capacity: 8}]
+"#;
+
+fn base() -> Instant {
+    crate::clock::now()
+}
+
+fn policy(seats: f64) -> Arc<Policy> {
+    let mut policy = Policy::observe("jellyfin".into(), "igpu".into(), Seats::from_f64(seats));
+    policy.mode = Mode::Enforce;
+    Arc::new(policy)
+}
+
+fn parse(text: &str) -> Scenario {
+    match Scenario::parse("house.yaml", text) {
+        Ok(scenario) => scenario,
+        Err(mistakes) => panic_with(&mistakes),
+    }
+}
+
+#[expect(clippy::panic, reason = "a test reports by panicking")]
+fn panic_with(mistakes: &[Mistake]) -> ! {
+    panic!("{mistakes:?}")
+}
+
+fn mistake(text: &str) -> String {
+    Scenario::parse("house.yaml", text)
+        .err()
+        .and_then(|mistakes| mistakes.first().map(ToString::to_string))
+        .unwrap_or_default()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_evening_to_the_last_digit() {
+    let run = || {
+        let scenario = parse(HOUSE);
+        let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+        serde_json::to_string(&outcomes).unwrap_or_default()
+    };
+    let first = run();
+    assert!(first.contains("smooth_share"));
+    assert_eq!(first, run());
+    let other = HOUSE.replace("seed: 1", "seed: 2");
+    let other = parse(&other).run(base(), &[("mine".to_owned(), policy(8.0))]);
+    assert_ne!(first, serde_json::to_string(&other).unwrap_or_default());
+}
+
+#[test]
+fn without_a_gate_the_third_film_makes_pictures_stand_still_and_with_one_none_does() {
+    let scenario = parse(HOUSE);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let of = |name: &str| outcomes.iter().find(|outcome| outcome.policy == name);
+    assert!(of("no gate").is_some_and(|o| o.stalled > 0 && o.gave_up == 0));
+    assert!(of("mine").is_some_and(|o| o.stalled == 0 && o.gave_up == 1 && o.admitted == 2));
+    assert!(of("fifo").is_some_and(|o| o.stalled == 0 && o.gave_up == 1));
+    assert!(outcomes.iter().all(|o| o.smooth_share <= 1.0));
+}
+
+#[test]
+fn json_begins_with_the_nine_members_that_scripts_rely_on() {
+    let scenario = parse(HOUSE);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let line = serde_json::to_value(outcomes.last()).unwrap_or_default();
+    let keys: Vec<&str> = line
+        .as_object()
+        .into_iter()
+        .flat_map(|object| object.keys().map(String::as_str))
+        .take(9)
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "scenario",
+            "policy",
+            "smooth_share",
+            "stalled",
+            "jain",
+            "wait_p50_s",
+            "wait_p95_s",
+            "refused",
+            "gave_up"
+        ]
+    );
+}
+
+#[test]
+fn a_policy_that_observes_lets_everybody_in() {
+    let mut observing = (*policy(8.0)).clone();
+    observing.mode = Mode::Observe;
+    observing.user = UserLimits::default();
+    let scenario = parse(HOUSE);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), Arc::new(observing))]);
+    let of = |name: &str| outcomes.iter().find(|outcome| outcome.policy == name);
+    let counts = |o: &Outcome| (o.admitted, o.stalled, o.refused);
+    assert_eq!(of("mine").map(counts), of("no gate").map(counts));
+}
+
+#[test]
+fn a_mistake_names_its_line() {
+    let unknown = HOUSE.replace("watch: uhd", "watch: films");
+    assert_eq!(
+        mistake(&unknown),
+        "house.yaml:10:13: no shelf is named `films`"
+    );
+    let word = HOUSE.replace("hevc 2160p", "hevk 2160p");
+    assert!(
+        mistake(&word).starts_with("house.yaml:8:"),
+        "{}",
+        mistake(&word)
+    );
+    assert!(mistake(&word).contains("`hevk`"), "{}", mistake(&word));
+    let key = HOUSE.replace("titles: 9", "tiles: 9");
+    assert!(mistake(&key).contains("tiles"), "{}", mistake(&key));
+    assert!(mistake("").starts_with("house.yaml:1:"), "{}", mistake(""));
+}
+
+#[test]
+fn lines_of_a_policy_are_those_of_the_scenario() {
+    let texts = parse(HOUSE).policies();
+    let line = texts.first().and_then(|text| {
+        text.yaml
+            .lines()
+            .position(|line| line.contains("capacity: 8"))
+    });
+    let here = HOUSE.lines().position(|line| line.contains("capacity: 8"));
+    assert_eq!(line, here);
+}
+
+#[test]
+fn a_range_that_is_missed_is_told_with_its_line() {
+    let text = format!("{HOUSE}expect:\n  - {{policy: mine, gave_up: [0, 0], stalled: [0, 0]}}\n");
+    let scenario = parse(&text);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let breaches = scenario.breaches(&outcomes);
+    assert_eq!(breaches.len(), 1, "{breaches:?}");
+    assert!(
+        breaches
+            .iter()
+            .all(|b| b.starts_with("house.yaml:16: mine: gave_up is 1")),
+        "{breaches:?}"
+    );
+}
+
+#[test]
+fn a_picture_has_a_strip_for_each_policy() {
+    let scenario = parse(HOUSE);
+    let outcomes = scenario.run(base(), &[("a < b".to_owned(), policy(8.0))]);
+    let svg = picture(&scenario, &outcomes);
+    assert_eq!(svg.matches("<polygon").count(), outcomes.len());
+    assert!(svg.contains("a &lt; b") && svg.ends_with("</svg>\n"));
+}
+
+#[test]
+fn fairness_is_measured_by_what_each_is_owed() {
+    // He who wants little and gets it is content; the two others share evenly what is left.
+    assert!((jain(&[(10.0, 10.0), (100.0, 50.0), (200.0, 50.0)]) - 1.0).abs() < 1e-9);
+    // One got all.
+    assert!((jain(&[(100.0, 100.0), (100.0, 0.0)]) - 0.5).abs() < 1e-9);
+    assert!((jain(&[(100.0, 0.0), (100.0, 0.0)]) - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn times_and_pictures_are_read_as_people_write_them() {
+    assert_eq!("1h30m".parse(), Ok(Span(5_400_000)));
+    assert_eq!("20s-2m".parse(), Ok(Between(20_000, 120_000)));
+    assert!("2m-20s".parse::<Between>().is_err());
+    assert!("90".parse::<Span>().is_err() && "".parse::<Span>().is_err());
+    let video: Result<Video, String> = "hevc 2160p 23.976 hdr".parse();
+    assert!(video.is_ok_and(|v| v.size == (3840, 2160) && v.bits == 10 && v.hdr == Hdr::Hdr));
+    assert!("2160p".parse::<Video>().is_err());
+}
+
+#[test]
+fn virtual_time_does_not_depend_on_when_it_begins() {
+    let scenario = parse(HOUSE);
+    let policies = [("mine".to_owned(), policy(8.0))];
+    let now = scenario.run(base(), &policies);
+    let later = scenario.run(base() + Duration::from_micros(123_456_789), &policies);
+    assert_eq!(
+        serde_json::to_string(&now).ok(),
+        serde_json::to_string(&later).ok()
+    );
+}
