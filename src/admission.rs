@@ -31,6 +31,7 @@ mod lease;
 mod ledger;
 mod life;
 mod policy;
+mod probe;
 mod queue;
 mod reconcile;
 mod rules;

@@ -1,5 +1,6 @@
 //! What this program knows of Jellyfin's protocol, without I/O.
 
+mod again;
 mod client;
 mod credentials;
 mod members;
@@ -12,6 +13,7 @@ mod session;
 mod stream;
 
 pub use self::{
+    again::Again,
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
     plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::{
     names::{
-        AccessName, ClientName, DayName, FormatName, ModeName, OnErrorName, ShapeName,
-        UserLabelName,
+        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
+        ShapeName, UserLabelName,
     },
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -59,6 +59,8 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// When a client that would transcode is made to play the file as it is.
+        direct_play: DirectPlayName,
         /// Whether a stream without a login may transcode.
         anonymous: AccessName,
         /// How long and how many may wait.
@@ -253,6 +255,8 @@ sections! {
         transcode: AccessName,
         /// Whether it may transcode 4K sources.
         uhd: AccessName,
+        /// When a client of it that would transcode is made to play the file as it is.
+        direct_play: DirectPlayName,
         /// Longest wait.
         max_wait: Span,
         /// Served before classes with a smaller number.
@@ -355,6 +359,8 @@ sections! {
         shape: ShapeName,
         /// How long it waits.
         patience: Span,
+        /// Whether it may be made to play a file as it is: it must come back by itself if it can't.
+        direct_play: bool,
     }
     /// How often Jellyfin is asked what is running.
     Poll {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     admission::{Access, Mode},
     jellyfin::{Client, Shape},
-    proxy::OnError,
+    proxy::{DirectPlay, OnError},
     telemetry::{LogFormat, UserLabel},
 };
 
@@ -46,6 +46,15 @@ names! {
         Admit = "admit" => Self::Admit,
         /// It is refused.
         Reject = "reject" => Self::Reject,
+    }
+    /// When a client is made to play a file as it is.
+    DirectPlayName for DirectPlay {
+        /// Never.
+        Off = "off" => Self::Off,
+        /// When its transcode would have to wait or be refused.
+        Pressure = "pressure" => Self::Pressure,
+        /// Whenever it would transcode.
+        Always = "always" => Self::Always,
     }
     /// The shape of a refusal.
     ShapeName for Shape {

@@ -50,6 +50,7 @@ sections! {
     "classes" true,
     "libraries" true,
     "windows" true,
+    "direct_play" true,
     "anonymous" true,
     "queue" true,
     "leases" true,

@@ -1,4 +1,9 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
+//!
+//! Before a transcode is decided about, something cheaper is looked for: [`direct`].
+
+mod again;
+mod direct;
 
 use std::{
     sync::Arc,
@@ -6,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header, request, response};
 
 use super::{OnError, Proxy, Refusal, header_text, refusal};
 use crate::{
@@ -36,6 +41,17 @@ struct Negotiation<'a> {
     client: Client,
     headers: HeaderMap,
     peer: &'a Peer,
+    /// The head as it was sent upstream, to ask again.
+    head: request::Parts,
+}
+
+/// An answer of Jellyfin's, and what it comes to if the client gets it.
+struct Offer {
+    head: response::Parts,
+    answer: PlaybackAnswer,
+    /// The source that the client will play.
+    source: Source,
+    demand: Demand,
 }
 
 /// Asks Jellyfin, decides about what it would do, and answers.
@@ -48,6 +64,9 @@ pub(super) async fn answer(
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let claims = proxy.claims(&parts.headers, Some(&query));
+    let headers = parts.headers.clone();
+    // The answer has to be read: compressed, it can't be.
+    parts.headers.remove(header::ACCEPT_ENCODING);
     let negotiation = Negotiation {
         proxy,
         item,
@@ -55,17 +74,16 @@ pub(super) async fn answer(
         asked: PlaybackRequest::read(&Query::parse(&query), &body),
         client: Client::of(
             claims.client.as_deref(),
-            header_text(&parts.headers, &header::USER_AGENT),
+            header_text(&headers, &header::USER_AGENT),
         ),
         claims,
-        headers: parts.headers.clone(),
+        headers,
         peer,
+        head: parts.clone(),
     };
     if let Some(refused) = negotiation.refused_just_now() {
         return refused;
     }
-    // The answer has to be read: compressed, it can't be.
-    parts.headers.remove(header::ACCEPT_ENCODING);
     let max_answer = proxy.current.load().settings.max_answer;
     let exchange = proxy.client.exchange(
         &proxy.node.origin,
@@ -161,23 +179,31 @@ impl Negotiation<'_> {
             return self.refuse_unjudged();
         }
 
-        let demand = self.demand(&answer, &source, verified).await;
-        let (user, device, node) = (
-            demand.who.user.clone(),
-            demand.who.clone(),
-            demand.node.clone(),
-        );
-        let playing = proxy.gate.plays(&user, &device.device);
+        let offer = self.offer(parts, answer, source, verified).await;
+        let offer = self.or_direct(offer, verified).await;
+        self.decide(offer).await
+    }
+
+    async fn decide(&self, offer: Offer) -> Response<Body> {
+        let proxy = self.proxy;
+        let Offer {
+            head,
+            answer,
+            source,
+            demand,
+        } = offer;
+        let (who, node) = (demand.who.clone(), demand.node.clone());
+        let playing = proxy.gate.plays(&who.user, &who.device);
         match proxy.enter(demand).await {
             Outcome::Admitted(reservation) => {
                 reservation.bind(answer.session().as_ref());
-                Response::from_parts(parts, refusal::whole(answer.print()))
+                Response::from_parts(head, refusal::whole(answer.print()))
             }
             // No rungs were offered; if the core stepped down all the same, the whole is what was reserved.
             Outcome::Downgraded { reservation, .. } => {
                 tracing::error!(%node, "a rung was chosen that was not offered; the answer passes as it came");
                 reservation.bind(answer.session().as_ref());
-                Response::from_parts(parts, refusal::whole(answer.print()))
+                Response::from_parts(head, refusal::whole(answer.print()))
             }
             Outcome::Rejected {
                 reason,
@@ -189,7 +215,7 @@ impl Negotiation<'_> {
                 if let Some(key) = self.key().filter(|_| !waited) {
                     self.proxy.refused.note(key, reason, retry_after);
                 }
-                self.refuse(answer, &source, &device, playing, reason, retry_after)
+                self.refuse(answer, &source, &who, playing, reason, retry_after)
             }
         }
     }
@@ -220,17 +246,29 @@ impl Negotiation<'_> {
         asked.or_else(direct).or_else(|| sources.first()).cloned()
     }
 
-    async fn demand(
-        &self,
-        answer: &PlaybackAnswer,
-        source: &Source,
-        verified: Option<&Verified>,
-    ) -> Demand {
-        let proxy = self.proxy;
+    /// What Jellyfin would do for this source.
+    fn plan(&self, source: &Source, verified: Option<&Verified>) -> Plan {
         let policy = verified.map(Verified::policy).unwrap_or_default();
-        let plan = Plan::of_source_with(source, Media::Video, &proxy.node.encoding.load(), policy);
+        let encoding = self.proxy.node.encoding.load();
+        Plan::of_source_with(source, Media::Video, &encoding, policy)
+    }
+
+    /// How long the client still waits, less the way back.
+    fn patience(&self) -> Duration {
         let spent = clock::now().saturating_duration_since(self.began) + MARGIN;
-        Demand {
+        self.proxy.patience(self.client).saturating_sub(spent)
+    }
+
+    async fn offer(
+        &self,
+        head: response::Parts,
+        answer: PlaybackAnswer,
+        source: Source,
+        verified: Option<&Verified>,
+    ) -> Offer {
+        let proxy = self.proxy;
+        let plan = self.plan(&source, verified);
+        let demand = Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),
             item: self.item.clone(),
             session: answer.session(),
@@ -240,7 +278,13 @@ impl Negotiation<'_> {
             library: proxy.library(self.item).await,
             rungs: Vec::new(),
             would: None,
-            patience: proxy.patience(self.client).saturating_sub(spent),
+            patience: self.patience(),
+        };
+        Offer {
+            head,
+            answer,
+            source,
+            demand,
         }
     }
 

@@ -19,5 +19,6 @@ mod refusing;
 mod reloading;
 mod reporting;
 mod restarting;
+mod sparing;
 mod support;
 mod waiting;

@@ -82,13 +82,15 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 // === impl Setting ===
 
 impl Setting {
-    /// A GPU of three seats, one transcode for each user, nobody waits, and nothing runs from before.
+    /// A GPU of three seats, one transcode for each user, nobody waits, nothing runs from before, and nobody is made
+    /// to play the file itself.
     pub(crate) fn of(version: Version) -> Self {
         let sections = [
             ("gpus", "[{name: igpu, capacity: 3}]"),
             ("users", "{default: {transcodes: 1}}"),
             ("starts", "{per_user: unlimited}"),
             ("queue", "{max_wait: 0s}"),
+            ("direct_play", "off"),
             ("leases", "{recovery: 0s, linger: 100ms}"),
             (
                 "server",

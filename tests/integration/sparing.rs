@@ -1,0 +1,217 @@
+//! What is found for a viewer before he is refused: the file itself, another version of it, a smaller picture.
+
+use std::time::Duration;
+
+use finweir::sim::Version;
+use serde_json::{Value, json};
+
+use crate::support::{AndroidTv, House, Play, Setting, Swiftfin, Web, both, items, until};
+
+/// What Jellyfin was asked for in place of a transcode, and what came of it.
+fn direct_plays(house: &House, result: &str) -> f64 {
+    house.metric("finweir_direct_play_total", &[("result", result)])
+}
+
+/// A house whose GPU is filled by two others.
+async fn full(setting: Setting) -> House {
+    let house = setting
+        .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 2}]")
+        .start()
+        .await;
+    for name in ["anna", "ben"] {
+        let web = Web::login(&house, name, &format!("{name}-laptop")).await;
+        assert!(web.play(items::LONG).await.playing().transcodes);
+    }
+    assert_eq!(house.held(), 2);
+    house
+}
+
+fn under_pressure(version: Version) -> Setting {
+    Setting::of(version).set("direct_play", "pressure")
+}
+
+/// A browser that could not play asks for something else, as it was recorded.
+fn escalated(web: &Web, item: &str) -> Value {
+    let mut body = web.body(item, Duration::ZERO);
+    for switch in [
+        "EnableDirectPlay",
+        "EnableDirectStream",
+        "AllowVideoStreamCopy",
+    ] {
+        body[switch] = json!(false);
+    }
+    body
+}
+
+#[tokio::test]
+async fn who_would_be_refused_plays_the_file_itself() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        let play = web.play(items::LONG).await.playing();
+        assert!(!play.transcodes);
+        let tv = AndroidTv::login(&house, "dora", "tv").await;
+        assert!(!tv.play(items::DIRECT).await.playing().transcodes);
+        assert_eq!((house.refused(), house.held()), (0.0, 2));
+        assert_eq!(direct_plays(&house, "played"), 2.0);
+        assert_eq!(house.sim().stalls(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forced_direct_play_has_no_trace_of_a_transcode() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        let body = web.body(items::LONG, Duration::ZERO);
+        let answer = web.device.playback_info(items::LONG, "", &body).await;
+        let source = answer.json()["MediaSources"][0].clone();
+        assert_eq!(source["SupportsDirectPlay"], json!(true));
+        assert_eq!(source.get("TranscodingUrl"), None);
+        assert_eq!(source.get("TranscodingContainer"), None);
+        assert_eq!(source["TranscodingSubProtocol"], json!("http"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_video_is_copied_where_the_file_itself_can_not_be_played() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        let play = web.play(items::REMUX).await.playing();
+        assert!(play.transcodes);
+        let lease = house.lease(&play.session).unwrap();
+        assert_eq!(lease.cost.as_f64(), 0.0, "{lease:?}");
+        assert_eq!((house.refused(), house.held()), (0.0, 2));
+        assert_eq!(direct_plays(&house, "remuxed"), 1.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_there_is_room_everybody_gets_the_quality_he_set() {
+    both(async |version| {
+        let house = under_pressure(version).start().await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        assert!(web.play(items::LONG).await.playing().transcodes);
+        assert_eq!(house.asked("PlaybackInfo"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_it_is_always_wanted_nobody_transcodes_what_he_can_play() {
+    both(async |version| {
+        let house = Setting::of(version)
+            .set("direct_play", "always")
+            .start()
+            .await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        assert!(!web.play(items::LONG).await.playing().transcodes);
+        assert_eq!(house.held(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_would_not_come_back_is_not_made_to() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let phone = Swiftfin::login(&house, "carla", "phone").await;
+        phone.play(items::LONG).await.says();
+        assert_eq!(house.refused_for("gpu-sessions"), 1.0);
+        assert_eq!(direct_plays(&house, "played"), 0.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_operator_may_forbid_it_to_a_client_and_to_a_class() {
+    both(async |version| {
+        let rules: [(&str, &str); 2] = [
+            ("clients", "[{client: web, direct_play: off}]"),
+            ("classes", "[{name: far, users: [carla], direct_play: off}]"),
+        ];
+        for (section, rule) in rules {
+            let house = full(under_pressure(version).set(section, rule)).await;
+            let web = Web::login(&house, "carla", "carla-laptop").await;
+            web.play(items::LONG).await.says();
+            assert_eq!(direct_plays(&house, "played"), 0.0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_client_can_not_play_is_refused_as_before() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        assert_eq!(
+            web.play(items::HEVC8).await.says(),
+            "PlaybackError.RateLimitExceeded"
+        );
+        assert_eq!(direct_plays(&house, "unplayable"), 1.0);
+        assert_eq!(house.refused(), 1.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_comes_back_is_not_sent_away_with_the_file_again() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        assert!(!web.play(items::LONG).await.playing().transcodes);
+        // The browser can't decode it: within a second it asks without direct play, and waits for an answer.
+        let answer = web
+            .device
+            .playback_info(items::LONG, "", &escalated(&web, items::LONG))
+            .await
+            .json();
+        assert_eq!(answer["ErrorCode"], json!("RateLimitExceeded"));
+        assert_eq!(direct_plays(&house, "failed"), 1.0);
+        // Another film is another matter.
+        assert!(!web.play(items::DIRECT).await.playing().transcodes);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_comes_back_to_a_free_seat_is_encoded_for() {
+    both(async |version| {
+        let house = Setting::of(version)
+            .set("direct_play", "always")
+            .start()
+            .await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        assert!(!web.play(items::LONG).await.playing().transcodes);
+        let answer = web
+            .device
+            .playback_info(items::LONG, "", &escalated(&web, items::LONG))
+            .await
+            .json();
+        let mut play = Play::transcoded(items::LONG, &answer, &answer["MediaSources"][0]).unwrap();
+        web.begin(&mut play, Duration::ZERO).await.unwrap();
+        until("its seats are held", || house.held() == 1).await;
+        // From now on it is not tried any more.
+        let again = Web::login(&house, "anna", "laptop").await;
+        let play = again.play(items::LONG).await.playing();
+        assert!(play.transcodes);
+        assert_eq!((house.refused(), house.sim().stalls()), (0.0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_only_observes_changes_no_answer() {
+    both(async |version| {
+        let house = full(under_pressure(version).set("mode", "observe")).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        assert!(web.play(items::LONG).await.playing().transcodes);
+        assert_eq!(direct_plays(&house, "played"), 0.0);
+    })
+    .await;
+}
