@@ -5,8 +5,8 @@ use std::sync::Arc;
 use core::net::IpAddr;
 
 use crate::{
-    admission::{Codec, Hdr, Kind, Running, Who, Work},
-    ident::{DeviceId, UserId},
+    admission::{Codec, Hdr, Kind, Policy, Running, Seats, Who, Work},
+    ident::{DeviceId, NodeId, UserId},
     jellyfin::{Credentials, Encoding, Plan, SessionRow, VideoWork},
     upstream::Verified,
 };
@@ -19,6 +19,22 @@ pub fn kind_of(plan: &Plan) -> Kind {
         Plan::Remux => Kind::Remux,
         Plan::Audio => Kind::Audio,
         Plan::Video(work) => Kind::Video(work_of(work)),
+    }
+}
+
+/// What this takes of the GPU that a server encodes on.
+pub fn price(policy: &Policy, node: &NodeId, kind: &Kind) -> Seats {
+    let Kind::Video(work) = kind else {
+        return Seats::ZERO;
+    };
+    let gpu = policy
+        .nodes
+        .iter()
+        .find(|own| own.id == *node)
+        .and_then(|own| policy.gpus.iter().find(|gpu| gpu.id == own.gpu));
+    match gpu {
+        Some(gpu) => policy.cost.seats_on(work, gpu),
+        None => policy.cost.seats(work),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName,
+        ShapeName, UserLabelName, VersionsName,
     },
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -61,6 +61,8 @@ sections! {
         windows: Vec<Window>,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
+        /// Which version of a film a client plays that asked for none.
+        versions: Versions,
         /// Whether a stream without a login may transcode.
         anonymous: AccessName,
         /// How long and how many may wait.
@@ -303,6 +305,13 @@ sections! {
         gpus: Vec<String>,
         /// Mode of this rule.
         mode: ModeName,
+    }
+    /// Which version of a film a client plays that asked for none.
+    Versions {
+        /// `cheapest` puts first what plays without a transcode, or else with a cheaper one; `as-is` changes nothing.
+        prefer: VersionsName,
+        /// Least lines of a picture that may be put before a dearer one.
+        floor: u32,
     }
     /// How long and how many may wait.
     Queue {

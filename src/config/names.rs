@@ -56,6 +56,13 @@ names! {
         /// Whenever it would transcode.
         Always = "always" => Self::Always,
     }
+    /// Which version of a film is listed first.
+    VersionsName for bool {
+        /// The one that costs least.
+        Cheapest = "cheapest" => true,
+        /// Jellyfin's choice.
+        AsIs = "as-is" => false,
+    }
     /// The shape of a refusal.
     ShapeName for Shape {
         /// 200 with `ErrorCode`.

@@ -51,6 +51,7 @@ sections! {
     "libraries" true,
     "windows" true,
     "direct_play" true,
+    "versions" true,
     "anonymous" true,
     "queue" true,
     "leases" true,

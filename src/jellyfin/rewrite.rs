@@ -35,6 +35,21 @@ impl PlaybackAnswer {
         self.edited();
     }
 
+    /// Puts the source at this place before all others: clients take the first (captures 8). Nothing else changes.
+    pub fn put_first(&mut self, nth: usize) {
+        let sources = self.value.as_object_mut().and_then(|answer| {
+            let key = key_of(answer, "MediaSources")?;
+            answer.get_mut(&key)?.as_array_mut()
+        });
+        if let Some(sources) = sources
+            && (1..sources.len()).contains(&nth)
+        {
+            let source = sources.remove(nth);
+            sources.insert(0, source);
+            self.edited();
+        }
+    }
+
     fn source_objects(&mut self) -> impl Iterator<Item = &mut Map<String, Value>> {
         self.value
             .as_object_mut()
@@ -171,6 +186,20 @@ mod tests {
             edited(CAMEL, PlaybackAnswer::refuse_with_nothing_supported),
             r#"{"mediaSources":[{"id":"a","supportsTranscoding":false,"supportsDirectStream":false,"supportsDirectPlay":false,"transcodingSubProtocol":"http"}],"playSessionId":"p"}"#
         );
+    }
+
+    #[test]
+    fn the_version_put_first_stays_as_it_is_and_so_do_the_others() {
+        const THREE: &str = r#"{"MediaSources":[{"Id":"a","B":[1]},{"Id":"b"},{"Id":"c","B":1.50}],"PlaySessionId":"p"}"#;
+        assert_eq!(
+            edited(THREE, |answer| answer.put_first(2)),
+            r#"{"MediaSources":[{"Id":"c","B":1.5},{"Id":"a","B":[1]},{"Id":"b"}],"PlaySessionId":"p"}"#
+        );
+        for nth in [0, 3] {
+            let mut answer = PlaybackAnswer::read(Bytes::from_static(THREE.as_bytes())).unwrap();
+            answer.put_first(nth);
+            assert_eq!(answer.print(), THREE);
+        }
     }
 
     const MASTER: &[u8] = b"#EXTM3U\r\n#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"s\"\r\n#EXT-X-STREAM-INF:VIDEO-RANGE=PQ\r\nmain.m3u8?VideoCodec=hevc\r\n#EXT-X-STREAM-INF:VIDEO-RANGE=SDR\r\n\r\nmain.m3u8?VideoCodec=h264&allowvideostreamcopy=False\r\n#EXT-X-IMAGE-STREAM-INF:URI=\"t\"\r\n";

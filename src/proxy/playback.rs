@@ -1,9 +1,10 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
 //!
-//! Before a transcode is decided about, something cheaper is looked for: [`direct`].
+//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`].
 
 mod again;
 mod direct;
+mod versions;
 
 use std::{
     sync::Arc,
@@ -154,7 +155,7 @@ impl Negotiation<'_> {
         if parts.status != StatusCode::OK {
             return Response::from_parts(parts, refusal::whole(body));
         }
-        let answer = match PlaybackAnswer::read(body.clone()) {
+        let mut answer = match PlaybackAnswer::read(body.clone()) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(node = %proxy.node.id, %error, "a PlaybackInfo answer can't be understood");
@@ -165,6 +166,9 @@ impl Negotiation<'_> {
             }
         };
         proxy.media.learn(answer.sources());
+        if self.asked.is_playback {
+            self.order_versions(&mut answer, verified);
+        }
         // Info dialogs and detail pages ask without meaning to play.
         let Some(source) = self.chosen(&answer).filter(|_| self.asked.is_playback) else {
             return Response::from_parts(parts, refusal::whole(answer.print()));

@@ -38,6 +38,8 @@ pub struct Cheaper {
     pub direct_play: DirectPlay,
     /// The same for a class, where it differs.
     pub classes: BTreeMap<ClassId, DirectPlay>,
+    /// The least lines of a version that may be put before a dearer one. `None`: versions stay as they come.
+    pub version_floor: Option<u32>,
     /// Whether a client comes back by itself if it can't, where the operator knows better than the table.
     pub clients: BTreeMap<&'static str, bool>,
 }

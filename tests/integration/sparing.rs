@@ -5,7 +5,9 @@ use std::time::Duration;
 use finweir::sim::Version;
 use serde_json::{Value, json};
 
-use crate::support::{AndroidTv, House, Play, Setting, Swiftfin, Web, both, items, until};
+use crate::support::{
+    AndroidTv, House, Origin, Play, Setting, Swiftfin, Web, ask, both, items, recorded, until,
+};
 
 /// What Jellyfin was asked for in place of a transcode, and what came of it.
 fn direct_plays(house: &House, result: &str) -> f64 {
@@ -212,6 +214,139 @@ async fn who_only_observes_changes_no_answer() {
         let web = Web::login(&house, "carla", "carla-laptop").await;
         assert!(web.play(items::LONG).await.playing().transcodes);
         assert_eq!(direct_plays(&house, "played"), 0.0);
+    })
+    .await;
+}
+
+/// The heights of the versions in an answer, in their order.
+fn heights(answer: &Value) -> Vec<u64> {
+    let sources = answer["MediaSources"].as_array().unwrap();
+    let video = |source: &Value| {
+        let streams = source["MediaStreams"].as_array().unwrap();
+        let video = streams.iter().find(|stream| stream["Type"] == "Video");
+        video.unwrap()["Height"].as_u64().unwrap()
+    };
+    sources.iter().map(video).collect()
+}
+
+#[tokio::test]
+async fn the_cheaper_version_is_played_unless_the_other_was_asked_for() {
+    both(async |version| {
+        let house = House::of(version).await;
+        let tv = AndroidTv::login(&house, "anna", "tv").await;
+        let mut body = tv.body(items::VERSIONS);
+        let asked = tv.device.playback_info(items::VERSIONS, "", &body).await;
+        assert_eq!(heights(&asked.json()), [2160]);
+        body.as_object_mut().unwrap().remove("MediaSourceId");
+        let free = tv.device.playback_info(items::VERSIONS, "", &body).await;
+        let free = free.json();
+        assert_eq!(heights(&free), [1080, 2160]);
+        let lease = house
+            .lease(free["PlaySessionId"].as_str().unwrap())
+            .unwrap();
+        assert!(lease.cost.as_f64() <= 1.0, "{lease:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn versions_stay_as_they_come_where_the_operator_says_so() {
+    both(async |version| {
+        for rule in ["{prefer: as-is}", "{floor: 1440}"] {
+            let house = Setting::of(version)
+                .set("versions", rule)
+                .set("gpus", "[{name: igpu, capacity: 9}]")
+                .start()
+                .await;
+            let tv = AndroidTv::login(&house, "anna", "tv").await;
+            let mut body = tv.body(items::VERSIONS);
+            body.as_object_mut().unwrap().remove("MediaSourceId");
+            let answer = tv.device.playback_info(items::VERSIONS, "", &body).await;
+            assert_eq!(heights(&answer.json()), [2160, 1080], "{rule}");
+        }
+    })
+    .await;
+}
+
+/// Every recorded answer with two versions passes through; only their order may change, and the first is never
+/// dearer than it was.
+#[tokio::test]
+async fn an_answer_whose_versions_change_places_keeps_every_value() {
+    both(async |version| {
+        let records: Vec<Value> = recorded(version, "negotiation")
+            .into_iter()
+            .filter(|record| record["name"].as_str().unwrap().contains("/ Versions"))
+            .collect();
+        let bodies: Vec<Vec<u8>> = records
+            .iter()
+            .map(|record| {
+                record["response"]["body"]
+                    .as_str()
+                    .unwrap()
+                    .as_bytes()
+                    .to_vec()
+            })
+            .collect();
+        let origin = Origin::start(move |_, target| {
+            let nth = target
+                .split_once("nth=")
+                .and_then(|(_, n)| n.parse::<usize>().ok());
+            let json = "Content-Type: application/json\r\n".to_owned();
+            match nth {
+                Some(nth) => (200, json, bodies[nth].clone()),
+                None => (404, json, b"{}".to_vec()),
+            }
+        })
+        .await;
+        let house = Setting::of(version)
+            .set("gpus", "[{name: igpu, capacity: 200}]")
+            .set("users", "{default: {transcodes: unlimited}}")
+            .set("anonymous", "allow")
+            .without_key()
+            .before(origin.address, None);
+        let mut changed = 0;
+        for (nth, record) in records.iter().enumerate() {
+            let target = format!("/Items/{}/PlaybackInfo?nth={nth}", items::VERSIONS);
+            let body = record["request"]["body"].as_str().unwrap();
+            let headers = [
+                (
+                    "Authorization".to_owned(),
+                    format!("MediaBrowser Client=\"Nobody\", DeviceId=\"d{nth}\""),
+                ),
+                ("Content-Type".to_owned(), "application/json".to_owned()),
+            ];
+            let answer = ask(
+                house.address(),
+                "POST",
+                &target,
+                &headers,
+                Some(body.as_bytes()),
+            )
+            .await
+            .unwrap()
+            .json();
+            let mut before: Value =
+                serde_json::from_str(record["response"]["body"].as_str().unwrap()).unwrap();
+            let free = |source: &Value| source["SupportsDirectPlay"] == true;
+            let had = before["MediaSources"].as_array().unwrap().clone();
+            let has = answer["MediaSources"].as_array().unwrap().clone();
+            if has[0] != had[0] {
+                changed += 1;
+                assert!(!free(&had[0]) && (free(&has[0]) || !had.iter().any(free)));
+                assert!(has[0]["Bitrate"].as_u64() < had[0]["Bitrate"].as_u64());
+                before["MediaSources"].as_array_mut().unwrap().swap(0, 1);
+            }
+            assert_eq!(answer, before, "{}", record["name"]);
+        }
+        let expected = match version {
+            Version::V12_0 => 20,
+            Version::V10_11 => 10,
+        };
+        assert!(
+            changed >= expected,
+            "{version:?}: {changed} of {}",
+            records.len()
+        );
     })
     .await;
 }

@@ -13,9 +13,15 @@ pub(super) fn cheaper(file: &File) -> Cheaper {
         let name = Client::from(client.client?).as_str();
         Some((name, client.direct_play?))
     });
+    let versions = file.versions.clone().unwrap_or_default();
+    let version_floor = versions
+        .prefer
+        .is_none_or(bool::from)
+        .then(|| versions.floor.unwrap_or(1080));
     Cheaper {
         direct_play: file.direct_play.map_or(usual.direct_play, Into::into),
         classes: classes.collect(),
+        version_floor,
         clients: clients.collect(),
     }
 }

@@ -37,12 +37,13 @@ impl Negotiation<'_> {
         if proxy.tried.has_failed(&attempt) {
             return offer;
         }
-        let Some((head, answer)) = self.again(ceiling).await else {
+        let Some((head, mut answer)) = self.again(ceiling).await else {
             proxy
                 .telemetry
                 .direct_play(telemetry::DirectPlay::Unanswered);
             return offer;
         };
+        self.order_versions(&mut answer, verified);
         let direct = match self.chosen(&answer) {
             Some(source) => self.offer(head, answer, source, verified).await,
             None => return offer,
