@@ -12,7 +12,7 @@ demo:
 
 # Random steps of the core with every invariant checked after each; `just torture 100000000` for a night.
 torture steps="20000000":
-    FINWEIR_TORTURE_STEPS={{steps}} cargo test --release --lib admission -- --nocapture torture
+    FINWEIR_TORTURE_STEPS={{steps}} cargo test --release --lib nothing_is_oversold -- --nocapture
 
 # The hop against HAProxy, interleaved (needs haproxy, better as root).
 bench-hop *args:

@@ -256,6 +256,11 @@ impl Gate {
         self.apply(|state, now| state.core.stop(now, session, why));
     }
 
+    /// A device stopped playing an item directly, and named no session.
+    pub fn stop_device(&self, user: &UserId, device: &DeviceId, item: &ItemId, why: Ended) {
+        self.apply(|state, now| state.core.stop_device(now, user, device, item, why));
+    }
+
     /// Ends a lease at once.
     pub fn release(&self, lease: LeaseId, why: Ended) {
         self.apply(|state, now| state.core.release(now, lease, why));

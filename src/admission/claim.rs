@@ -6,7 +6,7 @@ use super::{
     Admission, Known, LeaseState, Mode, Origin, Reason,
     lease::{Before, Lease},
     ledger::Usage,
-    queue::{Line, Place},
+    queue::{Line, Place, Queue},
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, UserId};
@@ -51,6 +51,10 @@ impl Admission {
         }
         // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
         let begins = claim.right && asked.demand.origin == Origin::Negotiation;
+        // The seats are the screen's for a moment; how much its user may run at once is not.
+        if begins && self.is_over_its_own_limits(asked, claim) {
+            return Holds::No;
+        }
         match asked.account.gpu {
             Some(gpu)
                 if (claim.other_item || begins) && !self.has_room(gpu, claim, asked, place) =>
@@ -59,6 +63,14 @@ impl Admission {
             }
             Some(_) | None => Holds::Yes(reason),
         }
+    }
+
+    /// Whether a limit of the user or of the class stands against it, whatever the GPU has room for.
+    fn is_over_its_own_limits(&self, asked: &Asked, claim: &Claim) -> bool {
+        let place = Queue::first();
+        let mut verdict = Judgement::default();
+        self.judge_user(asked, place, claim.freed, &mut verdict)
+            || self.judge_shared(asked, place, &mut verdict)
     }
 
     /// Whether the GPU carries it once what it replaces has gone. For more than that it waits its turn.
@@ -169,6 +181,7 @@ impl Admission {
             && claim.reason.is_none()
             && let Some(right) = self.rights.get(&screen)
             && now < right.until
+            && !(right.stopped && demand.origin != Origin::Negotiation)
         {
             claim.reason = Some(Reason::Replacement);
             claim.right = true;

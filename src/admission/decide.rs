@@ -258,6 +258,7 @@ impl Admission {
             LeaseState::Lingering | LeaseState::Ended => match old.leave {
                 Some(leave) if old.asked.demand.kind.is_video() => Before::Right(Right {
                     asked: old.asked,
+                    stopped: leave.why == Ended::Stopped,
                     until: (leave.stopped + self.policy.timers.grace).max(now),
                 }),
                 Some(_) | None => Before::Nothing,

@@ -40,6 +40,7 @@ impl Admission {
             now,
             Right {
                 asked: lease.asked,
+                stopped: why == Ended::Stopped,
                 until,
             },
         );

@@ -124,6 +124,8 @@ pub(super) struct Former {
 #[derive(Clone, Debug)]
 pub(super) struct Right {
     pub(super) asked: Arc<Asked>,
+    /// The viewer stopped: what starts next begins anew, and the ended session is no way in.
+    pub(super) stopped: bool,
     pub(super) until: Instant,
 }
 

@@ -94,10 +94,11 @@ impl Admission {
             Some(Known::Alias(id)) => (*id, false),
             Some(Known::Right(screen)) => {
                 let screen = screen.clone();
+                // After a stop, reading on is a new start: it is decided like one.
                 let covered = self
                     .rights
                     .get(&screen)
-                    .is_some_and(|right| self.covers(&right.asked, kind));
+                    .is_some_and(|right| !right.stopped && self.covers(&right.asked, kind));
                 return match covered
                     .then(|| self.come_back(now, &screen, activity))
                     .flatten()
@@ -149,9 +150,10 @@ impl Admission {
             Some(Known::Alias(id)) => (*id, false),
             Some(Known::Right(screen)) => {
                 let screen = screen.clone();
+                let stopped = self.rights.get(&screen).is_none_or(|right| right.stopped);
                 return match activity {
                     Activity::Segment { .. } | Activity::Stream => {
-                        self.come_back(now, &screen, activity).is_some()
+                        !stopped && self.come_back(now, &screen, activity).is_some()
                     }
                     Activity::Playlist
                     | Activity::StreamEnded
@@ -228,6 +230,29 @@ impl Admission {
                 }
             }
             Some(Known::Right(_)) | None => {}
+        }
+        self.settle(now);
+    }
+
+    /// A device has stopped playing `item` directly: the web client names no session for that.
+    pub fn stop_device(
+        &mut self,
+        now: Instant,
+        user: &UserId,
+        device: &DeviceId,
+        item: &ItemId,
+        why: Ended,
+    ) {
+        self.advance(now);
+        let screen = (user.clone(), device.clone());
+        let all = self.screens.get(&screen).cloned().unwrap_or_default();
+        for id in all {
+            let direct = self.leases.get(&id).is_some_and(|lease| {
+                lease.asked.demand.kind == Kind::Direct && lease.asked.demand.item == *item
+            });
+            if direct {
+                self.leave(now, id, why, self.policy.timers.linger);
+            }
         }
         self.settle(now);
     }

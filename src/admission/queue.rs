@@ -99,6 +99,14 @@ impl Queue {
         }
     }
 
+    /// A place before everybody: what it is judged by stands in nobody's way.
+    pub(super) const fn first() -> Place {
+        Place {
+            priority: Reverse(u32::MAX),
+            order: 0,
+        }
+    }
+
     /// The same turn under another priority, after a new policy.
     pub(super) fn keep_turn(place: Place, priority: u32) -> Place {
         Place {

@@ -214,7 +214,13 @@ impl Admission {
         false
     }
 
-    fn judge_user(&self, asked: &Asked, place: Place, freed: u32, verdict: &mut Judgement) -> bool {
+    pub(super) fn judge_user(
+        &self,
+        asked: &Asked,
+        place: Place,
+        freed: u32,
+        verdict: &mut Judgement,
+    ) -> bool {
         let used = self.ledger.user(&asked.account.user);
         let limits = &asked.limits;
         let mode = self.mode(limits.mode);
@@ -238,7 +244,12 @@ impl Admission {
         full && verdict.breach(mode, Reason::UserStreams, Some(line))
     }
 
-    fn judge_shared(&self, asked: &Asked, place: Place, verdict: &mut Judgement) -> bool {
+    pub(super) fn judge_shared(
+        &self,
+        asked: &Asked,
+        place: Place,
+        verdict: &mut Judgement,
+    ) -> bool {
         let policy = &*self.policy;
         let index = asked.account.class;
         let used = self.ledger.class(index);

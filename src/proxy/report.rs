@@ -10,7 +10,7 @@ use super::{Proxy, refusal};
 use crate::{
     admission::{Activity, Ended},
     hop::{Body, Exchanged},
-    ident::{PlaySessionId, UserId},
+    ident::{ItemId, PlaySessionId, UserId},
     jellyfin::{Query, Report},
     upstream::Verified,
 };
@@ -24,6 +24,7 @@ const TICKS_PER_MICRO: u64 = 10;
 #[derive(Debug, Default)]
 struct Said {
     session: Option<PlaySessionId>,
+    item: Option<ItemId>,
     paused: bool,
     position: Option<Duration>,
     /// The query names a device.
@@ -98,6 +99,12 @@ pub(super) async fn answer(
             if !stopped {
                 said.stop(proxy);
             }
+            if said.session.is_none()
+                && let (Some(device), Some(item)) = (&claims.device, &said.item)
+                && let Some(user) = user(proxy, &claims).await
+            {
+                proxy.gate.stop_device(&user, device, item, Ended::Stopped);
+            }
             return response;
         }
     };
@@ -143,6 +150,7 @@ impl Said {
             member("PositionTicks").and_then(|v| v.as_u64().or_else(|| v.as_str()?.parse().ok()));
         Self {
             session: session.filter(|s| !s.is_empty()).map(PlaySessionId::new),
+            item: member("ItemId").and_then(Value::as_str).map(ItemId::new),
             paused: member("IsPaused").and_then(Value::as_bool).unwrap_or(false),
             position: ticks.map(|t| Duration::from_micros(t / TICKS_PER_MICRO)),
             device: query.value("DeviceId").is_some(),

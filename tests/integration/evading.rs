@@ -23,6 +23,9 @@ async fn full(version: Version) -> House {
     house
 }
 
+/// A request: method, target, headers.
+type Asked = (String, String, Vec<(String, String)>);
+
 /// Jobs that encode video now.
 fn encodes(sim: &Sim) -> usize {
     let jobs = sim.jobs();
@@ -32,7 +35,7 @@ fn encodes(sim: &Sim) -> usize {
 }
 
 /// The requests of the set `routes` with this token in place of the recorded one.
-fn routes(version: Version, token: &str) -> Vec<(String, String, Vec<(String, String)>)> {
+fn routes(version: Version, token: &str) -> Vec<Asked> {
     let records = recorded(version, "routes");
     let login = records[0]["response"]["body"].as_str().unwrap();
     let login: Value = serde_json::from_str(login).unwrap();
@@ -63,10 +66,7 @@ fn routes(version: Version, token: &str) -> Vec<(String, String, Vec<(String, St
 }
 
 /// Sends a request, reads the beginning of its answer and hangs up.
-async fn knock(
-    address: std::net::SocketAddr,
-    (method, target, headers): &(String, String, Vec<(String, String)>),
-) {
+async fn knock(address: std::net::SocketAddr, (method, target, headers): &Asked) {
     let target = target.replace("jellyfin:8096", &address.to_string());
     let Ok(mut stream) = open(address, method, &target, headers, None).await else {
         return;
@@ -92,7 +92,7 @@ async fn no_spelling_of_an_address_gets_round_a_full_gpu() {
         assert_eq!(ways, Vec::<String>::new(), "ways round the gate");
         assert!(routes.len() > 40, "{}", routes.len());
         assert!(
-            house.refused_for("gpu-full") + house.refused_for("gpu-sessions") > 20.0,
+            house.refused_for("gpu-full") + house.refused_for("gpu-sessions") > 20,
             "{}",
             house.refused()
         );
@@ -149,7 +149,7 @@ async fn a_session_that_copies_cannot_switch_to_an_encode() {
         for url in play.hls.init.iter().chain(&play.hls.segments[..2]) {
             assert_eq!(tv.device.fetch(url).await.status, 200);
         }
-        assert_eq!((encodes(house.sim()), house.refused()), (1, 0.0));
+        assert_eq!((encodes(house.sim()), house.refused()), (1, 0));
         let segment = &play.hls.segments[2];
         let edits = [
             edited(segment, "VideoCodec", "h264"),
@@ -215,7 +215,7 @@ async fn without_a_login_a_file_may_be_had_and_an_encode_may_not() {
         anyone.file(&file).await.unwrap();
         assert_eq!(
             (house.sim().started(), house.refused_for("anonymous")),
-            (0, 1.0)
+            (0, 1)
         );
     })
     .await;
@@ -233,6 +233,49 @@ async fn what_cannot_be_read_is_not_waved_through() {
         ] {
             let answer = curl.device.fetch(&target).await;
             assert!(answer.status >= 400, "{target}: {}", answer.status);
+        }
+        assert_eq!(encodes(house.sim()), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_too_long_to_read_is_decided_at_the_stream() {
+    both(async |version| {
+        let house = full(version).await;
+        let web = Web::login(&house, "ben", "laptop").await;
+        let mut body = web.body(items::HEVC8, Duration::ZERO);
+        body["Padding"] = json!("x".repeat(3 << 19));
+        let answer = web.device.playback_info(items::HEVC8, "", &body).await;
+        assert_eq!((answer.status, house.refused()), (200, 0));
+        let answer = answer.json();
+        let mut play = Play::transcoded(items::HEVC8, &answer, &answer["MediaSources"][0]).unwrap();
+        assert_eq!(web.begin(&mut play, Duration::ZERO).await, Err(429));
+        assert_eq!((encodes(house.sim()), house.refused()), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_was_read_by_get_is_decided_at_the_stream() {
+    both(async |version| {
+        let house = full(version).await;
+        // mpv-shim and Kodi ask again by GET when a POST took too long.
+        let web = Web::login(&house, "ben", "laptop").await;
+        let target = format!("/Items/{}/PlaybackInfo", items::HEVC8);
+        assert_eq!(web.device.send("GET", &target, None).await.status, 200);
+        let url = format!(
+            "/videos/{0}/main.m3u8?DeviceId=laptop&MediaSourceId={0}&VideoCodec=h264&AudioCodec=aac&VideoBitrate=1000000&PlaySessionId=made-up&ApiKey={1}",
+            items::HEVC8,
+            web.device.token
+        );
+        // A media playlist starts nothing.
+        assert_eq!(web.device.fetch(&url).await.status, 200);
+        let master = url.replace("main.m3u8", "master.m3u8");
+        assert_eq!(web.device.fetch(&master).await.status, 429);
+        for name in ["hls1/main/0.ts", "hls1/main/7.ts", "hls1/main/-1.mp4"] {
+            let segment = url.replace("main.m3u8", name) + "&runtimeTicks=0&actualSegmentLengthTicks=30000000";
+            assert_eq!(web.device.fetch(&segment).await.status, 429, "{name}");
         }
         assert_eq!(encodes(house.sim()), 1);
     })

@@ -7,13 +7,15 @@ mod http;
 mod origin;
 mod recording;
 mod relay;
+mod socket;
 
 pub(crate) use self::{
-    client::{Device, Play, Shown},
+    client::{Device, Play, Shown, ticks},
     clients::{AndroidTv, Curl, Kodi, Roku, Swiftfin, Unknown, Web},
     house::{House, Setting, both, items, until},
     http::{Answer, ask, open},
     origin::Origin,
     recording::recorded,
-    relay::Relay,
+    relay::{Fault, Relay},
+    socket::Socket,
 };

@@ -106,7 +106,7 @@ fn the_next_film_takes_no_seat_that_has_gone_to_somebody_else() {
 fn the_right_of_a_screen_is_used_once() {
     let mut policy = policy(9000);
     policy.user = UserLimits {
-        transcodes: Some(1),
+        transcodes: Some(2),
         mode: Mode::Enforce,
         ..policy.user
     };
@@ -438,4 +438,26 @@ fn nobody_takes_over_another_users_session() {
     world.stop("s1");
     assert_eq!(world.state(lease), LeaseState::Lingering);
     assert_eq!(world.state(own), LeaseState::Active);
+}
+
+#[test]
+fn a_stop_that_names_no_session_ends_direct_plays_of_its_item_only() {
+    let mut world = World::new(policy(4000));
+    let transcode = world.play("ann", "tv", "film", "s1");
+    world.segment("s1", 0);
+    let direct = admitted(&world.decide(ask("ann", "tv", "song", Kind::Direct)));
+    let other = admitted(&world.decide(ask("ann", "desk", "song", Kind::Direct)));
+    let (user, device) = (UserId::new("ann"), crate::ident::DeviceId::new("tv"));
+    for item in ["film", "song"] {
+        let now = world.now;
+        let item = ItemId::new(item);
+        world
+            .core
+            .stop_device(now, &user, &device, &item, Ended::Stopped);
+    }
+    let left: Vec<LeaseId> = [transcode, direct, other]
+        .into_iter()
+        .filter(|id| world.core.leases.contains_key(id))
+        .collect();
+    assert_eq!(left, [transcode, other]);
 }

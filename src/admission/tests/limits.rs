@@ -326,3 +326,28 @@ fn a_window_that_ends_serves_who_waited_for_it() {
     assert_eq!(world.core.queue.len(), 0);
     assert_eq!(world.held(), 2000);
 }
+
+#[test]
+fn a_stopped_session_is_no_second_seat_for_its_user() {
+    let mut rules = policy(8000);
+    rules.user.transcodes = Some(1);
+    let mut world = World::new(rules);
+    world.play("ann", "tv", "film", "s1");
+    world.stop("s1");
+    // FFmpeg has gone; the screen's right lasts on.
+    world.wait(6);
+    world.play("ann", "phone", "film", "s2");
+    assert_eq!(world.segment("s1", 3), Covered::Unknown);
+    let demand = ask("ann", "tv", "film", Kind::Video(ONE));
+    let again = world.decide(Demand {
+        session: Some("s1".into()),
+        origin: Origin::Stream,
+        ..demand.clone()
+    });
+    assert_eq!(rejected(&again), Reason::UserLimit);
+    let next = world.decide(Demand {
+        item: "other".into(),
+        ..demand
+    });
+    assert_eq!(rejected(&next), Reason::UserLimit);
+}

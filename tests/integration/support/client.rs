@@ -4,9 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
 use super::{
     House,
-    http::{Answer, ask},
+    http::{Answer, ask, open},
 };
 
 /// A device of a user's, logged in.
@@ -175,6 +177,18 @@ impl Device {
             .unwrap()
     }
 
+    /// Begins to read a stream; returns the status, and the connection to read on or to drop.
+    pub(crate) async fn stream(&self, target: &str) -> (u16, TcpStream) {
+        let headers = [("User-Agent".to_owned(), self.agent.to_owned())];
+        let mut stream = open(self.address, "GET", target, &headers, None)
+            .await
+            .unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        let status = String::from_utf8_lossy(&begin[9..12]).parse().unwrap();
+        (status, stream)
+    }
+
     /// Reads the beginning of a file, as players do; returns whether it came.
     pub(crate) async fn file(&self, target: &str) -> Result<(), u16> {
         let range = ("Range".to_owned(), "bytes=0-65535".to_owned());
@@ -256,7 +270,7 @@ impl Device {
     pub(crate) fn report_body(&self, play: &Play, position: Duration, paused: bool) -> Value {
         let mut body = json!({
             "IsPaused": paused,
-            "PositionTicks": position.as_micros() as u64 * 10,
+            "PositionTicks": ticks(position),
             "PlayMethod": if play.transcodes { "Transcode" } else { "DirectPlay" },
             "MediaSourceId": play.source,
             "CanSeek": true,
@@ -292,4 +306,9 @@ fn resolve(base: &str, uri: &str) -> String {
     let path = base.split('?').next().unwrap();
     let directory = &path[..=path.rfind('/').unwrap()];
     format!("{directory}{uri}")
+}
+
+/// Jellyfin's ticks are 100 ns.
+pub(crate) fn ticks(position: Duration) -> u64 {
+    u64::try_from(position.as_micros()).unwrap() * 10
 }

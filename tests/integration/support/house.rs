@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::Relay;
+use super::{Fault, Relay};
 use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
     config::Config,
+    hop::Listen,
     sim::{Library, Options, Sim, SimUser, Version},
 };
 
@@ -41,14 +42,17 @@ pub(crate) mod items {
     ];
 }
 
+/// Changes what a file may not say.
+type Tune = Box<dyn Fn(&mut Config)>;
+
 /// How a house is furnished.
 pub(crate) struct Setting {
     version: Version,
     sections: BTreeMap<&'static str, String>,
-    tunes: Vec<Box<dyn Fn(&mut Config)>>,
+    tunes: Vec<Tune>,
     sim: Options,
     key: bool,
-    slow: Option<(&'static str, Duration)>,
+    fault: Option<(&'static str, Fault)>,
 }
 
 /// A house: its Jellyfin, and Finweir before it.
@@ -109,6 +113,7 @@ impl Setting {
         };
         sim.users.extend(names.map(|name| SimUser::new(name, "pw")));
         sim.gpu.capacity_seats = 60.0;
+        sim.strict = true;
         Self {
             version,
             sections: sections.map(|(name, yaml)| (name, yaml.to_owned())).into(),
@@ -119,7 +124,7 @@ impl Setting {
             })],
             sim,
             key: true,
-            slow: None,
+            fault: None,
         }
     }
 
@@ -135,12 +140,6 @@ impl Setting {
         self
     }
 
-    /// Changes the simulated Jellyfin.
-    pub(crate) fn jellyfin(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(&mut self.sim);
-        self
-    }
-
     /// Finweir gets no API key.
     pub(crate) fn without_key(mut self) -> Self {
         self.key = false;
@@ -149,7 +148,13 @@ impl Setting {
 
     /// Jellyfin takes this long for requests whose head contains `what`.
     pub(crate) fn slow(mut self, what: &'static str, delay: Duration) -> Self {
-        self.slow = Some((what, delay));
+        self.fault = Some((what, Fault::Slow(delay)));
+        self
+    }
+
+    /// Jellyfin answers the first `times` requests whose head contains `what` with 503.
+    pub(crate) fn failing(mut self, what: &'static str, times: usize) -> Self {
+        self.fault = Some((what, Fault::Fails(times)));
         self
     }
 
@@ -178,8 +183,8 @@ impl Setting {
     /// Starts the simulated Jellyfin and Finweir before it.
     pub(crate) async fn start(self) -> House {
         let sim = Sim::start(self.sim.clone()).await.unwrap();
-        let relay = match self.slow {
-            Some((what, delay)) => Some(Relay::start(sim.address(), what, delay).await),
+        let relay = match self.fault {
+            Some((what, fault)) => Some(Relay::start(sim.address(), what, fault).await),
             None => None,
         };
         let before = relay.as_ref().map_or(sim.address(), |relay| relay.address);
@@ -272,8 +277,8 @@ impl House {
         })
     }
 
-    /// The sum of a metric over all series that carry these labels.
-    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// The sum of a metric that counts over all series that carry these labels.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let text = self.finweir().telemetry().gather();
         let of = |line: &&str| {
             line.strip_prefix(name)
@@ -284,17 +289,17 @@ impl House {
         };
         text.lines()
             .filter(of)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
             .sum()
     }
 
     /// Demands that were refused.
-    pub(crate) fn refused(&self) -> f64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.metric("finweir_decisions_total", &[("decision", "reject")])
     }
 
     /// Demands that were refused for this.
-    pub(crate) fn refused_for(&self, reason: &str) -> f64 {
+    pub(crate) fn refused_for(&self, reason: &str) -> u64 {
         self.metric(
             "finweir_decisions_total",
             &[("decision", "reject"), ("reason", reason)],
@@ -310,11 +315,11 @@ impl House {
             .count()
     }
 
-    /// Finweir stops at once and starts anew, on another port.
+    /// Finweir stops and starts anew, at the same address.
     pub(crate) async fn restart_finweir(&mut self) {
         self.finweir.take().unwrap().drain().await;
+        self.config.hop.listen = Listen::Tcp(self.address);
         let running = Bound::bind(self.config.clone()).unwrap().serve().unwrap();
-        self.address = running.address().unwrap();
         self.finweir = Some(running);
     }
 

@@ -1,12 +1,15 @@
 //! A plain HTTP/1.1 client that sends exactly what it is told.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+
+/// No answer takes longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -51,7 +54,8 @@ pub(crate) async fn ask(
 ) -> io::Result<Answer> {
     let mut stream = open(address, method, target, headers, body).await?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("{method} {target}")))??;
     Answer::read(&bytes, method == "HEAD")
 }
 

@@ -1,9 +1,6 @@
 //! A Jellyfin that answers what it is told to, for answers that no real one gives.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use finweir::tasks::Tasks;
 use tokio::{
@@ -18,7 +15,6 @@ type Say = dyn Fn(&str, &str) -> (u16, String, Vec<u8>) + Send + Sync;
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
     tasks: Tasks,
 }
 
@@ -29,24 +25,15 @@ impl Origin {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (tasks, asked) = (Tasks::new(), Arc::new(Mutex::new(Vec::new())));
-        let (own, log, say) = (tasks.clone(), asked.clone(), Arc::new(say));
+        let tasks = Tasks::new();
+        let (own, say) = (tasks.clone(), Arc::new(say));
         tasks.spawn_loop(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, say) = (log.clone(), say.clone());
-                own.spawn(async move { serve(stream, &log, say.as_ref()).await });
+                let say = say.clone();
+                own.spawn(async move { serve(stream, say.as_ref()).await });
             }
         });
-        Self {
-            address,
-            asked,
-            tasks,
-        }
-    }
-
-    /// Every request so far: method and target.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        Self { address, tasks }
     }
 }
 
@@ -56,7 +43,7 @@ impl Drop for Origin {
     }
 }
 
-async fn serve(mut stream: TcpStream, log: &Mutex<Vec<String>>, say: &Say) -> Option<()> {
+async fn serve(mut stream: TcpStream, say: &Say) -> Option<()> {
     let mut bytes = Vec::new();
     loop {
         let end = loop {
@@ -82,7 +69,6 @@ async fn serve(mut stream: TcpStream, log: &Mutex<Vec<String>>, say: &Say) -> Op
         bytes.drain(..end + length);
         let mut words = head.split(' ');
         let (method, target) = (words.next()?, words.next()?);
-        log.lock().unwrap().push(format!("{method} {target}"));
         let (status, headers, body) = say(method, target);
         let mut answer = format!(
             "HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -93,5 +79,8 @@ async fn serve(mut stream: TcpStream, log: &Mutex<Vec<String>>, say: &Say) -> Op
             answer.extend_from_slice(&body);
         }
         stream.write_all(&answer).await.ok()?;
+        if head.to_ascii_lowercase().contains("connection: close") {
+            return None;
+        }
     }
 }

@@ -1,6 +1,13 @@
-//! A wire between Finweir and Jellyfin that is slow for some requests, as a real Jellyfin is.
+//! A wire between Finweir and Jellyfin that is slow for some requests, as a real Jellyfin is, or breaks one.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use finweir::tasks::Tasks;
 use tokio::{
@@ -8,7 +15,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Passes everything on, some requests late.
+/// What happens to requests whose head contains a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// They pass this late.
+    Slow(Duration),
+    /// So many are answered with 503, then they pass.
+    Fails(usize),
+}
+
+/// Passes everything on, some requests late or not at all.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
@@ -16,15 +32,20 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Passes everything on to `to`; requests whose head contains `slow` only after `delay`.
-    pub(crate) async fn start(to: SocketAddr, slow: &'static str, delay: Duration) -> Self {
+    /// Passes everything on to `to`, except that requests whose head contains `what` have a fault.
+    pub(crate) async fn start(to: SocketAddr, what: &'static str, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::new();
         let own = tasks.clone();
+        let left = Arc::new(AtomicUsize::new(match fault {
+            Fault::Slow(_) => 0,
+            Fault::Fails(times) => times,
+        }));
         tasks.spawn_loop(async move {
             while let Ok((client, _)) = listener.accept().await {
-                own.spawn(async move { pass(client, to, slow, delay).await });
+                let left = left.clone();
+                own.spawn(async move { pass(client, to, what, fault, &left).await });
             }
         });
         Self { address, tasks }
@@ -37,30 +58,56 @@ impl Drop for Relay {
     }
 }
 
-async fn pass(client: TcpStream, to: SocketAddr, slow: &str, delay: Duration) -> Option<()> {
+async fn pass(
+    client: TcpStream,
+    to: SocketAddr,
+    what: &str,
+    fault: Fault,
+    left: &AtomicUsize,
+) -> Option<()> {
     let server = TcpStream::connect(to).await.ok()?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    // Returns whether a request is to be answered with an error.
     let up = async {
         let mut bytes = vec![0; 64 << 10];
         loop {
-            let count = from_client.read(&mut bytes).await.ok()?;
-            if count == 0 {
-                return to_server.shutdown().await.ok();
-            }
+            let count = match from_client.read(&mut bytes).await {
+                Ok(0) | Err(_) => return false,
+                Ok(count) => count,
+            };
             let found = bytes[..count]
-                .windows(slow.len())
-                .any(|window| window == slow.as_bytes());
-            if found {
-                tokio::time::sleep(delay).await;
+                .windows(what.len())
+                .any(|window| window == what.as_bytes());
+            match fault {
+                Fault::Slow(delay) if found => tokio::time::sleep(delay).await,
+                Fault::Fails(_) if found => {
+                    let took = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+                        left.checked_sub(1)
+                    });
+                    if took.is_ok() {
+                        return true;
+                    }
+                }
+                Fault::Slow(_) | Fault::Fails(_) => {}
             }
-            to_server.write_all(&bytes[..count]).await.ok()?;
+            if to_server.write_all(&bytes[..count]).await.is_err() {
+                return false;
+            }
         }
     };
-    let down = async { tokio::io::copy(&mut from_server, &mut to_client).await.ok() };
-    tokio::select! {
-        // When the client has gone, so has the connection.
-        _ = up => None,
-        _ = down => None,
+    let down = async {
+        tokio::io::copy(&mut from_server, &mut to_client).await.ok();
+        false
+    };
+    let broken = tokio::select! {
+        broken = up => broken,
+        broken = down => broken,
+    };
+    if broken {
+        let error =
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        to_client.write_all(error).await.ok()?;
     }
+    to_client.shutdown().await.ok()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Device, House, Play, Shown, recorded};
+use crate::support::{Device, House, Play, Shown, recorded, ticks};
 
 /// What the browser calls itself.
 pub(crate) const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36";
@@ -53,7 +53,7 @@ impl Web {
         body["UserId"] = json!(self.device.user_id);
         body["MediaSourceId"] = json!(item);
         body["MaxStreamingBitrate"] = json!(self.bitrate);
-        body["StartTimeTicks"] = json!(start.as_micros() as u64 * 10);
+        body["StartTimeTicks"] = json!(ticks(start));
         body
     }
 
