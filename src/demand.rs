@@ -5,9 +5,9 @@ use std::sync::Arc;
 use core::net::IpAddr;
 
 use crate::{
-    admission::{Codec, Hdr, Kind, Policy, Running, Seats, Who, Work},
+    admission::{Codec, Hdr, Kind, Policy, Rung, Running, Seats, Who, Work},
     ident::{DeviceId, NodeId, UserId},
-    jellyfin::{Credentials, Encoding, Plan, SessionRow, VideoWork},
+    jellyfin::{Credentials, Encoding, Plan, SessionRow, Step, VideoWork},
     upstream::Verified,
 };
 
@@ -36,6 +36,27 @@ pub fn price(policy: &Policy, node: &NodeId, kind: &Kind) -> Seats {
         Some(gpu) => policy.cost.seats_on(work, gpu),
         None => policy.cost.seats(work),
     }
+}
+
+/// The steps that are really cheaper than what comes before them, by more than a tenth, each with its rung.
+pub fn rungs(
+    steps: Vec<Step>,
+    whole: Seats,
+    price: impl Fn(&Kind) -> Seats,
+) -> (Vec<Step>, Vec<Rung>) {
+    let mut before = whole;
+    let (mut kept, mut rungs) = (Vec::new(), Vec::new());
+    for step in steps {
+        let kind = kind_of(&step.plan);
+        let cost = price(&kind);
+        if u64::from(cost.milli()) * 10 < u64::from(before.milli()) * 9 {
+            before = cost;
+            let index = kept.len();
+            rungs.push(Rung { kind, index });
+            kept.push(step);
+        }
+    }
+    (kept, rungs)
 }
 
 fn work_of(video: &VideoWork) -> Work {

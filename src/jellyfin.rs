@@ -3,6 +3,7 @@
 mod again;
 mod client;
 mod credentials;
+mod ladder;
 mod members;
 mod plan;
 mod playback_info;
@@ -16,6 +17,7 @@ pub use self::{
     again::Again,
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
+    ladder::{Step, steps},
     plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    PlaybackAnswer, Query,
+    PlaybackAnswer, Query, Source,
     members::{key_of, remove, set},
 };
 
@@ -31,6 +31,19 @@ impl PlaybackAnswer {
                 set(source, name, json!(false));
             }
             drop_transcoding(source);
+        }
+        self.edited();
+    }
+
+    /// Gives a source, as it was read from this answer, another TranscodingUrl.
+    pub fn set_transcoding_url(&mut self, source: &Source, url: &str) {
+        let Some(old) = source.transcoding_url.as_deref() else {
+            return;
+        };
+        for own in self.source_objects() {
+            if filled_in(own, "TranscodingUrl") == Some(old) {
+                set(own, "TranscodingUrl", json!(url));
+            }
         }
         self.edited();
     }
@@ -61,6 +74,10 @@ impl PlaybackAnswer {
             .flatten()
             .filter_map(Value::as_object_mut)
     }
+}
+
+fn filled_in<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o str> {
+    object.get(&key_of(object, name)?)?.as_str()
 }
 
 /// Takes what names a transcode out of a source. The protocol goes back to `http`, as Jellyfin writes it where
@@ -186,6 +203,24 @@ mod tests {
             edited(CAMEL, PlaybackAnswer::refuse_with_nothing_supported),
             r#"{"mediaSources":[{"id":"a","supportsTranscoding":false,"supportsDirectStream":false,"supportsDirectPlay":false,"transcodingSubProtocol":"http"}],"playSessionId":"p"}"#
         );
+    }
+
+    #[test]
+    fn only_the_url_that_was_read_is_replaced() {
+        for text in [PASCAL, CAMEL] {
+            let mut answer = PlaybackAnswer::read(Bytes::from_static(text.as_bytes())).unwrap();
+            let source = answer.sources()[0].clone();
+            answer.set_transcoding_url(&source, "/new?a=1&b=2");
+            let printed = String::from_utf8(answer.print().to_vec()).unwrap();
+            assert_eq!(
+                printed,
+                text.replace("/videos/a/master.m3u8?x=1", "/new?a=1&b=2")
+            );
+            assert_eq!(
+                answer.sources()[0].transcoding_url.as_deref(),
+                Some("/new?a=1&b=2")
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
 //!
-//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`].
+//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`]. What
+//! does not fit may still get a smaller picture: [`smaller`].
 
 mod again;
 mod direct;
+mod smaller;
 mod versions;
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header, request, response};
+use http::{Request, Response, StatusCode, header, request, response};
 
 use super::{OnError, Proxy, Refusal, header_text, refusal};
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
     ident::{DeviceId, ItemId, Token},
     jellyfin::{
         Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
-        Source,
+        Source, Step,
     },
     telemetry::FailOpen,
     upstream::Verified,
@@ -40,7 +42,6 @@ struct Negotiation<'a> {
     claims: Credentials,
     asked: PlaybackRequest,
     client: Client,
-    headers: HeaderMap,
     peer: &'a Peer,
     /// The head as it was sent upstream, to ask again.
     head: request::Parts,
@@ -53,6 +54,8 @@ struct Offer {
     /// The source that the client will play.
     source: Source,
     demand: Demand,
+    /// Smaller pictures, by the index of the demand's rungs.
+    steps: Vec<Step>,
 }
 
 /// Asks Jellyfin, decides about what it would do, and answers.
@@ -65,7 +68,6 @@ pub(super) async fn answer(
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let claims = proxy.claims(&parts.headers, Some(&query));
-    let headers = parts.headers.clone();
     // The answer has to be read: compressed, it can't be.
     parts.headers.remove(header::ACCEPT_ENCODING);
     let negotiation = Negotiation {
@@ -75,10 +77,9 @@ pub(super) async fn answer(
         asked: PlaybackRequest::read(&Query::parse(&query), &body),
         client: Client::of(
             claims.client.as_deref(),
-            header_text(&headers, &header::USER_AGENT),
+            header_text(&parts.headers, &header::USER_AGENT),
         ),
         claims,
-        headers,
         peer,
         head: parts.clone(),
     };
@@ -115,7 +116,7 @@ impl Negotiation<'_> {
     fn refused_just_now(&self) -> Option<Response<Body>> {
         let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
         let current = self.proxy.current.load();
-        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
             reason,
             retry_after,
@@ -185,41 +186,45 @@ impl Negotiation<'_> {
 
         let offer = self.offer(parts, answer, source, verified).await;
         let offer = self.or_direct(offer, verified).await;
-        self.decide(offer).await
+        self.decide(offer, verified).await
     }
 
-    async fn decide(&self, offer: Offer) -> Response<Body> {
+    async fn decide(&self, offer: Offer, verified: Option<&Verified>) -> Response<Body> {
         let proxy = self.proxy;
-        let Offer {
-            head,
-            answer,
-            source,
-            demand,
-        } = offer;
-        let (who, node) = (demand.who.clone(), demand.node.clone());
+        let who = offer.demand.who.clone();
         let playing = proxy.gate.plays(&who.user, &who.device);
-        match proxy.enter(demand).await {
+        match proxy.enter(offer.demand.clone()).await {
             Outcome::Admitted(reservation) => {
-                reservation.bind(answer.session().as_ref());
-                Response::from_parts(head, refusal::whole(answer.print()))
+                reservation.bind(offer.answer.session().as_ref());
+                Response::from_parts(offer.head, refusal::whole(offer.answer.print()))
             }
-            // No rungs were offered; if the core stepped down all the same, the whole is what was reserved.
-            Outcome::Downgraded { reservation, .. } => {
-                tracing::error!(%node, "a rung was chosen that was not offered; the answer passes as it came");
-                reservation.bind(answer.session().as_ref());
-                Response::from_parts(head, refusal::whole(answer.print()))
-            }
+            Outcome::Downgraded { reservation, rung } => match offer.steps.get(rung).cloned() {
+                Some(step) => self.step_down(offer, &step, reservation, verified).await,
+                None => {
+                    // The whole does not fit, and what else was meant can't be told.
+                    tracing::error!(node = %proxy.node.id, rung, "a rung was chosen that was not offered; the answer passes as it came");
+                    reservation.bind(offer.answer.session().as_ref());
+                    Response::from_parts(offer.head, refusal::whole(offer.answer.print()))
+                }
+            },
             Outcome::Rejected {
                 reason,
                 retry_after,
             } => {
-                self.close_live_stream(&source);
+                self.close_live_stream(&offer.source);
                 // Who has waited may wait again.
                 let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
                 if let Some(key) = self.key().filter(|_| !waited) {
                     self.proxy.refused.note(key, reason, retry_after);
                 }
-                self.refuse(answer, &source, &who, playing, reason, retry_after)
+                self.refuse(
+                    offer.answer,
+                    &offer.source,
+                    &who,
+                    playing,
+                    reason,
+                    retry_after,
+                )
             }
         }
     }
@@ -271,16 +276,17 @@ impl Negotiation<'_> {
         verified: Option<&Verified>,
     ) -> Offer {
         let proxy = self.proxy;
-        let plan = self.plan(&source, verified);
+        let kind = demand::kind_of(&self.plan(&source, verified));
+        let (steps, rungs) = self.steps(&proxy.gate.policy(), &source, &kind, verified);
         let demand = Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),
             item: self.item.clone(),
             session: answer.session(),
             node: proxy.node.id.clone(),
-            kind: demand::kind_of(&plan),
+            kind,
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
-            rungs: Vec::new(),
+            rungs,
             would: None,
             patience: self.patience(),
         };
@@ -289,6 +295,7 @@ impl Negotiation<'_> {
             answer,
             source,
             demand,
+            steps,
         }
     }
 
@@ -302,7 +309,7 @@ impl Negotiation<'_> {
         retry_after: Duration,
     ) -> Response<Body> {
         let current = self.proxy.current.load();
-        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
             reason,
             retry_after,
@@ -339,7 +346,7 @@ impl Negotiation<'_> {
             reason: Reason::FailOpen,
             retry_after: Duration::from_secs(10),
             client: self.client,
-            language: header_text(&self.headers, &header::ACCEPT_LANGUAGE),
+            language: header_text(&self.head.headers, &header::ACCEPT_LANGUAGE),
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         refusal.playback_info(&current.settings, shape, None)
