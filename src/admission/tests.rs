@@ -11,6 +11,7 @@ mod limits;
 mod lost_seats;
 mod numbers;
 mod polls;
+mod probe;
 mod torture;
 mod waiting;
 

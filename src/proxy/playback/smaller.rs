@@ -86,9 +86,7 @@ impl Negotiation<'_> {
         let (head, mut answer) = self.again(step.ceiling).await?;
         self.order_versions(&mut answer, verified);
         let source = self.chosen(&answer)?;
-        if source.transcoding_url.is_none() {
-            return None;
-        }
+        source.transcoding_url.as_ref()?;
         let policy = self.proxy.gate.policy();
         let price = |plan| demand::price(&policy, &self.proxy.node.id, &demand::kind_of(plan));
         let fits = price(&self.plan(&source, verified)) <= price(&step.plan);
