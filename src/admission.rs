@@ -9,6 +9,8 @@
 //!   rules; limits of the user, class, library, window, server, GPU; then admit, wait or refuse.
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
+//! - `step`: a cheaper form where the whole does not fit.
+//! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -20,6 +22,7 @@
 //!
 //! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, a touch two look-ups.
 
+mod backfill;
 mod capacity;
 mod claim;
 mod cost;
@@ -27,6 +30,7 @@ mod decide;
 mod dispatch;
 mod ending;
 mod event;
+mod foresee;
 mod lease;
 mod ledger;
 mod life;
@@ -35,6 +39,8 @@ mod probe;
 mod queue;
 mod reconcile;
 mod rules;
+mod share;
+mod step;
 mod swing;
 #[cfg(test)]
 mod tests;
@@ -51,6 +57,7 @@ use serde::Serialize;
 
 use self::{
     capacity::Capacity,
+    foresee::Foresight,
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
@@ -62,7 +69,7 @@ pub use self::{
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
-        QueueBounds, Timers, UserLimits, UserRule, Who, Window,
+        QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
     },
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
@@ -95,7 +102,7 @@ pub struct Admission {
     timers: BTreeSet<(Instant, Timer)>,
     last_lease: u64,
     last_ticket: u64,
-    pace: Pace,
+    foresight: Foresight,
     draining: bool,
     events: Vec<Event>,
 }
@@ -127,13 +134,6 @@ enum Timer {
     Right(Screen),
     Window,
     Step(usize),
-}
-
-/// How fast seats come free, for `Retry-After`.
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Instant>,
-    average: Option<Duration>,
 }
 
 /// A wish to play something, with what it costs.
@@ -206,7 +206,7 @@ pub enum Decision {
         /// Why.
         reason: Reason,
     },
-    /// Wait: an [`Event::Granted`] or [`Event::Refused`] for this ticket follows, at the deadline at the latest.
+    /// Wait: an [`Event::Granted`], [`Event::Downgraded`] or [`Event::Refused`] for this ticket follows, at the deadline at the latest.
     Queue {
         /// The receipt.
         ticket: Ticket,
@@ -214,6 +214,8 @@ pub enum Decision {
         deadline: Instant,
         /// What it waits for.
         reason: Reason,
+        /// How long it is expected to wait, if that can be told.
+        expected: Option<Duration>,
     },
     /// Run a cheaper form now.
     Downgrade {
@@ -391,6 +393,9 @@ pub struct WaiterView {
     /// Since when, before now.
     #[serde(serialize_with = "seconds")]
     pub waited: Duration,
+    /// How long it is expected to wait from now on, if that can be told.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub expected: Option<Duration>,
     /// Until its patience ends.
     #[serde(serialize_with = "seconds")]
     pub left: Duration,
@@ -398,4 +403,12 @@ pub struct WaiterView {
 
 fn seconds<S: serde::Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64((value.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+fn maybe_seconds<S: serde::Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => seconds(value, to),
+        None => to.serialize_none(),
+    }
 }

@@ -164,6 +164,7 @@ impl Gate {
                     ticket,
                     deadline,
                     reason,
+                    ..
                 },
                 Some(receiver),
             ) => self.wait(ticket, deadline, reason, receiver).await,
@@ -370,10 +371,23 @@ impl Gate {
                     retry_after: *retry_after,
                 },
             )),
+            Event::Downgraded {
+                ticket: Some(ticket),
+                lease,
+                rung,
+                reason,
+                ..
+            } => Some((
+                *ticket,
+                Outcome::Downgraded {
+                    reservation: Reservation::new(self.clone(), *lease, *reason),
+                    rung: *rung,
+                },
+            )),
             Event::Admitted { .. }
             | Event::Queued { .. }
             | Event::Refused { ticket: None, .. }
-            | Event::Downgraded { .. }
+            | Event::Downgraded { ticket: None, .. }
             | Event::Withdrawn { .. }
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }

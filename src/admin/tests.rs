@@ -140,6 +140,7 @@ fn evening() -> View {
         cost: Seats::from_milli(2800),
         reason: Reason::GpuFull,
         waited: Duration::from_secs(6),
+        expected: Some(Duration::from_secs(4)),
         left: Duration::from_secs(9),
     };
     let snapshot = Snapshot {

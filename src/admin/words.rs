@@ -29,6 +29,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::StartRate => "too many starts in a short time",
         Reason::QueueFull => "too many wait already",
         Reason::WaitedOut => "no seat came free in time",
+        Reason::WaitTooLong => "no seat will come free in time",
         Reason::Superseded => "the device asked for something else",
         Reason::Draining => "Finweir is stopping",
         Reason::Unreadable => "the request could not be read",

@@ -3,21 +3,21 @@
 use std::time::Instant;
 
 use super::{
-    Admission, Known, LeaseState, Mode, Origin, Reason,
+    Admission, Known, LeaseState, Mode, Origin, Reason, Seats,
     lease::{Before, Lease},
     ledger::Usage,
-    queue::{Line, Place, Queue},
+    queue::{Lane, Place},
     rules::{Asked, Judgement},
 };
-use crate::ident::{LeaseId, UserId};
+use crate::ident::{LeaseId, Ticket, UserId};
 
 /// Whether a claim holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// It does: no limit is asked.
-    Yes(Reason),
-    /// It would, but its seats have gone to somebody else, or it needs more of them: it waits for this GPU.
-    Full(usize),
+    /// It does: no limit is asked. It may go past somebody who waits, and cost him so many seats.
+    Yes(Reason, Option<(Ticket, Seats)>),
+    /// It would, but its seats have gone to somebody else, or it needs more of them: it waits for those.
+    Full(Lane),
     /// It does not.
     No,
 }
@@ -56,30 +56,36 @@ impl Admission {
             return Holds::No;
         }
         match asked.account.gpu {
-            Some(gpu)
-                if (claim.other_item || begins) && !self.has_room(gpu, claim, asked, place) =>
-            {
-                Holds::Full(gpu)
+            Some(gpu) if claim.other_item || begins => {
+                self.goes_with_its_seats(gpu, claim, asked, place, reason)
             }
-            Some(_) | None => Holds::Yes(reason),
+            Some(_) | None => Holds::Yes(reason, None),
         }
     }
 
     /// Whether a limit of the user or of the class stands against it, whatever the GPU has room for.
     fn is_over_its_own_limits(&self, asked: &Asked, claim: &Claim) -> bool {
-        let place = Queue::first();
+        let place = Place::FIRST;
         let mut verdict = Judgement::default();
         self.judge_user(asked, place, claim.freed, &mut verdict)
             || self.judge_shared(asked, place, &mut verdict)
     }
 
     /// Whether the GPU carries it once what it replaces has gone. For more than that it waits its turn.
-    fn has_room(&self, index: usize, claim: &Claim, asked: &Asked, place: Option<Place>) -> bool {
+    fn goes_with_its_seats(
+        &self,
+        index: usize,
+        claim: &Claim,
+        asked: &Asked,
+        place: Option<Place>,
+        reason: Reason,
+    ) -> Holds {
+        let holds = Holds::Yes(reason, None);
         let Some(gpu) = self.policy.gpus.get(index) else {
-            return true;
+            return holds;
         };
         if self.mode(gpu.mode) == Mode::Observe {
-            return true;
+            return holds;
         }
         let mut own = Usage::default();
         let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
@@ -88,15 +94,29 @@ impl Admission {
             own.transcodes += u32::from(lease.held.transcode);
         }
         if own.transcodes > 0 && asked.cost <= own.seats {
-            return true;
+            return holds;
         }
+        let more = |seats: Seats| Lane {
+            gpu: index,
+            class: asked.account.class,
+            need: seats.less(own.seats),
+        };
+        let lane = more(asked.cost);
         let used = self.ledger.gpu(index);
         let others = used.transcodes.saturating_sub(own.transcodes);
-        let seats =
-            used.seats.less(own.seats).plus(asked.cost) <= self.capacity_of(index, Mode::Enforce);
+        let seats = self.has_seats(lane, Mode::Enforce);
+        let whole = self.most(index, lane.class) == self.capacity_of(index, Mode::Enforce);
         let counted = gpu.max_sessions.is_none_or(|most| others < most);
-        let behind = place.is_some_and(|place| self.queue.is_behind(&Line::Gpu(index), place));
-        (seats || others == 0) && counted && !behind
+        let goes = match place {
+            Some(place) => self.may_go(lane, place, seats),
+            None => Ok(None),
+        };
+        match goes {
+            Ok(passes) if counted && (seats || others == 0 && whole && passes.is_none()) => {
+                Holds::Yes(reason, passes)
+            }
+            Ok(_) | Err(()) => Holds::Full(more(asked.need())),
+        }
     }
 
     /// Finds what a demand replaces or comes back to.

@@ -7,11 +7,11 @@ use std::{
 
 use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
-    Origin, Pace, Reason, Timer,
+    Origin, Reason, Seats, Timer,
     claim::{Claim, Holds},
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
-    queue::{Place, Queue},
+    queue::Turn,
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, PlaySessionId, UserId};
@@ -39,27 +39,32 @@ impl Admission {
         now: Instant,
         asked: Arc<Asked>,
         claim: Claim,
-        turn: Option<Place>,
+        turn: Option<Turn>,
     ) -> Decision {
-        let place = match turn {
-            Some(place) => Queue::keep_turn(place, asked.priority),
-            None => self.queue.place(asked.priority),
-        };
+        let since_start = now.saturating_duration_since(self.started);
+        let turn = turn.unwrap_or_else(|| Turn {
+            arrival: self.queue.arrive(since_start),
+            passed: Seats::ZERO,
+        });
+        let place = self.place(&asked, turn.arrival);
         let holds = self.holds_claim(&claim, &asked, Some(place));
-        if let Holds::Yes(reason) = holds {
+        if let Holds::Yes(reason, passes) = holds {
+            self.note_passed(passes);
             return self.admit(now, asked, claim, reason, None);
         }
         let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
+            passes,
             alone,
         } = match holds {
-            Holds::Full(gpu) => Judgement::gpu_full(gpu),
-            Holds::Yes(_) | Holds::No => verdict,
+            Holds::Full(lane) => Judgement::gpu_full(lane),
+            Holds::Yes(..) | Holds::No => verdict,
         };
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
+            self.note_passed(passes);
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
             }
@@ -74,11 +79,34 @@ impl Admission {
         if self.recovers(now, &asked) && reason != Reason::Anonymous {
             return self.admit(now, asked, claim, Reason::Adopted, None);
         }
-        let wait = asked.demand.patience.min(asked.max_wait);
-        match line {
-            Some(line) if !wait.is_zero() => self.enqueue(now, asked, place, line, reason, wait),
-            Some(_) | None => self.reject(&asked, reason),
+        // Where no wait can help, or less now is wanted rather than more later.
+        let rule = asked.limits.when_full;
+        let first = rule.steps_first() || line.is_none();
+        if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
+            return decision;
         }
+        let wait = asked.demand.patience.min(asked.max_wait);
+        let (mut why, mut expected) = (reason, None);
+        if let Some(line) = line {
+            expected = self.expected(now, &asked, &line, place);
+            if rule.waits() && !wait.is_zero() {
+                if self.is_full_for(&asked) {
+                    why = Reason::QueueFull;
+                } else if self.is_vain(now, &line, place, reason, wait) {
+                    why = Reason::WaitTooLong;
+                } else {
+                    return self.enqueue(now, asked, turn, line, reason, wait);
+                }
+            }
+        }
+        if !first && let Some(decision) = self.step_down(now, &asked, place, reason) {
+            return decision;
+        }
+        if why == Reason::WaitTooLong {
+            let until = now + self.policy.queue.keep_place;
+            self.queue.keep(now, until, &asked, turn);
+        }
+        self.reject(&asked, why, expected)
     }
 
     /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
@@ -110,8 +138,8 @@ impl Admission {
         self.settle(now);
     }
 
-    pub(super) fn reject(&mut self, asked: &Asked, reason: Reason) -> Decision {
-        let retry_after = self.retry_after(reason);
+    fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
+        let retry_after = self.retry_after(reason, expected);
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -207,6 +235,7 @@ impl Admission {
             before,
             aliases,
             seen: Seen::default(),
+            frees: None,
             armed: None,
             asked,
         };
@@ -305,9 +334,8 @@ impl Admission {
         }
     }
 
-    /// When it is worth asking again: never less than a second. For limits, as long as it takes on average until
-    /// everybody in the queue and one more has been served.
-    pub(super) fn retry_after(&self, reason: Reason) -> Duration {
+    /// When it is worth asking again: never less than a second. For limits, when seats are expected to come free.
+    pub(super) fn retry_after(&self, reason: Reason, expected: Option<Duration>) -> Duration {
         let secs = Duration::from_secs;
         match reason {
             Reason::UserLimit
@@ -317,11 +345,13 @@ impl Admission {
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull
-            | Reason::WaitedOut => {
+            | Reason::WaitedOut
+            | Reason::WaitTooLong => {
                 let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
-                let each = self.pace.average.unwrap_or(secs(15));
-                each.saturating_mul(ahead.saturating_add(1))
-                    .clamp(secs(5), secs(120))
+                let guess = secs(15)
+                    .saturating_mul(ahead.saturating_add(1))
+                    .min(secs(120));
+                expected.unwrap_or(guess).clamp(secs(5), secs(600))
             }
             Reason::UhdDenied
             | Reason::TranscodeDenied
@@ -347,15 +377,3 @@ impl Admission {
 
 /// Sessions whose late requests a lease answers for: a player escalates twice or three times.
 const MOST_ALIASES: usize = 8;
-
-// === impl Pace ===
-
-impl Pace {
-    /// Seats have come free.
-    pub(super) fn note(&mut self, now: Instant) {
-        if let Some(last) = self.last.replace(now) {
-            let gap = now.saturating_duration_since(last);
-            self.average = Some(self.average.map_or(gap, |average| (average * 7 + gap) / 8));
-        }
-    }
-}

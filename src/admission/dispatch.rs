@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Event, Reason, Timer,
+    Admission, Decision, Event, Reason, Seats, Timer,
     claim::Holds,
-    queue::{Line, Place, Waiter},
+    queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
 };
 use crate::ident::{DeviceId, Ticket, UserId};
@@ -18,6 +18,7 @@ impl Admission {
     pub fn withdraw(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
         if let Some(waiter) = self.unqueue(ticket) {
+            self.keep_place(now, &waiter);
             self.events.push(Event::Withdrawn {
                 subject: Arc::clone(&waiter.asked.subject),
                 ticket,
@@ -50,12 +51,21 @@ impl Admission {
         }
         while self.ledger.has_moved() {
             for user in self.ledger.take_moved() {
-                for ticket in self.queue.of_user(&user) {
-                    self.retry(now, ticket);
+                let tickets = self.queue.of_user(&user);
+                for ticket in &tickets {
+                    self.take_turn(*ticket);
+                }
+                for ticket in tickets {
+                    self.retry_own(now, ticket);
                 }
             }
             let mut line = self.queue.next_shared(None);
             while let Some(here) = line {
+                if let Line::Gpu(lane) = here {
+                    self.settle_gpu(now, lane.gpu);
+                    line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
+                    continue;
+                }
                 while self
                     .queue
                     .head(&here)
@@ -63,6 +73,50 @@ impl Admission {
                 {}
                 line = self.queue.next_shared(Some(&here));
             }
+        }
+    }
+
+    fn settle_gpu(&mut self, now: Instant, gpu: usize) {
+        while let Some((_, _, head)) = self.first_on(gpu) {
+            if self.retry(now, head) {
+                continue;
+            }
+            match self.passer(gpu, head) {
+                Some(next) if self.retry(now, next) => {}
+                Some(_) | None => return,
+            }
+        }
+    }
+
+    /// The place that a demand has by what its user holds and waits for now.
+    pub(super) fn place(&self, asked: &Asked, arrival: Arrival) -> Place {
+        let user = &asked.account.user;
+        let held = self.ledger.user(user).seats;
+        let charged = held.plus(self.queue.wanted_before(user, arrival));
+        Place::new(asked.priority, arrival, charged)
+    }
+
+    /// Moves a waiting demand to where its user's holdings put it now.
+    fn take_turn(&mut self, ticket: Ticket) {
+        if let Some(waiter) = self.queue.get(ticket) {
+            let place = self.place(&waiter.asked, waiter.arrival);
+            self.queue.move_to(ticket, place);
+        }
+    }
+
+    /// Looks again at a demand whose user's leases have moved. Before a GPU it has its turn like all others; what it
+    /// has a claim to, or is no longer allowed at all, needs no turn.
+    pub(super) fn retry_own(&mut self, now: Instant, ticket: Ticket) {
+        let Some(waiter) = self.queue.get(ticket) else {
+            return;
+        };
+        let asked = Arc::clone(&waiter.asked);
+        let claim = self.claim(now, &asked);
+        let in_turn = matches!(waiter.line, Line::Gpu(_))
+            && self.holds_claim(&claim, &asked, Some(waiter.place)) == Holds::No
+            && !self.judge_access(&asked, &mut Judgement::default());
+        if !in_turn {
+            self.retry(now, ticket);
         }
     }
 
@@ -75,23 +129,31 @@ impl Admission {
         let claim = self.claim(now, &asked);
         let holds = self.holds_claim(&claim, &asked, Some(place));
         let verdict = match holds {
-            Holds::Yes(_) => Judgement::default(),
-            Holds::Full(gpu) => Judgement::gpu_full(gpu),
+            Holds::Yes(_, passes) => Judgement {
+                passes,
+                ..Judgement::default()
+            },
+            Holds::Full(lane) => Judgement::gpu_full(lane),
             Holds::No => self.judge(&asked, place, claim.freed),
         };
         match verdict.block {
-            None => {}
+            None => self.note_passed(verdict.passes),
             Some((reason, None)) => {
-                self.refuse(now, ticket, reason);
+                if !self.step_waiting(now, ticket) {
+                    self.refuse(now, ticket, reason);
+                }
                 return true;
             }
-            Some((reason, Some(line))) => return self.shift(ticket, line, reason),
+            Some((reason, Some(line))) => {
+                let steps = asked.limits.when_full.steps_first();
+                return steps && self.step_waiting(now, ticket) || self.shift(ticket, line, reason);
+            }
         }
         let Some(waiter) = self.unqueue(ticket) else {
             return false;
         };
         let reason = match holds {
-            Holds::Yes(reason) => reason,
+            Holds::Yes(reason, _) => reason,
             Holds::Full(_) | Holds::No => Reason::Waited,
         };
         let lease = self.open(now, Arc::clone(&asked), claim, reason);
@@ -102,6 +164,15 @@ impl Admission {
             waited: now.saturating_duration_since(waiter.since),
         });
         true
+    }
+
+    /// A demand goes past another.
+    pub(super) fn note_passed(&mut self, passes: Option<(Ticket, Seats)>) {
+        if let Some((head, missed)) = passes
+            && let Some(waiter) = self.queue.get_mut(head)
+        {
+            waiter.passed = waiter.passed.plus(missed);
+        }
     }
 
     fn shift(&mut self, ticket: Ticket, line: Line, reason: Reason) -> bool {
@@ -118,25 +189,48 @@ impl Admission {
 
     /// Ends a ticket with a refusal.
     pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
+        let expected = self.expected_of(now, ticket);
         if let Some(waiter) = self.unqueue(ticket) {
+            if reason == Reason::WaitedOut {
+                self.keep_place(now, &waiter);
+            }
             self.events.push(Event::Refused {
                 subject: Arc::clone(&waiter.asked.subject),
                 ticket: Some(ticket),
                 reason,
                 waited: now.saturating_duration_since(waiter.since),
-                retry_after: self.retry_after(reason),
+                retry_after: self.retry_after(reason, expected),
             });
         }
     }
 
     /// Every ticket, in the order they would be served.
     pub(super) fn in_order(&self) -> Vec<Ticket> {
-        let mut tickets: Vec<_> = self.queue.iter().map(|(t, w)| (w.place, t)).collect();
+        let rank = |waiter: &Waiter| {
+            let account = &waiter.asked.account;
+            self.rank(account.gpu.unwrap_or(0), account.class, waiter.place)
+        };
+        let mut tickets: Vec<_> = self.queue.iter().map(|(t, w)| (rank(w), t)).collect();
         tickets.sort_unstable();
         tickets.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
-    fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
+    /// How long a waiting demand is expected to wait from now on.
+    pub(super) fn expected_of(&self, now: Instant, ticket: Ticket) -> Option<Duration> {
+        let waiter = self.queue.get(ticket)?;
+        self.expected(now, &waiter.asked, &waiter.line, waiter.place)
+    }
+
+    fn keep_place(&mut self, now: Instant, waiter: &Waiter) {
+        let turn = Turn {
+            arrival: waiter.arrival,
+            passed: waiter.passed,
+        };
+        let until = now + self.policy.queue.keep_place;
+        self.queue.keep(now, until, &waiter.asked, turn);
+    }
+
+    pub(super) fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.queue.remove(ticket)?;
         self.timers
             .remove(&(waiter.deadline, Timer::Deadline(ticket)));
@@ -147,21 +241,24 @@ impl Admission {
         Some(waiter)
     }
 
+    /// Whether the queue is as long as it may be, in all or for this user.
+    pub(super) fn is_full_for(&self, asked: &Asked) -> bool {
+        let bounds = &self.policy.queue;
+        let own = self.queue.of_user(&asked.account.user).len();
+        self.queue.len() >= bounds.length as usize || own >= bounds.per_user as usize
+    }
+
     pub(super) fn enqueue(
         &mut self,
         now: Instant,
         asked: Arc<Asked>,
-        place: Place,
+        turn: Turn,
         line: Line,
         reason: Reason,
         wait: Duration,
     ) -> Decision {
-        let bounds = &self.policy.queue;
-        let own = self.queue.of_user(&asked.account.user).len();
-        let (length, per_user) = (bounds.length as usize, bounds.per_user as usize);
-        if self.queue.len() >= length || own >= per_user {
-            return self.reject(&asked, Reason::QueueFull);
-        }
+        let place = self.place(&asked, turn.arrival);
+        let expected = self.expected(now, &asked, &line, place);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;
@@ -173,11 +270,13 @@ impl Admission {
         });
         let waiter = Waiter {
             asked,
+            arrival: turn.arrival,
             place,
             line,
             reason,
             since: now,
             deadline,
+            passed: turn.passed,
             recheck: None,
         };
         self.queue.insert(ticket, waiter);
@@ -186,6 +285,7 @@ impl Admission {
             ticket,
             deadline,
             reason,
+            expected,
         }
     }
 
@@ -211,17 +311,22 @@ impl Admission {
         }
     }
 
-    /// What waits for the same screen is void. Returns the turn of the oldest that waited for the same item.
-    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Place> {
+    /// What waits for the same screen is void. Returns the turn of the oldest that waits, or waited a moment ago, for
+    /// the same item.
+    pub(super) fn void(&mut self, now: Instant, asked: &Asked) -> Option<Turn> {
         if asked.account.user == UserId::anonymous() {
             return None;
         }
-        let mut turn: Option<Place> = None;
+        let mut turn = self.queue.take_kept(now, asked);
         for ticket in self.queue.of_screen(&asked.screen()) {
             if let Some(waiter) = self.queue.get(ticket)
                 && waiter.asked.demand.item == asked.demand.item
+                && turn.is_none_or(|turn| waiter.arrival < turn.arrival)
             {
-                turn = Some(turn.map_or(waiter.place, |turn| turn.min(waiter.place)));
+                turn = Some(Turn {
+                    arrival: waiter.arrival,
+                    passed: waiter.passed,
+                });
             }
             self.refuse(now, ticket, Reason::Superseded);
         }

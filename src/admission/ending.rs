@@ -88,10 +88,11 @@ impl Admission {
         if let Some(armed) = lease.armed {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
+        self.forget_end(id, lease.frees);
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());
         if lease.held.transcode && why != Ended::Replaced {
-            self.pace.note(now);
+            self.foresight.note_end();
         }
         for session in lease.aliases.iter().chain(lease.session()) {
             self.forget_session(session, id);

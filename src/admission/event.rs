@@ -86,6 +86,8 @@ labels! {
         QueueFull = "queue-full",
         /// It waited as long as the client would.
         WaitedOut = "waited-out",
+        /// It would not have been served while its client waits, as far as can be told.
+        WaitTooLong = "wait-too-long",
         /// The same device asked for something else.
         Superseded = "superseded",
         /// Finweir is stopping.
@@ -223,6 +225,10 @@ pub enum Event {
         rung: usize,
         /// Why not the whole.
         reason: Reason,
+        /// Its receipt, if it waited.
+        ticket: Option<Ticket>,
+        /// How long it waited.
+        waited: Duration,
     },
     /// A waiting demand's client has gone.
     Withdrawn {

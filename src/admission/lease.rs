@@ -88,6 +88,8 @@ pub(super) struct Lease {
     /// Sessions it took over from: their late requests are its own.
     pub(super) aliases: Vec<PlaySessionId>,
     pub(super) seen: Seen,
+    /// The GPU on which its seats come free, and when, if that is known.
+    pub(super) frees: Option<(usize, Instant)>,
     /// When its timer is armed for.
     pub(super) armed: Option<Instant>,
 }
@@ -136,6 +138,8 @@ pub(super) struct Seen {
     pub(super) at: Option<Instant>,
     /// Speed of the job against real time, and when that was found.
     pub(super) speed: Option<(f64, Instant)>,
+    /// When it will have encoded the whole film at that speed.
+    pub(super) done_at: Option<Instant>,
     /// How far the job was ahead of the viewer then, in seconds.
     pub(super) lead: f64,
     /// Polls in a row in which it was slow and its viewer had little in hand.

@@ -67,6 +67,8 @@ pub(super) struct Ledger {
     all: Usage,
     gpus: Vec<Usage>,
     classes: Vec<Usage>,
+    /// Seats of each class on each GPU, GPU by GPU.
+    parts: Vec<Seats>,
     libraries: Vec<Usage>,
     users: HashMap<UserId, Usage>,
     /// Users whose usage has changed since the queue was last settled.
@@ -79,6 +81,7 @@ impl Ledger {
             all: Usage::default(),
             gpus: vec![Usage::default(); gpus],
             classes: vec![Usage::default(); classes],
+            parts: vec![Seats::ZERO; gpus * classes],
             libraries: vec![Usage::default(); libraries],
             users: HashMap::new(),
             moved: Vec::new(),
@@ -107,6 +110,11 @@ impl Ledger {
             .gpu
             .and_then(|gpu| self.gpus.get_mut(gpu))
             .map(apply);
+        if let Some(gpu) = account.gpu
+            && let Some(part) = self.parts.get_mut(gpu * self.classes.len() + account.class)
+        {
+            *part = part.less(old.seats).plus(new.seats);
+        }
         for place in places {
             libraries.get_mut(*place).map(apply);
         }
@@ -123,6 +131,12 @@ impl Ledger {
 
     pub(super) fn class(&self, class: usize) -> Usage {
         self.classes.get(class).copied().unwrap_or_default()
+    }
+
+    /// Seats that a class holds on a GPU.
+    pub(super) fn part(&self, gpu: usize, class: usize) -> Seats {
+        let at = gpu * self.classes.len() + class;
+        self.parts.get(at).copied().unwrap_or_default()
     }
 
     pub(super) fn library(&self, rule: usize) -> Usage {

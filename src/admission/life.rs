@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Pace,
-    Policy, Reason,
+    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Policy,
+    Reason,
     claim::Claim,
+    foresee::Foresight,
     lease::{Before, Lease, Leave},
     ledger::Ledger,
     queue::{Queue, Screen},
@@ -34,6 +35,7 @@ impl Admission {
             .iter()
             .map(|gpu| Capacity::new(gpu.capacity, gpu.learn))
             .collect();
+        let foresight = Foresight::new(policy.gpus.len());
         let told = policy.gpus.iter().map(|gpu| gpu.capacity).collect();
         Self {
             policy,
@@ -51,9 +53,9 @@ impl Admission {
             rights: HashMap::new(),
             queue: Queue::default(),
             timers: BTreeSet::new(),
+            foresight,
             last_lease: 0,
             last_ticket: 0,
-            pace: Pace::default(),
             draining: false,
             events: Vec::new(),
         }
@@ -429,7 +431,7 @@ impl Admission {
         let old = std::mem::replace(&mut lease.held, held);
         self.ledger.change(&lease.asked.account, old, held);
         if old.transcode && !held.transcode {
-            self.pace.note(self.latest);
+            self.foresight.note_end();
         }
         let subject = Arc::clone(&lease.asked.subject);
         self.events.push(Event::Moved {
@@ -438,6 +440,7 @@ impl Admission {
             from,
             to,
         });
+        self.foresee(id);
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.
@@ -467,6 +470,7 @@ impl Admission {
                     leave.at = now + linger;
                     leave.why = why;
                 }
+                self.foresee(id);
                 self.arm(id);
             }
             LeaseState::Active

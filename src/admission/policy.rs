@@ -39,6 +39,21 @@ pub enum Access {
     Deny,
 }
 
+/// What is done when a play does not fit as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// It waits, and steps down when it has waited in vain.
+    #[default]
+    WaitThenStepDown,
+    /// It steps down, and waits if no smaller form fits either.
+    StepDownThenWait,
+    /// It waits, and never steps down.
+    Wait,
+    /// It steps down, and never waits.
+    StepDown,
+}
+
 /// A part of one, 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 pub struct Fraction(f64);
@@ -129,6 +144,10 @@ pub struct UserLimits {
     pub seats: Option<Seats>,
     /// Streams of any kind, direct play included. `None`: no limit.
     pub streams: Option<u32>,
+    /// What is done when a play does not fit.
+    pub when_full: WhenFull,
+    /// Stepping down never goes below this height, in pixels. `None`: as low as there is.
+    pub floor: Option<u32>,
     /// Mode of this rule.
     pub mode: Mode,
 }
@@ -167,6 +186,11 @@ pub struct Class {
     pub uhd: Access,
     /// Longest wait. `None`: as long as the client's patience.
     pub max_wait: Option<Duration>,
+    /// Its own part of each GPU's seats. Others may use what it leaves idle; when seats come free, a class below its
+    /// share goes before one above. `None`: the classes without a share have together what is left.
+    pub share: Option<Fraction>,
+    /// Part of each GPU's seats that is kept free for it.
+    pub reserve: Fraction,
     /// Served before classes with a smaller number.
     pub priority: u32,
     /// Mode of this rule.
@@ -230,6 +254,8 @@ pub struct QueueBounds {
     pub per_user: u32,
     /// Longest wait, whatever the client's patience.
     pub max_wait: Duration,
+    /// How long who has left or been refused may ask again for the same item and have his old place.
+    pub keep_place: Duration,
 }
 
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
@@ -384,6 +410,8 @@ impl Class {
             transcode: Access::Allow,
             uhd: Access::Allow,
             max_wait: None,
+            share: None,
+            reserve: Fraction::default(),
             priority: 0,
             mode: Mode::Enforce,
         }
@@ -433,6 +461,7 @@ impl Default for QueueBounds {
             length: 32,
             per_user: 2,
             max_wait: Duration::from_secs(15),
+            keep_place: Duration::from_secs(30),
         }
     }
 }

@@ -10,9 +10,11 @@ impl Admission {
         }
         let asked = Asked::new(&self.policy, demand.clone());
         let claim = self.claim(self.latest, &asked);
-        let place = self.queue.place(asked.priority);
+        let since_start = self.latest.saturating_duration_since(self.started);
+        let arrival = self.queue.arrive(since_start);
+        let place = self.place(&asked, arrival);
         match self.holds_claim(&claim, &asked, Some(place)) {
-            Holds::Yes(_) => true,
+            Holds::Yes(..) => true,
             Holds::Full(_) => false,
             Holds::No => self.judge(&asked, place, claim.freed).block.is_none(),
         }

@@ -1,21 +1,39 @@
 //! The waiting demands: order, bounds, dispatch.
 //!
-//! Each waiting demand stands in exactly one *line*: that of the first limit which blocks it. A line is ordered by
-//! the priority of the class, then by arrival. Only the head of a shared line is looked at again when something
-//! moves; a head that is blocked by something else meanwhile changes lines and makes room for the next. So
-//! whoever is blocked by his own user's or class's limit blocks nobody else, and on one GPU nobody is overtaken
-//! for ever. Finding the next demand costs O(log n), whatever waits.
+//! Each waiting demand stands in exactly one *line*: that of the first limit which blocks it. Only the head of a
+//! shared line is looked at again when something moves; a head that is blocked by something else meanwhile changes
+//! lines and makes room for the next. So whoever is blocked by his own user's or class's limit blocks nobody else.
+//!
+//! **Order.** A line is ordered by the priority of the class, then by *turn*: start-time fair queueing between
+//! users. In the paper a flow's next start is put off by the work it has been given; how long a film will run is not
+//! known, so here it is put off by the seats that its user holds now or waits for already, [`PER_SEAT`] of waiting
+//! for each. One 4K film weighs as much as it costs, not as one request. Turns are moments: who waits gains on
+//! whoever comes later, so each demand is passed only by such as come before its turn is up, however many they
+//! are. A turn moves when its user's holdings do, and only then.
+//!
+//! **Lanes.** Before a GPU, demands of one class and price stand in a lane of their own. A lane has one order for
+//! ever; which lane goes first is found among the lanes, since it depends on the shares of the classes (`share`),
+//! and what is small enough to pass a blocked head is found among their prices (`backfill`). Finding the next
+//! demand costs O(log n) for each lane, and there are as many lanes as different prices, not as demands.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::{Reason, rules::Asked};
-use crate::ident::{DeviceId, Ticket, UserId};
+use super::{Reason, Seats, rules::Asked};
+use crate::ident::{DeviceId, ItemId, Ticket, UserId};
+
+/// How much later the turn of a demand comes for each seat that its user has already. Players wait for a quarter of
+/// a minute or half of one: two seats more are as much as anybody can make up for by waiting.
+const PER_SEAT: Duration = Duration::from_secs(10);
+/// Places kept for who may ask again.
+const MOST_KEPT: usize = 256;
+/// Demands before one in a lane that are counted for its expected wait; further ones only make it longer.
+const COUNTED: usize = 256;
 
 /// A user's device: the screen that a stream is watched on.
 pub(super) type Screen = (UserId, DeviceId);
@@ -26,26 +44,66 @@ pub(super) enum Line {
     Class(usize),
     Library(usize),
     Server,
-    Gpu(usize),
+    Gpu(Lane),
     User(UserId),
 }
 
-/// A place in line: higher classes first, then who came first.
+/// Demands of one class and one price before a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lane {
+    pub(super) gpu: usize,
+    pub(super) class: usize,
+    /// What must come free for it.
+    pub(super) need: Seats,
+}
+
+/// When a demand came: it stays with whoever asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrival {
+    /// Since the core began.
+    at: Duration,
+    order: u64,
+}
+
+/// A place in line: higher classes first, then whose turn comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     priority: Reverse<u32>,
+    turn: Duration,
     order: u64,
+}
+
+impl Place {
+    /// Before everybody: what is judged by it stands in nobody's way.
+    pub(super) const FIRST: Self = Self {
+        priority: Reverse(u32::MAX),
+        turn: Duration::ZERO,
+        order: 0,
+    };
+
+    /// `charged`: seats that the user of the demand holds, and waits for since before.
+    pub(super) fn new(priority: u32, arrival: Arrival, charged: Seats) -> Self {
+        let later = PER_SEAT.saturating_mul(charged.milli()) / 1000;
+        Self {
+            priority: Reverse(priority),
+            turn: arrival.at.saturating_add(later),
+            order: arrival.order,
+        }
+    }
 }
 
 /// One waiting demand.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) asked: Arc<Asked>,
+    pub(super) arrival: Arrival,
     pub(super) place: Place,
     pub(super) line: Line,
     pub(super) reason: Reason,
     pub(super) since: Instant,
     pub(super) deadline: Instant,
+    /// Seats that have gone past it.
+    pub(super) passed: Seats,
     /// When another lease of the same screen may have become replaceable.
     pub(super) recheck: Option<Instant>,
 }
@@ -58,9 +116,58 @@ pub(super) struct Queue {
     screens: HashMap<Screen, Vec<Ticket>>,
     users: HashMap<UserId, Vec<Ticket>>,
     order: u64,
+    kept: HashMap<Whose, Turn>,
+    /// When each kept place is given up.
+    kept_until: VecDeque<(Instant, Whose)>,
+}
+
+/// The screen and the item of a demand.
+type Whose = (Screen, ItemId);
+
+/// What stays with a demand that is made again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) arrival: Arrival,
+    /// Seats that have gone past it.
+    pub(super) passed: Seats,
 }
 
 impl Queue {
+    /// Keeps the turn of a demand whose client has gone or been refused, until then.
+    pub(super) fn keep(&mut self, now: Instant, until: Instant, asked: &Asked, turn: Turn) {
+        while let Some((at, whose)) = self.kept_until.front()
+            && (*at <= now || self.kept_until.len() >= MOST_KEPT)
+        {
+            self.kept.remove(whose);
+            self.kept_until.pop_front();
+        }
+        let whose = (asked.screen(), asked.demand.item.clone());
+        if until <= now || whose.0.0 == UserId::anonymous() {
+            return;
+        }
+        // Times come in order but for a new policy: then some are forgotten a little late or early.
+        self.kept_until.retain(|(_, kept)| *kept != whose);
+        self.kept_until.push_back((until, whose.clone()));
+        self.kept.insert(whose, turn);
+    }
+
+    /// The turn that this demand had a moment ago.
+    pub(super) fn take_kept(&mut self, now: Instant, asked: &Asked) -> Option<Turn> {
+        let whose = (asked.screen(), asked.demand.item.clone());
+        let turn = self.kept.remove(&whose)?;
+        let at = self
+            .kept_until
+            .iter()
+            .position(|(_, kept)| *kept == whose)?;
+        let (until, _) = self.kept_until.remove(at)?;
+        (now < until).then_some(turn)
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_places(&self) -> usize {
+        self.kept.len().max(self.kept_until.len())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiters.len()
     }
@@ -90,28 +197,34 @@ impl Queue {
             .map(|(ticket, waiter)| (*ticket, waiter))
     }
 
-    /// A new place behind all of the same priority.
-    pub(super) fn place(&mut self, priority: u32) -> Place {
+    /// Comes now: behind all who came before.
+    pub(super) fn arrive(&mut self, since_start: Duration) -> Arrival {
         self.order += 1;
-        Place {
-            priority: Reverse(priority),
+        Arrival {
+            at: since_start,
             order: self.order,
         }
     }
 
-    /// A place before everybody: what it is judged by stands in nobody's way.
-    pub(super) const fn first() -> Place {
-        Place {
-            priority: Reverse(u32::MAX),
-            order: 0,
-        }
+    /// Seats that this user waits for since before `arrival`.
+    pub(super) fn wanted_before(&self, user: &UserId, arrival: Arrival) -> Seats {
+        let tickets = self.users.get(user).into_iter().flatten();
+        tickets
+            .filter_map(|ticket| self.waiters.get(ticket))
+            .filter(|waiter| waiter.arrival.order < arrival.order)
+            .fold(Seats::ZERO, |sum, waiter| sum.plus(waiter.asked.cost))
     }
 
-    /// The same turn under another priority, after a new policy.
-    pub(super) fn keep_turn(place: Place, priority: u32) -> Place {
-        Place {
-            priority: Reverse(priority),
-            ..place
+    /// Gives a demand another place in the line it stands in.
+    pub(super) fn move_to(&mut self, ticket: Ticket, place: Place) {
+        let Some(waiter) = self.waiters.get_mut(&ticket) else {
+            return;
+        };
+        let left = std::mem::replace(&mut waiter.place, place);
+        let line = waiter.line.clone();
+        if left != place {
+            self.leave(&line, left);
+            self.lines.entry(line).or_default().insert(place, ticket);
         }
     }
 
@@ -123,8 +236,47 @@ impl Queue {
             .is_some_and(|(first, _)| *first < place)
     }
 
-    pub(super) fn line_len(&self, line: &Line) -> usize {
-        self.lines.get(line).map_or(0, BTreeMap::len)
+    pub(super) fn line_len(&self, line: &Line) -> u32 {
+        let line = self.lines.get(line);
+        u32::try_from(line.map_or(0, BTreeMap::len)).unwrap_or(u32::MAX)
+    }
+
+    /// How many stand in `line` before `place`; no more than are worth counting.
+    pub(super) fn ahead(&self, line: &Line, place: Place) -> u32 {
+        let line = self.lines.get(line);
+        let ahead = line.map_or(0, |line| line.range(..place).take(COUNTED).count());
+        u32::try_from(ahead).unwrap_or(u32::MAX)
+    }
+
+    /// The lanes before a GPU that somebody stands in, each with its first.
+    pub(super) fn lanes(&self, gpu: usize) -> impl Iterator<Item = (Lane, Place, Ticket)> {
+        self.lines
+            .range(lanes_of(gpu))
+            .filter_map(|(line, members)| {
+                let (place, ticket) = members.first_key_value()?;
+                match line {
+                    Line::Gpu(lane) => Some((*lane, *place, *ticket)),
+                    Line::Class(_) | Line::Library(_) | Line::Server | Line::User(_) => None,
+                }
+            })
+    }
+
+    /// The first in a lane that is not `but`.
+    pub(super) fn first_but(&self, lane: Lane, but: Ticket) -> Option<(Place, Ticket)> {
+        let members = self.lines.get(&Line::Gpu(lane))?;
+        let mut members = members.iter().map(|(place, ticket)| (*place, *ticket));
+        members.find(|(_, ticket)| *ticket != but)
+    }
+
+    /// Behind every lane before a GPU.
+    pub(super) fn last_lane(gpu: usize) -> Line {
+        lanes_of(gpu).into_inner().1
+    }
+
+    /// How many wait for a GPU.
+    pub(super) fn len_of_gpu(&self, gpu: usize) -> usize {
+        let lanes = self.lines.range(lanes_of(gpu));
+        lanes.map(|(_, members)| members.len()).sum()
     }
 
     pub(super) fn head(&self, line: &Line) -> Option<Ticket> {
@@ -195,4 +347,9 @@ impl Queue {
             }
         }
     }
+}
+
+fn lanes_of(gpu: usize) -> std::ops::RangeInclusive<Line> {
+    let edge = |class, need| Line::Gpu(Lane { gpu, class, need });
+    edge(0, Seats::ZERO)..=edge(usize::MAX, Seats::from_milli(u32::MAX))
 }

@@ -30,6 +30,8 @@ const LITTLE_LEAD: f64 = 15.0;
 const THROTTLED_LEAD: f64 = 60.0;
 /// A speed older than this says nothing about now.
 const SPEED_FRESH: Duration = Duration::from_secs(45);
+/// A job slower than this ends at no moment worth telling.
+const SLOWEST: f64 = 0.05;
 
 impl Admission {
     /// Compares with what Jellyfin says is running on `node`: adopts what is unknown, ends what is gone.
@@ -186,6 +188,7 @@ impl Admission {
             | LeaseState::Lingering
             | LeaseState::Ended => {}
         }
+        self.foresee(id);
         self.arm(id);
     }
 
@@ -211,7 +214,7 @@ impl Admission {
 
     /// A poll did not mention this lease.
     fn miss(&mut self, now: Instant, id: LeaseId) {
-        let timers = &self.policy.timers;
+        let replace_idle = self.policy.timers.replace_idle;
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
@@ -228,11 +231,14 @@ impl Admission {
         }
         lease.seen.missing = lease.seen.missing.saturating_add(1);
         lease.seen.completion = None;
-        if lease.seen.missing < MISSED {
+        lease.seen.done_at = None;
+        let missing = lease.seen.missing;
+        self.foresee(id);
+        let Some(lease) = self.leases.get(&id).filter(|_| missing >= MISSED) else {
             return;
-        }
+        };
         let subject = Arc::clone(&lease.asked.subject);
-        let alive = lease.open || now < lease.last_sign + timers.replace_idle;
+        let alive = lease.open || now < lease.last_sign + replace_idle;
         match (alive, lease.state) {
             // Somebody reads on what is there: its job has done its work.
             (true, LeaseState::Active) if !lease.open => {
@@ -297,6 +303,10 @@ fn follow(now: Instant, before: Seen, one: &Running) -> Seen {
     }
     let speed = (to - from) * runtime.as_secs_f64() / elapsed;
     seen.speed = Some((speed, now));
+    if speed > SLOWEST {
+        let left = (1.0 - to).max(0.0) * runtime.as_secs_f64() / speed;
+        seen.done_at = now.checked_add(Duration::from_secs_f64(left));
+    }
     let position = one.position.unwrap_or_default().as_secs_f64();
     seen.lead = to * runtime.as_secs_f64() - position;
     if speed < 1.0 && seen.lead < LITTLE_LEAD && !one.paused {

@@ -6,9 +6,10 @@ use super::{
     Access, Admission, Demand, Kind, Mode, Policy, Reason, Seats, UserLimits,
     event::Subject,
     ledger::{Account, Hold},
-    queue::{Line, Place, Screen},
+    queue::{Lane, Line, Place, Screen},
+    step::{Step, steps},
 };
-use crate::ident::{ClassId, PlaySessionId, UserId};
+use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
 
 /// A demand with what the policy in force says about it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     /// Longest wait that the class and the queue allow.
     pub(super) max_wait: Duration,
     pub(super) cost: Seats,
+    /// Cheaper forms that its user's rule allows, dearest first.
+    pub(super) steps: Vec<Step>,
     pub(super) subject: Arc<Subject>,
 }
 
@@ -42,6 +45,8 @@ impl Asked {
             .map(|(index, _)| index)
             .collect();
         let cost = price(policy, gpu, &demand.kind);
+        let limits = policy.limits_of(&demand.who);
+        let steps = steps(policy, &demand, limits, gpu, cost);
         let subject = Arc::new(Subject {
             user: demand.who.user.clone(),
             user_name: demand.who.name.clone(),
@@ -64,7 +69,7 @@ impl Asked {
                 gpu,
                 libraries,
             },
-            limits: policy.limits_of(&demand.who).clone(),
+            limits: limits.clone(),
             priority: class.map_or(0, |class| class.priority),
             max_wait: class
                 .and_then(|class| class.max_wait)
@@ -72,6 +77,7 @@ impl Asked {
                     wait.min(policy.queue.max_wait)
                 }),
             cost,
+            steps,
             subject,
             demand,
         }
@@ -88,6 +94,7 @@ impl Asked {
             policy,
             Demand {
                 session,
+                rungs: Vec::new(),
                 ..self.demand.clone()
             },
         )
@@ -127,15 +134,17 @@ pub(super) struct Judgement {
     pub(super) block: Option<(Reason, Option<Line>)>,
     /// The first rule that only observes and would have been in the way.
     pub(super) would: Option<Reason>,
+    /// The waiting demand that it goes past, and the seats which that one misses.
+    pub(super) passes: Option<(Ticket, Seats)>,
     /// It fits only because nothing else runs on its GPU.
     pub(super) alone: bool,
 }
 
 impl Judgement {
     /// Its claim is to seats of this GPU, and they are not there.
-    pub(super) fn gpu_full(gpu: usize) -> Self {
+    pub(super) fn gpu_full(lane: Lane) -> Self {
         Self {
-            block: Some((Reason::GpuFull, Some(Line::Gpu(gpu)))),
+            block: Some((Reason::GpuFull, Some(Line::Gpu(lane)))),
             ..Self::default()
         }
     }
@@ -304,25 +313,43 @@ impl Admission {
         else {
             return false;
         };
+        let class = asked.account.class;
         let used = self.ledger.gpu(index);
         let mode = self.mode(gpu.mode);
-        let line = Line::Gpu(index);
-        let behind = self.queue.is_behind(&line, place);
+        let lane = Lane {
+            gpu: index,
+            class,
+            need: asked.cost,
+        };
+        let line = Line::Gpu(Lane {
+            need: asked.need(),
+            ..lane
+        });
+        let fits = self.has_seats(lane, Mode::Enforce);
+        let goes = self.may_go(lane, place, fits);
         let wanted = used.seats.plus(asked.cost);
-        let empty = used.transcodes == 0;
-        let fits = |capacity: Seats| wanted <= capacity || empty && capacity > Seats::ZERO;
-        if !fits(self.capacity_of(index, Mode::Enforce)) || behind {
-            if verdict.breach(mode, Reason::GpuFull, Some(line.clone())) {
+        if !fits || goes.is_err() {
+            // What is kept free for others never comes free for this one.
+            let most = self.most(index, class);
+            let may_fit = asked.cost <= most || most == self.capacity_of(index, Mode::Enforce);
+            let line = may_fit.then(|| line.clone());
+            if verdict.breach(mode, Reason::GpuFull, line) {
                 return true;
             }
-        } else if !fits(self.capacity_of(index, Mode::Observe)) {
-            verdict.would.get_or_insert(Reason::TimeWindow);
+        } else if !self.has_seats(lane, Mode::Observe) {
+            let window = self.capacity_of(index, Mode::Observe) < wanted;
+            verdict.would.get_or_insert(if window {
+                Reason::TimeWindow
+            } else {
+                Reason::GpuFull
+            });
         }
         if gpu.max_sessions.is_some_and(|most| used.transcodes >= most)
             && verdict.breach(mode, Reason::GpuSessions, Some(line))
         {
             return true;
         }
+        verdict.passes = goes.ok().flatten();
         verdict.alone = match asked.demand.kind {
             Kind::Video(work) => {
                 self.policy.cost.is_wider(&work, gpu)

@@ -10,7 +10,7 @@ use super::{
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
-    queue::{Line, Queue},
+    queue::{Lane, Line},
     rules::Asked,
 };
 use crate::ident::{ClassId, GpuId, LeaseId, UserId};
@@ -91,13 +91,16 @@ impl Admission {
         self.ledger = Ledger::new(gpus, classes, policy.libraries.len());
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
+        self.foresight.clear(gpus);
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
+                lease.frees = None;
                 lease.asked = Arc::new(Asked::new(&policy, lease.asked.demand.clone()));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
             }
+            self.foresee(id);
             self.arm(id);
         }
         for right in self.rights.values_mut() {
@@ -118,9 +121,18 @@ impl Admission {
                 continue;
             };
             waiter.asked = Arc::new(Asked::new(policy, waiter.asked.demand.clone()));
-            waiter.place = Queue::keep_turn(waiter.place, waiter.asked.priority);
-            // Lines of the old policy mean nothing: each goes to its own user's line and is judged from there.
-            waiter.line = Line::User(waiter.asked.account.user.clone());
+            waiter.place = self.place(&waiter.asked, waiter.arrival);
+            // Lines of the old policy mean nothing. Before the GPU nobody overtakes, and whoever is blocked by
+            // something else leaves it as soon as he is first.
+            let account = &waiter.asked.account;
+            waiter.line = match account.gpu {
+                Some(gpu) => Line::Gpu(Lane {
+                    gpu,
+                    class: account.class,
+                    need: waiter.asked.need(),
+                }),
+                None => Line::User(account.user.clone()),
+            };
             self.ledger.mark(waiter.asked.account.user.clone());
             self.queue.insert(ticket, waiter);
         }

@@ -5,6 +5,8 @@
     reason = "a test looks for one event among many"
 )]
 
+mod backfill;
+mod fairness;
 mod invariants;
 mod life;
 mod limits;
@@ -12,6 +14,7 @@ mod lost_seats;
 mod numbers;
 mod polls;
 mod probe;
+mod rungs;
 mod torture;
 mod waiting;
 

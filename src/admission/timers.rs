@@ -13,10 +13,12 @@ impl Admission {
         self.latest = self.latest.max(now);
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((at, timer)) = self.timers.pop_first() {
+                self.foresight.run(at, self.ledger.all().transcodes);
                 self.fire(at, timer);
                 self.settle(at);
             }
         }
+        self.foresight.run(now, self.ledger.all().transcodes);
     }
 
     /// When [`Admission::advance`] next has work.
@@ -27,11 +29,15 @@ impl Admission {
     fn fire(&mut self, at: Instant, timer: Timer) {
         match timer {
             Timer::Lease(id) => self.fire_lease(at, id),
-            Timer::Deadline(ticket) => self.refuse(at, ticket, Reason::WaitedOut),
+            Timer::Deadline(ticket) => {
+                if !self.step_waiting(at, ticket) {
+                    self.refuse(at, ticket, Reason::WaitedOut);
+                }
+            }
             Timer::Recheck(ticket) => {
                 if let Some(waiter) = self.queue.get_mut(ticket) {
                     waiter.recheck = None;
-                    self.retry(at, ticket);
+                    self.retry_own(at, ticket);
                     self.arm_recheck(at, ticket);
                 }
             }

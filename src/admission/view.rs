@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView, queue::Line};
+use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView};
 
 impl Admission {
     /// Shows all that is held and waiting.
@@ -49,6 +49,7 @@ impl Admission {
                 cost: waiter.asked.cost,
                 reason: waiter.reason,
                 waited: since(waiter.since),
+                expected: self.expected_of(now, ticket),
                 left: waiter.deadline.saturating_duration_since(now),
             })
         });
@@ -61,7 +62,7 @@ impl Admission {
                 reserved: used.reserved,
                 sessions: used.transcodes,
                 max_sessions: gpu.max_sessions,
-                waiting: u32::try_from(self.queue.line_len(&Line::Gpu(index))).unwrap_or(u32::MAX),
+                waiting: u32::try_from(self.queue.len_of_gpu(index)).unwrap_or(u32::MAX),
             }
         });
         Snapshot {

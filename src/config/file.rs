@@ -8,8 +8,9 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName,
+        ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
+    texts::TextsSchema,
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
         SpanOrNever, TimeOfDay, Workers,
@@ -210,6 +211,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -223,6 +228,10 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What is done when a play does not fit.
+        when_full: WhenFullName,
+        /// Stepping down never goes below this height, in pixels.
+        floor: u32,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -261,6 +270,10 @@ sections! {
         direct_play: DirectPlayName,
         /// Longest wait.
         max_wait: Span,
+        /// Its own part of each GPU's seats; others use what it leaves idle.
+        share: Percent,
+        /// Part of each GPU's seats that is kept free for it.
+        reserve: Percent,
         /// Served before classes with a smaller number.
         priority: u32,
         /// Mode of these limits.
@@ -321,6 +334,8 @@ sections! {
         per_user: u32,
         /// Longest wait, whatever the player's patience.
         max_wait: Span,
+        /// How long who has left or been refused may ask again for the same item and have his old place.
+        keep_place: Span,
     }
     /// How long seats are held, and when they go back.
     Leases {
@@ -396,33 +411,6 @@ sections! {
         max_request: Size,
         /// Most of a PlaybackInfo answer.
         max_answer: Size,
-    }
-}
-
-/// Texts by language and reason; the schema knows the reasons.
-struct TextsSchema;
-
-impl JsonSchema for TextsSchema {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Texts".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let reasons: serde_json::Map<String, serde_json::Value> = super::texts::shown()
-            .map(|reason| {
-                let text = serde_json::json!({ "type": "string", "maxLength": 500 });
-                (reason.as_str().to_owned(), text)
-            })
-            .collect();
-        schemars::json_schema!({
-            "type": "object",
-            "propertyNames": { "pattern": "^[A-Za-z]{2,3}$" },
-            "additionalProperties": {
-                "type": "object",
-                "properties": reasons,
-                "additionalProperties": false,
-            },
-        })
     }
 }
 

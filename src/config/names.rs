@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    admission::{Access, Mode},
+    admission::{Access, Mode, WhenFull},
     jellyfin::{Client, Shape},
     proxy::{DirectPlay, OnError},
     telemetry::{LogFormat, UserLabel},
@@ -39,6 +39,17 @@ names! {
         Allow = "allow" => Self::Allow,
         /// No.
         Deny = "deny" => Self::Deny,
+    }
+    /// What is done when a play does not fit.
+    WhenFullName for WhenFull {
+        /// Wait, then step down.
+        WaitThenStepDown = "wait-then-step-down" => Self::WaitThenStepDown,
+        /// Step down, and wait if nothing smaller fits.
+        StepDownThenWait = "step-down-then-wait" => Self::StepDownThenWait,
+        /// Only wait.
+        Wait = "wait" => Self::Wait,
+        /// Only step down.
+        StepDown = "step-down" => Self::StepDown,
     }
     /// What happens to a request that can't be judged.
     OnErrorName for OnError {

@@ -13,7 +13,7 @@ use super::{
     validate::words,
 };
 use crate::{
-    admission::{Access, Mode, UserLimits},
+    admission::{Access, Fraction, Mode, UserLimits, WhenFull},
     hop::Listen,
     ident::Token,
 };
@@ -342,6 +342,18 @@ pub(super) fn summary(config: &Config) -> String {
                 parts.push("may not transcode 4K".to_owned());
             }
         }
+        let percent = |part: Fraction| format!("{:.0} %", part.get() * 100.0);
+        parts.extend(
+            class
+                .share
+                .map(|share| format!("goes first until it holds {} of a GPU", percent(share))),
+        );
+        if class.reserve.get() > 0.0 {
+            parts.push(format!(
+                "has {} of each GPU kept free",
+                percent(class.reserve)
+            ));
+        }
         parts.extend(
             class
                 .user
@@ -393,9 +405,18 @@ fn limits(user: &UserLimits) -> String {
     let streams = user
         .streams
         .map_or_else(String::new, |n| format!(", {n} streams in all"));
+    let full = match user.when_full {
+        WhenFull::WaitThenStepDown => "",
+        WhenFull::StepDownThenWait => ", gets a smaller picture rather than wait",
+        WhenFull::Wait => ", waits rather than get a smaller picture",
+        WhenFull::StepDown => ", gets a smaller picture and never waits",
+    };
+    let floor = user.floor.map_or_else(String::new, |lines| {
+        format!(", never smaller than {lines} pixels high")
+    });
     let watched = match user.mode {
         Mode::Observe => " (only watched)",
         Mode::Enforce => "",
     };
-    format!("{transcodes}{seats}{streams}{watched}")
+    format!("{transcodes}{seats}{streams}{full}{floor}{watched}")
 }

@@ -237,3 +237,32 @@ async fn a_user_who_starts_too_often_is_told_when_to_come_back() {
     );
     assert!(throttle.start(&UserId::new("bob")).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_is_given_a_smaller_form_when_its_patience_ends() {
+    let gate = gate();
+    let mut policy = Policy::clone(&gate.policy());
+    policy.gpus[0].capacity = Seats::from_milli(1500);
+    gate.set_policy(Arc::new(policy));
+    let first = admitted(gate.enter(demand("ann", "film", Duration::ZERO)).await);
+    let mut small = demand("bob", "film", WAIT);
+    small.rungs = vec![crate::admission::Rung {
+        kind: Kind::Video(Work {
+            codec_in: crate::admission::Codec::H264,
+            size_in: (640, 360),
+            size_out: (640, 360),
+            ..Work::UNKNOWN
+        }),
+        index: 4,
+    }];
+    let began = clock::now();
+    let outcome = gate.enter(small).await;
+    assert!(clock::now() - began >= WAIT);
+    let Outcome::Downgraded { reservation, rung } = outcome else {
+        panic!("not stepped down: {outcome:?}");
+    };
+    assert_eq!((rung, reservation.reason()), (4, Reason::GpuFull));
+    assert_eq!(gate.snapshot().leases.len(), 2);
+    drop((first, reservation));
+    assert!(held(&gate) < 0.1, "a rung that is not delivered goes back");
+}

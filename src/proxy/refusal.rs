@@ -125,6 +125,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut
+        | Reason::WaitTooLong
         | Reason::Superseded
         | Reason::Draining => StatusCode::TOO_MANY_REQUESTS,
     }

@@ -20,11 +20,16 @@ impl Metrics {
         }
         let families = &self.families;
         match event {
-            Event::Admitted { .. } | Event::Downgraded { .. } => {
+            Event::Admitted { .. } | Event::Downgraded { ticket: None, .. } => {
                 families.leases_started_total.inc();
             }
             Event::Queued { .. } | Event::Moved { .. } => {}
-            Event::Granted { waited, .. } => {
+            Event::Granted { waited, .. }
+            | Event::Downgraded {
+                ticket: Some(_),
+                waited,
+                ..
+            } => {
                 families.leases_started_total.inc();
                 self.count_wait(QueueOutcome::Granted, waited.as_secs_f64());
             }

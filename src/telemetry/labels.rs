@@ -83,8 +83,18 @@ impl<'a> Decision<'a> {
                 subject,
             ),
             Event::Downgraded {
-                subject, reason, ..
-            } => (Verdict::Downgrade, *reason, None, None, subject),
+                subject,
+                reason,
+                ticket,
+                waited,
+                ..
+            } => (
+                Verdict::Downgrade,
+                *reason,
+                None,
+                ticket.map(|_| *waited),
+                subject,
+            ),
             Event::Withdrawn { .. }
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }

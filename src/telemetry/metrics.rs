@@ -390,6 +390,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut
+        | Reason::WaitTooLong
         | Reason::Superseded
         | Reason::Draining
         | Reason::Unreadable

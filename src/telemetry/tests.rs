@@ -94,6 +94,8 @@ fn every_event() -> Vec<Event> {
             lease: LeaseId(5),
             rung: 1,
             reason: Reason::GpuFull,
+            ticket: None,
+            waited: Duration::ZERO,
         },
         Event::Withdrawn {
             subject: about(),

@@ -20,5 +20,6 @@ mod reloading;
 mod reporting;
 mod restarting;
 mod sparing;
+mod stepping;
 mod support;
 mod waiting;

@@ -66,7 +66,26 @@ impl Torture {
                 }
                 Event::Moved { to, .. } => unasked |= *to == LeaseState::Active,
                 Event::CapacityChanged { .. } | Event::PolicyChanged { .. } => moved_limit = true,
-                Event::Downgraded { .. } => panic!("nothing steps down yet"),
+                Event::Downgraded {
+                    lease,
+                    ticket,
+                    subject,
+                    ..
+                } => {
+                    assert!(self.leases.insert(*lease), "{lease} began twice");
+                    assert!(
+                        ticket.is_none_or(|t| self.tickets.remove(&t)),
+                        "ended twice"
+                    );
+                    let claimed = self.core.leases.get(lease).is_some_and(|lease| {
+                        matches!(lease.reason, Reason::Replacement | Reason::Resume)
+                    });
+                    unasked |= claimed;
+                    // A remux may be let in where transcodes are over a limit.
+                    if subject.gpu.is_some() && !claimed {
+                        asked.push(*lease);
+                    }
+                }
                 Event::EndJob { .. } => {}
             }
         }
@@ -87,11 +106,18 @@ impl Torture {
             let claim = core.claim(core.latest, &waiter.asked);
             let holds = core.holds_claim(&claim, &waiter.asked, Some(waiter.place));
             assert!(
-                !matches!(holds, Holds::Yes(_)),
+                !matches!(holds, Holds::Yes(..)),
                 "{ticket} has a claim and waits ({what})"
             );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);
             assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");
+            if waiter.asked.limits.when_full.steps_first() {
+                let step = core.step_for(core.latest, &waiter.asked, waiter.place);
+                assert!(
+                    step.is_none(),
+                    "{ticket} could step down and waits ({what})"
+                );
+            }
         }
         let over = self.over();
         // A window opening moves class limits without an event.
@@ -181,6 +207,18 @@ impl Torture {
                 Known::Alias(id) => assert!(core.leases[id].aliases.contains(session)),
                 Known::Right(screen) => assert!(core.rights.contains_key(screen)),
             }
+        }
+        let ends: usize = core.foresight.known().count();
+        let frees = core.leases.values().filter(|lease| lease.frees.is_some());
+        assert_eq!(ends, frees.count(), "each known end has its lease");
+        for (gpu, at, id) in core.foresight.known() {
+            let lease = &core.leases[&id];
+            assert_eq!(lease.frees, Some((gpu, at)));
+            assert_eq!(lease.asked.account.gpu, Some(gpu));
+            assert!(lease.held.transcode, "only what is held comes free");
+        }
+        for (_, waiter) in core.queue.iter() {
+            assert!(waiter.passed <= waiter.asked.cost, "it is not starved");
         }
         let others = core.timers.iter().filter(|(_, timer)| {
             matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))

@@ -11,7 +11,11 @@ fn fits(world: &mut World, user: &str, item: &str, kind: Kind) -> bool {
 fn what_fits_is_admitted_and_what_does_not_is_not() {
     let mut world = World::new(policy(2000));
     for (user, room) in [("anna", true), ("ben", true), ("carla", false)] {
-        assert_eq!(fits(&mut world, user, "film", Kind::Video(ONE)), room, "{user}");
+        assert_eq!(
+            fits(&mut world, user, "film", Kind::Video(ONE)),
+            room,
+            "{user}"
+        );
         let decision = world.video(user, &format!("{user}-tv"), "film");
         assert_eq!(matches!(decision, Decision::Admit { .. }), room, "{user}");
     }

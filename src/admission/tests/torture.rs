@@ -88,6 +88,12 @@ fn random_policy(dice: &mut Dice) -> Policy {
     if dice.one_in(8) {
         guests.uhd = Access::Deny;
     }
+    let part = |dice: &mut Dice| Fraction::new(dice.pick(&[0.0, 0.2, 0.5, 0.7])).unwrap();
+    if dice.one_in(2) {
+        family.share = dice.one_in(2).then(|| part(dice));
+        guests.share = dice.one_in(3).then(|| part(dice));
+        family.reserve = part(dice);
+    }
     policy.classes = vec![family, guests];
     if dice.one_in(3) {
         policy.libraries.push(LibraryRule {
@@ -114,13 +120,39 @@ fn random_policy(dice: &mut Dice) -> Policy {
             mode: Mode::Enforce,
         });
     }
+    policy.user.when_full = dice.pick(&[
+        WhenFull::WaitThenStepDown,
+        WhenFull::StepDownThenWait,
+        WhenFull::Wait,
+        WhenFull::StepDown,
+    ]);
+    policy.user.floor = dice.pick(&[None, None, Some(720)]);
     policy.queue = QueueBounds {
         length: 6,
         per_user: 3,
         max_wait: secs(15),
+        keep_place: secs(30),
     };
     policy.end_dead_jobs = dice.one_in(2);
     policy
+}
+
+/// The first so many rungs of a ladder that goes down to a remux.
+fn ladder(rungs: u64) -> Vec<Rung> {
+    let size = |size_out| Work { size_out, ..ONE };
+    let kinds = [
+        Kind::Video(ONE),
+        Kind::Video(size((1280, 720))),
+        Kind::Video(size((640, 360))),
+        Kind::Remux,
+    ];
+    let rungs = usize::try_from(rungs).unwrap();
+    kinds
+        .into_iter()
+        .take(rungs)
+        .enumerate()
+        .map(|(index, kind)| Rung { kind, index })
+        .collect()
 }
 
 impl Torture {
@@ -202,7 +234,7 @@ impl Torture {
                 (false, _) => Origin::Negotiation,
             },
             library: dice.pick(&self.names.libraries),
-            rungs: Vec::new(),
+            rungs: ladder(dice.roll(5)),
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
         }
@@ -274,7 +306,7 @@ impl Torture {
                 let demand = self.demand();
                 let session = demand.session.is_some();
                 let decision = self.core.decide(now, demand);
-                if let Decision::Admit { lease, .. } = decision
+                if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
                     && !session
                     && !self.dice.one_in(8)
                 {

@@ -94,6 +94,7 @@ fn the_queue_is_bounded_in_all_and_per_user() {
         length: 3,
         per_user: 2,
         max_wait: secs(15),
+        keep_place: secs(30),
     };
     let mut world = World::new(limits);
     world.play("ann", "tv", "film", "s1");

@@ -18,6 +18,7 @@ impl Build<'_> {
             length: written.length.unwrap_or(usual.length),
             per_user: written.per_user.unwrap_or(usual.per_user),
             max_wait: written.max_wait.map_or(usual.max_wait, |s| s.0),
+            keep_place: written.keep_place.map_or(usual.keep_place, |s| s.0),
         };
         if queue.length > 10_000 {
             self.wrong("queue.length", "must be at most 10000");

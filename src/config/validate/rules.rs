@@ -6,7 +6,7 @@ use super::{Build, limit, words};
 use crate::{
     admission::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
-        Seats, UserLimits, UserRule, Window,
+        Seats, UserLimits, UserRule, WhenFull, Window,
     },
     config::{file, names::AccessName, tree::steps},
     ident::{ClassId, GpuId},
@@ -40,6 +40,8 @@ impl Build<'_> {
             transcodes: Some(2),
             seats: None,
             streams: None,
+            when_full: WhenFull::default(),
+            floor: None,
             mode: Mode::Enforce,
         };
         let user = over(&usual, &written.users.default.unwrap_or_default());
@@ -89,6 +91,8 @@ impl Build<'_> {
                     transcodes: rule.transcodes,
                     seats: rule.seats,
                     streams: rule.streams,
+                    when_full: rule.when_full,
+                    floor: rule.floor,
                     mode: rule.mode,
                 },
             );
@@ -142,6 +146,11 @@ impl Build<'_> {
                 transcode: access(class.transcode),
                 uhd: access(class.uhd),
                 max_wait: class.max_wait.map(|s| s.0),
+                share: class.share.and_then(|p| Fraction::new(p.0)),
+                reserve: class
+                    .reserve
+                    .and_then(|p| Fraction::new(p.0))
+                    .unwrap_or_default(),
                 priority: class.priority.unwrap_or(0),
                 mode: class.mode.map_or(Mode::Enforce, Mode::from),
             };
@@ -340,6 +349,42 @@ impl Build<'_> {
         }
     }
 
+    /// Shares and reserves are parts of one whole.
+    fn parts(&mut self, policy: &Policy) {
+        let last = |has: fn(&Class) -> bool| policy.classes.iter().rposition(has);
+        let shares = hundredths(policy.classes.iter().filter_map(|class| class.share));
+        if shares > 100.0
+            && let Some(nth) = last(|class| class.share.is_some())
+        {
+            let entry = self.entry("classes", nth);
+            self.wrong(
+                &format!("{entry}.share"),
+                format!(
+                    "makes {shares}% with the shares before it; together they must be at most 100%"
+                ),
+            );
+        }
+        let reserves = hundredths(policy.classes.iter().map(|class| class.reserve));
+        if reserves >= 100.0
+            && let Some(nth) = last(|class| class.reserve.get() > 0.0)
+        {
+            let entry = self.entry("classes", nth);
+            self.wrong(
+                &format!("{entry}.reserve"),
+                format!("makes {reserves}% with the reserves before it, which leaves nothing to anybody else"),
+            );
+        }
+        for (nth, class) in policy.classes.iter().enumerate() {
+            if class.share.is_some_and(|share| share < class.reserve) {
+                let entry = self.entry("classes", nth);
+                self.warn(
+                    &format!("{entry}.reserve"),
+                    "is more than `share`: beyond its share this class waits behind others for seats that only it may take",
+                );
+            }
+        }
+    }
+
     /// What only the whole shows.
     pub(super) fn across(&mut self, policy: &Policy) {
         let most = policy
@@ -376,6 +421,7 @@ impl Build<'_> {
                 );
             }
         }
+        self.parts(policy);
         if self.mistakes.is_empty()
             && let Err(errors) = policy.check()
         {
@@ -393,11 +439,18 @@ impl Build<'_> {
     }
 }
 
+/// Parts of one whole, added up without the faults of fractions.
+fn hundredths(parts: impl Iterator<Item = Fraction>) -> f64 {
+    (parts.map(Fraction::get).sum::<f64>() * 10_000.0).round() / 100.0
+}
+
 fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
     UserLimits {
         transcodes: written.transcodes.map_or(usual.transcodes, |l| l.0),
         seats: written.seats.map_or(usual.seats, |s| s.0),
         streams: written.streams.map_or(usual.streams, |l| l.0),
+        when_full: written.when_full.map_or(usual.when_full, WhenFull::from),
+        floor: written.floor.or(usual.floor),
         mode: written.mode.map_or(usual.mode, Mode::from),
     }
 }

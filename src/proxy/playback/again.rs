@@ -9,6 +9,8 @@ use crate::{hop::Exchanged, jellyfin::PlaybackAnswer};
 
 /// Jellyfin has just answered the same question; if it takes this long now, the first answer must do.
 const SECOND_ANSWER: Duration = Duration::from_secs(5);
+/// With less patience left than this, nothing is asked.
+const LEAST: Duration = Duration::from_millis(300);
 
 impl Negotiation<'_> {
     /// Jellyfin's answer to the same wish under this ceiling, bit/s. `None`: it can't be asked, or did not answer.
@@ -16,6 +18,10 @@ impl Negotiation<'_> {
     /// Never for a live stream: a PlaybackInfo may open a tuner.
     pub(super) async fn again(&self, ceiling: u64) -> Option<(response::Parts, PlaybackAnswer)> {
         let proxy = self.proxy;
+        let limit = self.patience().min(SECOND_ANSWER);
+        if limit < LEAST {
+            return None;
+        }
         let target = self.head.uri.path_and_query()?.as_str();
         let again = self.asked.again(target, ceiling)?;
         let mut head = self.head.clone();
@@ -25,7 +31,6 @@ impl Negotiation<'_> {
         let exchange = proxy
             .client
             .exchange(&proxy.node.origin, request, max_answer);
-        let limit = self.patience().min(SECOND_ANSWER);
         match tokio::time::timeout(limit, exchange).await.ok()? {
             Ok(Exchanged::Whole(response)) if response.status() == StatusCode::OK => {
                 let (head, body) = response.into_parts();
