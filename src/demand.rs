@@ -38,7 +38,8 @@ pub fn price(policy: &Policy, node: &NodeId, kind: &Kind) -> Seats {
     }
 }
 
-/// The steps that are really cheaper than what comes before them, by more than a tenth, each with its rung.
+/// The steps that are really cheaper than what comes before them, by more than a fiftieth, each with its rung. The
+/// core takes the dearest that fits, so that a small saving costs nobody his picture.
 pub fn rungs(
     steps: Vec<Step>,
     whole: Seats,
@@ -49,7 +50,7 @@ pub fn rungs(
     for step in steps {
         let kind = kind_of(&step.plan);
         let cost = price(&kind);
-        if u64::from(cost.milli()) * 10 < u64::from(before.milli()) * 9 {
+        if u64::from(cost.milli()) * 50 < u64::from(before.milli()) * 49 {
             before = cost;
             let index = kept.len();
             rungs.push(Rung { kind, index });
@@ -167,4 +168,60 @@ pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
         position: row.position,
         paused: row.paused,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(height: u32) -> Step {
+        let work = VideoWork {
+            codec_in: Some("hevc".to_owned()),
+            size_in: Some((3840, 2160)),
+            millifps: Some(24_000),
+            bits: Some(10),
+            range: Some("HDR10".to_owned()),
+            codec_out: "h264".to_owned(),
+            size_out: (height * 16 / 9, height),
+            bitrate: None,
+            tone_map: true,
+            burn_in: false,
+        };
+        Step {
+            ceiling: u64::from(height),
+            url: String::new(),
+            plan: Plan::Video(work),
+        }
+    }
+
+    #[test]
+    fn only_steps_that_save_something_are_rungs() {
+        let ladder = || [1080, 720, 540, 360].map(step).to_vec();
+        let cost = crate::admission::CostModel::default();
+        let price = |kind: &Kind| match kind {
+            Kind::Video(work) => cost.seats(work),
+            Kind::Direct | Kind::Remux | Kind::Audio => Seats::ZERO,
+        };
+        let whole = price(&kind_of(&step(1080).plan));
+        let (steps, rungs) = rungs(ladder(), whole, price);
+        // 1080p is what it has already, and 360p saves next to nothing: decoding and tone-mapping 4K stay.
+        let heights: Vec<u64> = steps.iter().map(|step| step.ceiling).collect();
+        assert_eq!(heights, [720, 540], "{rungs:?}");
+        let costs: Vec<Seats> = rungs.iter().map(|rung| price(&rung.kind)).collect();
+        assert!(costs.is_sorted_by(|a, b| a > b), "{costs:?}");
+        assert!(
+            rungs
+                .iter()
+                .enumerate()
+                .all(|(nth, rung)| rung.index == nth)
+        );
+    }
+
+    #[test]
+    fn what_saves_nothing_is_no_rung() {
+        let (steps, rungs) = rungs(vec![step(720)], Seats::from_milli(1000), |_| {
+            Seats::from_milli(990)
+        });
+        assert!(steps.is_empty() && rungs.is_empty());
+    }
 }

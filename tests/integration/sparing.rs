@@ -57,6 +57,7 @@ async fn who_would_be_refused_plays_the_file_itself() {
         assert_eq!((house.refused(), house.held()), (0, 2));
         assert_eq!(direct_plays(&house, "played"), 2);
         assert_eq!(house.sim().stalls(), 0);
+        assert_eq!(house.sim().faults(), Vec::<String>::new());
     })
     .await;
 }
@@ -347,6 +348,28 @@ async fn an_answer_whose_versions_change_places_keeps_every_value() {
             "{version:?}: {changed} of {}",
             records.len()
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_channel_is_never_asked_for_twice() {
+    both(async |version| {
+        let house = full(under_pressure(version)).await;
+        let web = Web::login(&house, "carla", "carla-laptop").await;
+        let channels = web
+            .device
+            .send("GET", "/LiveTv/Channels", None)
+            .await
+            .json();
+        let channel = channels["Items"][0]["Id"].as_str().unwrap().to_owned();
+        let mut body = web.body(&channel, Duration::ZERO);
+        body.as_object_mut().unwrap().remove("MediaSourceId");
+        let before = house.asked("PlaybackInfo");
+        let answer = web.device.playback_info(&channel, "", &body).await;
+        assert_eq!(answer.json()["ErrorCode"], json!("RateLimitExceeded"));
+        assert_eq!(house.asked("PlaybackInfo"), before + 1);
+        until("the tuner is given back", || house.asked("CloseLive") == 1).await;
     })
     .await;
 }

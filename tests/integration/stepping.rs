@@ -5,7 +5,9 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
-use crate::support::{House, Kodi, Play, Setting, Web, both, items, until};
+use crate::support::{
+    AndroidTv, House, Kodi, Play, Setting, Shown, Socket, Web, both, items, until,
+};
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
 fn tight(version: Version) -> Setting {
@@ -129,10 +131,46 @@ async fn kodi_which_writes_its_own_bitrate_is_refused_as_before() {
     both(async |version| {
         let house = occupied(tight(version).set("gpus", "[{name: igpu, capacity: 1}]")).await;
         let kodi = Kodi::login(&house, "ben", "htpc").await;
-        assert!(!matches!(
-            kodi.play(items::HDR).await,
-            crate::support::Shown::Playing(_)
-        ));
+        assert!(!matches!(kodi.play(items::HDR).await, Shown::Playing(_)));
+        assert_eq!((stepped_down(&house), house.refused()), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_viewer_is_told_in_one_line() {
+    both(async |version| {
+        let house = occupied(tight(version)).await;
+        let mut tv = AndroidTv::login(&house, "ben", "tv").await;
+        tv.bitrate = 4_000_000;
+        let mut on_tv = Socket::open(&tv.device).await;
+        on_tv.until("ForceKeepAlive").await;
+        // A television that plays no HEVC has it encoded.
+        let mut body = tv.body(items::HDR);
+        body["DeviceProfile"] =
+            fast(&house, "ben").await.body(items::HDR, Duration::ZERO)["DeviceProfile"].clone();
+        body["DeviceProfile"]["MaxStreamingBitrate"] = json!(60_000_000);
+        let answer = tv.device.playback_info(items::HDR, "", &body).await.json();
+        assert_eq!(stepped_down(&house), 1);
+        assert!(
+            house
+                .lease(answer["PlaySessionId"].as_str().unwrap())
+                .is_some()
+        );
+        let message: Value = serde_json::from_str(&on_tv.until("DisplayMessage").await).unwrap();
+        let text = message["Data"]["Arguments"]["Text"].as_str().unwrap();
+        assert!(text.contains("lower quality"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_rule_is_to_wait_nobody_steps_down() {
+    both(async |version| {
+        let setting = tight(version).set("users", "{default: {transcodes: 2, when_full: wait}}");
+        let house = occupied(setting).await;
+        let web = fast(&house, "ben").await;
+        web.play(items::HDR).await.says();
         assert_eq!((stepped_down(&house), house.refused()), (0, 1));
     })
     .await;
