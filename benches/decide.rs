@@ -19,8 +19,8 @@ use std::{
 
 use finweir::{
     admission::{
-        Activity, Admission, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy, Seats, Who,
-        Work,
+        Activity, Admission, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy, Rung, Seats,
+        Who, Work,
     },
     ident::{GpuId, ItemId, NodeId, PlaySessionId, UserId},
 };
@@ -95,8 +95,8 @@ fn nanos(rounds: u32, mut one: impl FnMut(u32)) -> f64 {
 
 fn main() {
     println!(
-        "{:>7} {:>7} {:>12} {:>12} {:>12} {:>12}",
-        "leases", "waiters", "reject ns", "queue ns", "hand over ns", "touch ns"
+        "{:>7} {:>7} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "leases", "waiters", "reject ns", "ladder ns", "queue ns", "hand over ns", "touch ns"
     );
     for (leases, waiters) in [(1000, 100), (10_000, 1000)] {
         let now = Instant::now();
@@ -105,6 +105,25 @@ fn main() {
         let asks: Vec<Demand> = (0..ROUNDS).map(|n| demand(1_000_000 + n, 0)).collect();
         let mut asks = asks.into_iter();
         let reject = nanos(ROUNDS, |_| {
+            drop(black_box(core.decide(now, asks.next().unwrap())));
+            core.drain_events();
+        });
+        // Four smaller forms are judged as well, and none fits.
+        let rung = |index| Rung {
+            kind: Kind::Video(Work {
+                size_out: (1280 - 8 * u32::try_from(index).unwrap(), 720),
+                ..WORK
+            }),
+            index,
+        };
+        let asks: Vec<Demand> = (0..ROUNDS)
+            .map(|n| Demand {
+                rungs: (0..4).map(rung).collect(),
+                ..demand(4_000_000 + n, 0)
+            })
+            .collect();
+        let mut asks = asks.into_iter();
+        let ladder = nanos(ROUNDS, |_| {
             drop(black_box(core.decide(now, asks.next().unwrap())));
             core.drain_events();
         });
@@ -135,7 +154,7 @@ fn main() {
             black_box(core.touch(now, pick(n), Activity::Segment { index: n.into() }));
         });
         println!(
-            "{leases:>7} {waiters:>7} {reject:>12.0} {queue:>12.0} {hand_over:>12.0} {touch:>12.0}"
+            "{leases:>7} {waiters:>7} {reject:>12.0} {ladder:>12.0} {queue:>12.0} {hand_over:>12.0} {touch:>12.0}"
         );
     }
 }

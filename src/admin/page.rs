@@ -216,7 +216,14 @@ fn waiting(out: &mut String, view: &View) -> fmt::Result {
     }
     head(
         out,
-        &["Who", "Needs", "Waits because", "For", "Gives up in"],
+        &[
+            "Who",
+            "Needs",
+            "Waits because",
+            "For",
+            "Expected in",
+            "Gives up in",
+        ],
     )?;
     for waiter in &view.waiting {
         row_waiting(out, waiter)?;
@@ -229,6 +236,7 @@ fn row_waiting(out: &mut String, waiter: &WaiterView) -> fmt::Result {
         out,
         "<tr><td data-label=\"Who\">{who}</td><td data-label=\"Needs\" class=\"number\">{cost} seats</td>\
          <td data-label=\"Waits because\">{why}</td><td data-label=\"For\">{waited}</td>\
+         <td data-label=\"Expected in\">{expected}</td>\
          <td data-label=\"Gives up in\">{left}</td></tr>",
         who = Who {
             user: name(waiter.user_name.as_deref(), waiter.user.as_str()),
@@ -239,6 +247,9 @@ fn row_waiting(out: &mut String, waiter: &WaiterView) -> fmt::Result {
         cost = waiter.cost,
         why = words::reason(waiter.reason),
         waited = words::span(waiter.waited),
+        expected = waiter
+            .expected
+            .map_or_else(|| "unknown".to_owned(), words::span),
         left = words::span(waiter.left),
     )
 }

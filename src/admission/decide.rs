@@ -92,10 +92,10 @@ impl Admission {
             if rule.waits() && !wait.is_zero() {
                 if self.is_full_for(&asked) {
                     why = Reason::QueueFull;
-                } else if self.is_vain(now, &line, place, reason, wait) {
+                } else if self.is_vain(now, (&line, place), reason, expected, wait) {
                     why = Reason::WaitTooLong;
                 } else {
-                    return self.enqueue(now, asked, turn, line, reason, wait);
+                    return self.enqueue(now, asked, turn, (line, expected), reason, wait);
                 }
             }
         }

@@ -253,12 +253,11 @@ impl Admission {
         now: Instant,
         asked: Arc<Asked>,
         turn: Turn,
-        line: Line,
+        (line, expected): (Line, Option<Duration>),
         reason: Reason,
         wait: Duration,
     ) -> Decision {
         let place = self.place(&asked, turn.arrival);
-        let expected = self.expected(now, &asked, &line, place);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;

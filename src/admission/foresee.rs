@@ -152,23 +152,28 @@ impl Admission {
         }
     }
 
-    /// Whether it is as good as certain that a demand won't be served in this time.
+    /// Whether it is as good as certain that a demand, which is expected to wait so long, won't be served in this time.
     pub(super) fn is_vain(
         &self,
         now: Instant,
-        line: &Line,
-        place: Place,
+        (line, place): (&Line, Place),
         reason: Reason,
+        expected: Option<Duration>,
         wait: Duration,
     ) -> bool {
         let (Line::Gpu(lane), Reason::GpuFull) = (line, reason) else {
             return false;
         };
+        let vain = wait.saturating_mul(VAIN);
+        // The habit at its best is still better than it was seen: most need not be asked.
+        if expected.is_none_or(|expected| expected <= vain) {
+            return false;
+        }
         let Some(rate) = self.foresight.rate(2) else {
             return false;
         };
         self.until_free(now, lane.gpu, self.short(*lane, place), Some(rate))
-            .is_some_and(|expected| expected > wait.saturating_mul(VAIN))
+            .is_some_and(|expected| expected > vain)
     }
 
     /// Seats that must come free before a demand is served: its own, and those of all before it.
