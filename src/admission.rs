@@ -35,6 +35,7 @@ mod lease;
 mod ledger;
 mod life;
 mod policy;
+mod probe;
 mod queue;
 mod reconcile;
 mod rules;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use core::net::IpAddr;
 
 use crate::{
-    admission::{Codec, Hdr, Kind, Running, Who, Work},
-    ident::{DeviceId, UserId},
-    jellyfin::{Credentials, Encoding, Plan, SessionRow, VideoWork},
+    admission::{Codec, Hdr, Kind, Policy, Rung, Running, Seats, Who, Work},
+    ident::{DeviceId, NodeId, UserId},
+    jellyfin::{Credentials, Encoding, Plan, SessionRow, Step, VideoWork},
     upstream::Verified,
 };
 
@@ -20,6 +20,44 @@ pub fn kind_of(plan: &Plan) -> Kind {
         Plan::Audio => Kind::Audio,
         Plan::Video(work) => Kind::Video(work_of(work)),
     }
+}
+
+/// What this takes of the GPU that a server encodes on.
+pub fn price(policy: &Policy, node: &NodeId, kind: &Kind) -> Seats {
+    let Kind::Video(work) = kind else {
+        return Seats::ZERO;
+    };
+    let gpu = policy
+        .nodes
+        .iter()
+        .find(|own| own.id == *node)
+        .and_then(|own| policy.gpus.iter().find(|gpu| gpu.id == own.gpu));
+    match gpu {
+        Some(gpu) => policy.cost.seats_on(work, gpu),
+        None => policy.cost.seats(work),
+    }
+}
+
+/// The steps that are really cheaper than what comes before them, by more than a fiftieth, each with its rung. The
+/// core takes the dearest that fits, so that a small saving costs nobody his picture.
+pub fn rungs(
+    steps: Vec<Step>,
+    whole: Seats,
+    price: impl Fn(&Kind) -> Seats,
+) -> (Vec<Step>, Vec<Rung>) {
+    let mut before = whole;
+    let (mut kept, mut rungs) = (Vec::new(), Vec::new());
+    for step in steps {
+        let kind = kind_of(&step.plan);
+        let cost = price(&kind);
+        if u64::from(cost.milli()) * 50 < u64::from(before.milli()) * 49 {
+            before = cost;
+            let index = kept.len();
+            rungs.push(Rung { kind, index });
+            kept.push(step);
+        }
+    }
+    (kept, rungs)
 }
 
 fn work_of(video: &VideoWork) -> Work {
@@ -130,4 +168,60 @@ pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
         position: row.position,
         paused: row.paused,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(height: u32) -> Step {
+        let work = VideoWork {
+            codec_in: Some("hevc".to_owned()),
+            size_in: Some((3840, 2160)),
+            millifps: Some(24_000),
+            bits: Some(10),
+            range: Some("HDR10".to_owned()),
+            codec_out: "h264".to_owned(),
+            size_out: (height * 16 / 9, height),
+            bitrate: None,
+            tone_map: true,
+            burn_in: false,
+        };
+        Step {
+            ceiling: u64::from(height),
+            url: String::new(),
+            plan: Plan::Video(work),
+        }
+    }
+
+    #[test]
+    fn only_steps_that_save_something_are_rungs() {
+        let ladder = || [1080, 720, 540, 360].map(step).to_vec();
+        let cost = crate::admission::CostModel::default();
+        let price = |kind: &Kind| match kind {
+            Kind::Video(work) => cost.seats(work),
+            Kind::Direct | Kind::Remux | Kind::Audio => Seats::ZERO,
+        };
+        let whole = price(&kind_of(&step(1080).plan));
+        let (steps, rungs) = rungs(ladder(), whole, price);
+        // 1080p is what it has already, and 360p saves next to nothing: decoding and tone-mapping 4K stay.
+        let heights: Vec<u64> = steps.iter().map(|step| step.ceiling).collect();
+        assert_eq!(heights, [720, 540], "{rungs:?}");
+        let costs: Vec<Seats> = rungs.iter().map(|rung| price(&rung.kind)).collect();
+        assert!(costs.is_sorted_by(|a, b| a > b), "{costs:?}");
+        assert!(
+            rungs
+                .iter()
+                .enumerate()
+                .all(|(nth, rung)| rung.index == nth)
+        );
+    }
+
+    #[test]
+    fn what_saves_nothing_is_no_rung() {
+        let (steps, rungs) = rungs(vec![step(720)], Seats::from_milli(1000), |_| {
+            Seats::from_milli(990)
+        });
+        assert!(steps.is_empty() && rungs.is_empty());
+    }
 }

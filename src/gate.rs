@@ -210,6 +210,11 @@ impl Gate {
         self.lock().core.replaces(demand)
     }
 
+    /// Whether this demand would be let in at once as things stand. Nothing comes of asking.
+    pub fn fits(&self, demand: &Demand) -> bool {
+        self.apply(|state, _| state.core.fits(demand))
+    }
+
     /// Whether this device of the user's plays something now.
     pub fn plays(&self, user: &UserId, device: &DeviceId) -> bool {
         self.lock().core.plays(user, device)

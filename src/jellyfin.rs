@@ -1,7 +1,9 @@
 //! What this program knows of Jellyfin's protocol, without I/O.
 
+mod again;
 mod client;
 mod credentials;
+mod ladder;
 mod members;
 mod plan;
 mod playback_info;
@@ -12,8 +14,10 @@ mod session;
 mod stream;
 
 pub use self::{
+    again::Again,
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
+    ladder::{Step, steps},
     plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,

@@ -11,6 +11,7 @@ mod refused;
 mod report;
 mod settings;
 mod stream;
+mod tried;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +19,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
-pub use self::settings::{OnError, Settings, Starts, Texts};
-use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused};
+pub use self::settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Texts};
+use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused, tried::Tried};
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{Gate, Outcome, Throttle},
@@ -53,6 +54,7 @@ pub struct Proxy {
     media: upstream::Media,
     judged: Fingerprints,
     refused: Refused,
+    tried: Tried,
     tasks: Tasks,
 }
 
@@ -122,12 +124,14 @@ impl Proxy {
             media: upstream::Media::default(),
             judged: Fingerprints::default(),
             refused: Refused::default(),
+            tried: Tried::default(),
             tasks,
         }
     }
 
     /// Swaps what a reload may change.
     pub fn set_settings(&self, settings: Settings) {
+        self.tried.forget();
         self.current.store(Arc::new(Current::new(settings)));
     }
 

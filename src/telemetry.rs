@@ -95,6 +95,21 @@ pub enum FailOpen {
     Source,
 }
 
+/// What became of a direct play that Jellyfin was asked for in place of a transcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirectPlay {
+    /// The client was told to play the file.
+    Played,
+    /// The video is copied.
+    Remuxed,
+    /// Jellyfin encodes it all the same.
+    Unplayable,
+    /// The client could not play it and came back.
+    Failed,
+    /// Jellyfin did not answer a second time.
+    Unanswered,
+}
+
 /// What a request was, for the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Served {
@@ -245,6 +260,11 @@ impl Telemetry {
         if let Some(held_back) = quiet.and_then(|quiet| quiet.pass(clock::now())) {
             warn!(why = why.as_str(), held_back, "{}", why.words());
         }
+    }
+
+    /// Counts what became of a direct play that was asked for in place of a transcode.
+    pub fn direct_play(&self, result: DirectPlay) {
+        self.0.metrics.direct_play(result);
     }
 
     /// Counts a reload of the configuration.

@@ -321,7 +321,7 @@ fn later_layers_win_and_lists_are_replaced_whole() {
         .to_string();
     assert_eq!(
         error,
-        "from environment variable FINWEIR__CLIENTS: clients[0]: must be a section with the keys client, shape, patience"
+        "from environment variable FINWEIR__CLIENTS: clients[0]: must be a section with the keys client, shape, patience, direct_play"
     );
     let variables: Environment = environment(&[
         ("FINWEIR__QUEUE__MAX_WAIT", "8s"),

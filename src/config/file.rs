@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::{
     names::{
-        AccessName, ClientName, DayName, FormatName, ModeName, OnErrorName, ShapeName,
-        UserLabelName, WhenFullName,
+        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
+        ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
+    texts::TextsSchema,
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
         SpanOrNever, TimeOfDay, Workers,
@@ -59,6 +60,10 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// When a client that would transcode is made to play the file as it is.
+        direct_play: DirectPlayName,
+        /// Which version of a film a client plays that asked for none.
+        versions: Versions,
         /// Whether a stream without a login may transcode.
         anonymous: AccessName,
         /// How long and how many may wait.
@@ -261,6 +266,8 @@ sections! {
         transcode: AccessName,
         /// Whether it may transcode 4K sources.
         uhd: AccessName,
+        /// When a client of it that would transcode is made to play the file as it is.
+        direct_play: DirectPlayName,
         /// Longest wait.
         max_wait: Span,
         /// Its own part of each GPU's seats; others use what it leaves idle.
@@ -311,6 +318,13 @@ sections! {
         gpus: Vec<String>,
         /// Mode of this rule.
         mode: ModeName,
+    }
+    /// Which version of a film a client plays that asked for none.
+    Versions {
+        /// `cheapest` puts first what plays without a transcode, or else with a cheaper one; `as-is` changes nothing.
+        prefer: VersionsName,
+        /// Least lines of a picture that may be put before a dearer one.
+        floor: u32,
     }
     /// How long and how many may wait.
     Queue {
@@ -369,6 +383,8 @@ sections! {
         shape: ShapeName,
         /// How long it waits.
         patience: Span,
+        /// Whether it may be made to play a file as it is: it must come back by itself if it can't.
+        direct_play: bool,
     }
     /// How often Jellyfin is asked what is running.
     Poll {
@@ -395,33 +411,6 @@ sections! {
         max_request: Size,
         /// Most of a PlaybackInfo answer.
         max_answer: Size,
-    }
-}
-
-/// Texts by language and reason; the schema knows the reasons.
-struct TextsSchema;
-
-impl JsonSchema for TextsSchema {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Texts".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let reasons: serde_json::Map<String, serde_json::Value> = super::texts::shown()
-            .map(|reason| {
-                let text = serde_json::json!({ "type": "string", "maxLength": 500 });
-                (reason.as_str().to_owned(), text)
-            })
-            .collect();
-        schemars::json_schema!({
-            "type": "object",
-            "propertyNames": { "pattern": "^[A-Za-z]{2,3}$" },
-            "additionalProperties": {
-                "type": "object",
-                "properties": reasons,
-                "additionalProperties": false,
-            },
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     admission::{Access, Mode, WhenFull},
     jellyfin::{Client, Shape},
-    proxy::OnError,
+    proxy::{DirectPlay, OnError},
     telemetry::{LogFormat, UserLabel},
 };
 
@@ -57,6 +57,22 @@ names! {
         Admit = "admit" => Self::Admit,
         /// It is refused.
         Reject = "reject" => Self::Reject,
+    }
+    /// When a client is made to play a file as it is.
+    DirectPlayName for DirectPlay {
+        /// Never.
+        Off = "off" => Self::Off,
+        /// When its transcode would have to wait or be refused.
+        Pressure = "pressure" => Self::Pressure,
+        /// Whenever it would transcode.
+        Always = "always" => Self::Always,
+    }
+    /// Which version of a film is listed first.
+    VersionsName for bool {
+        /// The one that costs least.
+        Cheapest = "cheapest" => true,
+        /// Jellyfin's choice.
+        AsIs = "as-is" => false,
     }
     /// The shape of a refusal.
     ShapeName for Shape {

@@ -16,6 +16,7 @@ use crate::{
     admission::{Access, Fraction, Mode, UserLimits, WhenFull},
     hop::Listen,
     ident::Token,
+    proxy::DirectPlay,
 };
 
 /// Keys whose value is never shown.
@@ -50,6 +51,8 @@ sections! {
     "classes" true,
     "libraries" true,
     "windows" true,
+    "direct_play" true,
+    "versions" true,
     "anonymous" true,
     "queue" true,
     "leases" true,
@@ -373,6 +376,21 @@ pub(super) fn summary(config: &Config) -> String {
             time(window.from),
             time(window.to),
             window.name
+        ));
+    }
+    lines.push(
+        match config.proxy.cheaper.direct_play {
+            DirectPlay::Off => "Nobody is made to play a file as it is instead of a transcode.",
+            DirectPlay::Pressure => {
+                "Who can, plays the file as it is when its transcode would have to wait or be refused."
+            }
+            DirectPlay::Always => "Who can, plays the file as it is instead of a transcode.",
+        }
+        .to_owned(),
+    );
+    if let Some(floor) = config.proxy.cheaper.version_floor {
+        lines.push(format!(
+            "Of several versions of a film the one that costs least is played, down to {floor} lines."
         ));
     }
     lines.push(format!(

@@ -2,7 +2,36 @@
 //!
 //! Short, kind, without a detail of the server, and saying what to do.
 
+use schemars::JsonSchema;
+
 use crate::{admission::Reason, proxy::Texts};
+
+/// Texts by language and reason; the schema knows the reasons.
+pub(super) struct TextsSchema;
+
+impl JsonSchema for TextsSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let reasons: serde_json::Map<String, serde_json::Value> = shown()
+            .map(|reason| {
+                let text = serde_json::json!({ "type": "string", "maxLength": 500 });
+                (reason.as_str().to_owned(), text)
+            })
+            .collect();
+        schemars::json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z]{2,3}$" },
+            "additionalProperties": {
+                "type": "object",
+                "properties": reasons,
+                "additionalProperties": false,
+            },
+        })
+    }
+}
 
 /// The built-in texts.
 pub(super) fn built_in() -> Texts {

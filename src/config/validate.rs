@@ -1,6 +1,7 @@
 //! File to [`Config`]: defaults filled in, names resolved, rules across keys checked. Finds all mistakes.
 
 mod core;
+mod direct;
 mod players;
 mod rules;
 mod servers;
@@ -147,6 +148,7 @@ impl Build<'_> {
     pub(super) fn config(&mut self, file: File, effective: Effective) -> Config {
         self.version(file.version);
         let mode = file.mode.map_or(Mode::Enforce, Mode::from);
+        let cheaper = direct::cheaper(&file);
         let gpus = self.gpus(file.gpus.unwrap_or_default(), file.cost.as_ref());
         let (nodes, upstreams) = self.nodes(file.jellyfin, file.nodes, &gpus);
         let queue = self.queue(&file.queue.unwrap_or_default());
@@ -222,6 +224,7 @@ impl Build<'_> {
             patience,
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
+            cheaper,
         };
         Config {
             hop,

@@ -210,6 +210,25 @@ impl Client {
         }
     }
 
+    /// Whether it comes back by itself when a direct play fails, and asks for something else (clients 11.3). Any
+    /// other would leave its viewer before a player that died.
+    pub const fn returns_after_failed_direct_play(self) -> bool {
+        match self {
+            Self::Web | Self::AndroidTv | Self::Android => true,
+            // Roku asks for the same address three times; mpv shows a button.
+            Self::Swiftfin
+            | Self::MpvShim
+            | Self::Kodi
+            | Self::Roku
+            | Self::Chromecast
+            | Self::Vue
+            | Self::Streamyfin
+            | Self::Findroid
+            | Self::Infuse
+            | Self::Unknown => false,
+        }
+    }
+
     /// Whether it shows a `DisplayMessage` (clients 13).
     pub const fn shows_messages(self) -> bool {
         match self {
@@ -341,6 +360,15 @@ mod tests {
         ] {
             assert!(client.patience() < Duration::from_secs(limit), "{client:?}");
         }
+    }
+
+    #[test]
+    fn only_who_comes_back_is_made_to_play_directly() {
+        let back: Vec<_> = Client::ALL
+            .into_iter()
+            .filter(|client| client.returns_after_failed_direct_play())
+            .collect();
+        assert_eq!(back, [Client::Web, Client::AndroidTv, Client::Android]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    PlaybackAnswer, Query,
+    PlaybackAnswer, Query, Source,
     members::{key_of, remove, set},
 };
 
@@ -35,6 +35,34 @@ impl PlaybackAnswer {
         self.edited();
     }
 
+    /// Gives a source, as it was read from this answer, another TranscodingUrl.
+    pub fn set_transcoding_url(&mut self, source: &Source, url: &str) {
+        let Some(old) = source.transcoding_url.as_deref() else {
+            return;
+        };
+        for own in self.source_objects() {
+            if filled_in(own, "TranscodingUrl") == Some(old) {
+                set(own, "TranscodingUrl", json!(url));
+            }
+        }
+        self.edited();
+    }
+
+    /// Puts the source at this place before all others: clients take the first (captures 8). Nothing else changes.
+    pub fn put_first(&mut self, nth: usize) {
+        let sources = self.value.as_object_mut().and_then(|answer| {
+            let key = key_of(answer, "MediaSources")?;
+            answer.get_mut(&key)?.as_array_mut()
+        });
+        if let Some(sources) = sources
+            && (1..sources.len()).contains(&nth)
+        {
+            let source = sources.remove(nth);
+            sources.insert(0, source);
+            self.edited();
+        }
+    }
+
     fn source_objects(&mut self) -> impl Iterator<Item = &mut Map<String, Value>> {
         self.value
             .as_object_mut()
@@ -46,6 +74,10 @@ impl PlaybackAnswer {
             .flatten()
             .filter_map(Value::as_object_mut)
     }
+}
+
+fn filled_in<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o str> {
+    object.get(&key_of(object, name)?)?.as_str()
 }
 
 /// Takes what names a transcode out of a source. The protocol goes back to `http`, as Jellyfin writes it where
@@ -171,6 +203,38 @@ mod tests {
             edited(CAMEL, PlaybackAnswer::refuse_with_nothing_supported),
             r#"{"mediaSources":[{"id":"a","supportsTranscoding":false,"supportsDirectStream":false,"supportsDirectPlay":false,"transcodingSubProtocol":"http"}],"playSessionId":"p"}"#
         );
+    }
+
+    #[test]
+    fn only_the_url_that_was_read_is_replaced() {
+        for text in [PASCAL, CAMEL] {
+            let mut answer = PlaybackAnswer::read(Bytes::from_static(text.as_bytes())).unwrap();
+            let source = answer.sources()[0].clone();
+            answer.set_transcoding_url(&source, "/new?a=1&b=2");
+            let printed = String::from_utf8(answer.print().to_vec()).unwrap();
+            assert_eq!(
+                printed,
+                text.replace("/videos/a/master.m3u8?x=1", "/new?a=1&b=2")
+            );
+            assert_eq!(
+                answer.sources()[0].transcoding_url.as_deref(),
+                Some("/new?a=1&b=2")
+            );
+        }
+    }
+
+    #[test]
+    fn the_version_put_first_stays_as_it_is_and_so_do_the_others() {
+        const THREE: &str = r#"{"MediaSources":[{"Id":"a","B":[1]},{"Id":"b"},{"Id":"c","B":1.50}],"PlaySessionId":"p"}"#;
+        assert_eq!(
+            edited(THREE, |answer| answer.put_first(2)),
+            r#"{"MediaSources":[{"Id":"c","B":1.5},{"Id":"a","B":[1]},{"Id":"b"}],"PlaySessionId":"p"}"#
+        );
+        for nth in [0, 3] {
+            let mut answer = PlaybackAnswer::read(Bytes::from_static(THREE.as_bytes())).unwrap();
+            answer.put_first(nth);
+            assert_eq!(answer.print(), THREE);
+        }
     }
 
     const MASTER: &[u8] = b"#EXTM3U\r\n#EXT-X-MEDIA:TYPE=SUBTITLES,URI=\"s\"\r\n#EXT-X-STREAM-INF:VIDEO-RANGE=PQ\r\nmain.m3u8?VideoCodec=hevc\r\n#EXT-X-STREAM-INF:VIDEO-RANGE=SDR\r\n\r\nmain.m3u8?VideoCodec=h264&allowvideostreamcopy=False\r\n#EXT-X-IMAGE-STREAM-INF:URI=\"t\"\r\n";

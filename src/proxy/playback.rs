@@ -1,4 +1,12 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
+//!
+//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`]. What
+//! does not fit may still get a smaller picture: [`smaller`].
+
+mod again;
+mod direct;
+mod smaller;
+mod versions;
 
 use std::{
     sync::Arc,
@@ -6,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header, request, response};
 
 use super::{OnError, Proxy, Refusal, header_text, refusal};
 use crate::{
@@ -17,7 +25,7 @@ use crate::{
     ident::{DeviceId, ItemId, Token},
     jellyfin::{
         Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
-        Source,
+        Source, Step,
     },
     telemetry::FailOpen,
     upstream::Verified,
@@ -34,8 +42,20 @@ struct Negotiation<'a> {
     claims: Credentials,
     asked: PlaybackRequest,
     client: Client,
-    headers: HeaderMap,
     peer: &'a Peer,
+    /// The head as it was sent upstream, to ask again.
+    head: request::Parts,
+}
+
+/// An answer of Jellyfin's, and what it comes to if the client gets it.
+struct Offer {
+    head: response::Parts,
+    answer: PlaybackAnswer,
+    /// The source that the client will play.
+    source: Source,
+    demand: Demand,
+    /// Smaller pictures, by the index of the demand's rungs.
+    steps: Vec<Step>,
 }
 
 /// Asks Jellyfin, decides about what it would do, and answers.
@@ -48,6 +68,8 @@ pub(super) async fn answer(
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let claims = proxy.claims(&parts.headers, Some(&query));
+    // The answer has to be read: compressed, it can't be.
+    parts.headers.remove(header::ACCEPT_ENCODING);
     let negotiation = Negotiation {
         proxy,
         item,
@@ -58,14 +80,12 @@ pub(super) async fn answer(
             header_text(&parts.headers, &header::USER_AGENT),
         ),
         claims,
-        headers: parts.headers.clone(),
         peer,
+        head: parts.clone(),
     };
     if let Some(refused) = negotiation.refused_just_now() {
         return refused;
     }
-    // The answer has to be read: compressed, it can't be.
-    parts.headers.remove(header::ACCEPT_ENCODING);
     let max_answer = proxy.current.load().settings.max_answer;
     let exchange = proxy.client.exchange(
         &proxy.node.origin,
@@ -96,7 +116,7 @@ impl Negotiation<'_> {
     fn refused_just_now(&self) -> Option<Response<Body>> {
         let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
         let current = self.proxy.current.load();
-        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
             reason,
             retry_after,
@@ -136,7 +156,7 @@ impl Negotiation<'_> {
         if parts.status != StatusCode::OK {
             return Response::from_parts(parts, refusal::whole(body));
         }
-        let answer = match PlaybackAnswer::read(body.clone()) {
+        let mut answer = match PlaybackAnswer::read(body.clone()) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(node = %proxy.node.id, %error, "a PlaybackInfo answer can't be understood");
@@ -147,6 +167,9 @@ impl Negotiation<'_> {
             }
         };
         proxy.media.learn(answer.sources());
+        if self.asked.is_playback {
+            self.order_versions(&mut answer, verified);
+        }
         // Info dialogs and detail pages ask without meaning to play.
         let Some(source) = self.chosen(&answer).filter(|_| self.asked.is_playback) else {
             return Response::from_parts(parts, refusal::whole(answer.print()));
@@ -161,35 +184,47 @@ impl Negotiation<'_> {
             return self.refuse_unjudged();
         }
 
-        let demand = self.demand(&answer, &source, verified).await;
-        let (user, device, node) = (
-            demand.who.user.clone(),
-            demand.who.clone(),
-            demand.node.clone(),
-        );
-        let playing = proxy.gate.plays(&user, &device.device);
-        match proxy.enter(demand).await {
+        let offer = self.offer(parts, answer, source, verified).await;
+        let offer = self.or_direct(offer, verified).await;
+        self.decide(offer, verified).await
+    }
+
+    async fn decide(&self, offer: Offer, verified: Option<&Verified>) -> Response<Body> {
+        let proxy = self.proxy;
+        let who = offer.demand.who.clone();
+        let playing = proxy.gate.plays(&who.user, &who.device);
+        match proxy.enter(offer.demand.clone()).await {
             Outcome::Admitted(reservation) => {
-                reservation.bind(answer.session().as_ref());
-                Response::from_parts(parts, refusal::whole(answer.print()))
+                reservation.bind(offer.answer.session().as_ref());
+                Response::from_parts(offer.head, refusal::whole(offer.answer.print()))
             }
-            // No rungs were offered; if the core stepped down all the same, the whole is what was reserved.
-            Outcome::Downgraded { reservation, .. } => {
-                tracing::error!(%node, "a rung was chosen that was not offered; the answer passes as it came");
-                reservation.bind(answer.session().as_ref());
-                Response::from_parts(parts, refusal::whole(answer.print()))
-            }
+            Outcome::Downgraded { reservation, rung } => match offer.steps.get(rung).cloned() {
+                Some(step) => self.step_down(offer, &step, reservation, verified).await,
+                None => {
+                    // The whole does not fit, and what else was meant can't be told.
+                    tracing::error!(node = %proxy.node.id, rung, "a rung was chosen that was not offered; the answer passes as it came");
+                    reservation.bind(offer.answer.session().as_ref());
+                    Response::from_parts(offer.head, refusal::whole(offer.answer.print()))
+                }
+            },
             Outcome::Rejected {
                 reason,
                 retry_after,
             } => {
-                self.close_live_stream(&source);
+                self.close_live_stream(&offer.source);
                 // Who has waited may wait again.
                 let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
                 if let Some(key) = self.key().filter(|_| !waited) {
                     self.proxy.refused.note(key, reason, retry_after);
                 }
-                self.refuse(answer, &source, &device, playing, reason, retry_after)
+                self.refuse(
+                    offer.answer,
+                    &offer.source,
+                    &who,
+                    playing,
+                    reason,
+                    retry_after,
+                )
             }
         }
     }
@@ -220,27 +255,47 @@ impl Negotiation<'_> {
         asked.or_else(direct).or_else(|| sources.first()).cloned()
     }
 
-    async fn demand(
-        &self,
-        answer: &PlaybackAnswer,
-        source: &Source,
-        verified: Option<&Verified>,
-    ) -> Demand {
-        let proxy = self.proxy;
+    /// What Jellyfin would do for this source.
+    fn plan(&self, source: &Source, verified: Option<&Verified>) -> Plan {
         let policy = verified.map(Verified::policy).unwrap_or_default();
-        let plan = Plan::of_source_with(source, Media::Video, &proxy.node.encoding.load(), policy);
+        let encoding = self.proxy.node.encoding.load();
+        Plan::of_source_with(source, Media::Video, &encoding, policy)
+    }
+
+    /// How long the client still waits, less the way back.
+    fn patience(&self) -> Duration {
         let spent = clock::now().saturating_duration_since(self.began) + MARGIN;
-        Demand {
+        self.proxy.patience(self.client).saturating_sub(spent)
+    }
+
+    async fn offer(
+        &self,
+        head: response::Parts,
+        answer: PlaybackAnswer,
+        source: Source,
+        verified: Option<&Verified>,
+    ) -> Offer {
+        let proxy = self.proxy;
+        let kind = demand::kind_of(&self.plan(&source, verified));
+        let (steps, rungs) = self.steps(&proxy.gate.policy(), &source, &kind, verified);
+        let demand = Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),
             item: self.item.clone(),
             session: answer.session(),
             node: proxy.node.id.clone(),
-            kind: demand::kind_of(&plan),
+            kind,
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
-            rungs: Vec::new(),
+            rungs,
             would: None,
-            patience: proxy.patience(self.client).saturating_sub(spent),
+            patience: self.patience(),
+        };
+        Offer {
+            head,
+            answer,
+            source,
+            demand,
+            steps,
         }
     }
 
@@ -254,7 +309,7 @@ impl Negotiation<'_> {
         retry_after: Duration,
     ) -> Response<Body> {
         let current = self.proxy.current.load();
-        let language = header_text(&self.headers, &header::ACCEPT_LANGUAGE);
+        let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
             reason,
             retry_after,
@@ -291,7 +346,7 @@ impl Negotiation<'_> {
             reason: Reason::FailOpen,
             retry_after: Duration::from_secs(10),
             client: self.client,
-            language: header_text(&self.headers, &header::ACCEPT_LANGUAGE),
+            language: header_text(&self.head.headers, &header::ACCEPT_LANGUAGE),
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         refusal.playback_info(&current.settings, shape, None)

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use crate::{
     admission::{Mode, Reason},
-    jellyfin::Shape,
+    ident::ClassId,
+    jellyfin::{Client, Shape},
 };
 
 /// How requests are judged and refused.
@@ -26,6 +27,33 @@ pub struct Settings {
     pub texts: Texts,
     /// Send a `DisplayMessage` to clients that show one.
     pub messages: bool,
+    /// What is tried before a transcode waits or is refused.
+    pub cheaper: Cheaper,
+}
+
+/// What is tried before a transcode waits or is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cheaper {
+    /// When a client that would transcode is made to play the file as it is.
+    pub direct_play: DirectPlay,
+    /// The same for a class, where it differs.
+    pub classes: BTreeMap<ClassId, DirectPlay>,
+    /// The least lines of a version that may be put before a dearer one. `None`: versions stay as they come.
+    pub version_floor: Option<u32>,
+    /// Whether a client comes back by itself if it can't, where the operator knows better than the table.
+    pub clients: BTreeMap<&'static str, bool>,
+}
+
+/// When a client that would transcode is made to play the file as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DirectPlay {
+    /// Never.
+    Off,
+    /// When its transcode would have to wait or be refused.
+    #[default]
+    Pressure,
+    /// Whenever it would transcode.
+    Always,
 }
 
 /// What is done with a request that can't be judged.
@@ -47,6 +75,23 @@ pub struct Starts {
     pub burst: NonZeroU32,
     /// Mode of this rule.
     pub mode: Mode,
+}
+
+impl Cheaper {
+    /// When this client, of this class, is made to play the file as it is. Only who comes back by himself when that
+    /// fails is made to at all.
+    pub(super) fn direct_play(&self, client: Client, class: &ClassId) -> DirectPlay {
+        let returns = self
+            .clients
+            .get(client.as_str())
+            .copied()
+            .unwrap_or_else(|| client.returns_after_failed_direct_play());
+        if returns {
+            self.classes.get(class).copied().unwrap_or(self.direct_play)
+        } else {
+            DirectPlay::Off
+        }
+    }
 }
 
 /// What a viewer reads, by language (`en`, `de`, …) and reason. Always complete for `en`.

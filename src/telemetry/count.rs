@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    FailOpen,
+    DirectPlay, FailOpen,
     labels::{Decision, QueueOutcome, Users, Verdict},
     metrics::Metrics,
 };
@@ -124,6 +124,14 @@ impl Metrics {
         self.families
             .upstream_failures_total
             .with_label_values(&[node.as_str(), kind])
+            .inc();
+    }
+
+    /// Counts what became of a direct play that was asked for.
+    pub(super) fn direct_play(&self, result: DirectPlay) {
+        self.families
+            .direct_play_total
+            .with_label_values(&[result.as_str()])
             .inc();
     }
 

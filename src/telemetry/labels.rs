@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
-use super::{FailOpen, Served, UserLabel};
+use super::{DirectPlay, FailOpen, Served, UserLabel};
 use crate::admission::{Event, Reason, Subject};
 
 /// Most values of the label `user`.
@@ -220,6 +220,30 @@ impl FailOpen {
             Self::Identity => "the user could not be found out; the request passed unjudged",
             Self::TooLong => "a body was longer than its bound; it passed unjudged",
             Self::Source => "a source could not be looked up; it was charged as unknown",
+        }
+    }
+}
+
+// === impl DirectPlay ===
+
+impl DirectPlay {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[
+        Self::Played,
+        Self::Remuxed,
+        Self::Unplayable,
+        Self::Failed,
+        Self::Unanswered,
+    ];
+
+    /// The label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Played => "played",
+            Self::Remuxed => "remuxed",
+            Self::Unplayable => "unplayable",
+            Self::Failed => "failed",
+            Self::Unanswered => "unanswered",
         }
     }
 }

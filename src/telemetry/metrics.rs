@@ -13,7 +13,7 @@ use prometheus::{
 };
 
 use super::{
-    FailOpen, Served, Settings, UserLabel,
+    DirectPlay, FailOpen, Served, Settings, UserLabel,
     labels::{QueueOutcome, Verdict},
 };
 use crate::admission::{Ended, LeaseState, Reason, Reconciled};
@@ -168,6 +168,8 @@ metrics! {
         upstream_failures_total: IntCounterVec ["node", "kind"],
         /// Requests that passed although they could not be judged.
         fail_open_total: IntCounterVec ["why"],
+        /// Direct plays that Jellyfin was asked for in place of a transcode, by result.
+        direct_play_total: IntCounterVec ["result"],
         /// Disagreements between the leases and what Jellyfin says is running.
         reconciliations_total: IntCounterVec ["kind"],
         /// Whether the last look at the sessions of a node succeeded. 0 before the first, and without an API key.
@@ -347,6 +349,9 @@ impl Families {
         }
         for why in FailOpen::ALL {
             self.fail_open_total.with_label_values(&[why.as_str()]);
+        }
+        for result in DirectPlay::ALL {
+            self.direct_play_total.with_label_values(&[result.as_str()]);
         }
         for kind in Reconciled::ALL {
             self.reconciliations_total

@@ -19,5 +19,7 @@ mod refusing;
 mod reloading;
 mod reporting;
 mod restarting;
+mod sparing;
+mod stepping;
 mod support;
 mod waiting;

@@ -32,6 +32,8 @@ pub(crate) mod items {
     pub(crate) const HEAVY: &str = "dacff066de8493d578b5115be2d2abbb";
     /// H.264 with bitmap subtitles as its third stream.
     pub(crate) const BITMAP_SUBS: &str = "86f1967c19d5e6efb198bdfb75b7771f";
+    /// The same in 4K HDR10 HEVC and in 1080p H.264.
+    pub(crate) const VERSIONS: &str = "f187e3b074b12618cd1a010f489d1810";
     /// The episodes of a show.
     pub(crate) const EPISODES: [&str; 3] = [
         "9d6b51dcc82d942df7b3fa2201259750",
@@ -86,13 +88,15 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 // === impl Setting ===
 
 impl Setting {
-    /// A GPU of three seats, one transcode for each user, nobody waits, and nothing runs from before.
+    /// A GPU of three seats, one transcode for each user, nobody waits, nothing runs from before, and nobody is made
+    /// to play the file itself.
     pub(crate) fn of(version: Version) -> Self {
         let sections = [
             ("gpus", "[{name: igpu, capacity: 3}]"),
             ("users", "{default: {transcodes: 1}}"),
             ("starts", "{per_user: unlimited}"),
             ("queue", "{max_wait: 0s}"),
+            ("direct_play", "off"),
             ("leases", "{recovery: 0s, linger: 100ms}"),
             (
                 "server",

@@ -1,0 +1,22 @@
+//! What would be decided, without deciding it.
+
+use super::{Admission, Demand, claim::Holds, rules::Asked};
+
+impl Admission {
+    /// Says whether this demand would be let in at once as things stand. Nothing is reserved, counted or recorded.
+    pub fn fits(&mut self, demand: &Demand) -> bool {
+        if !demand.kind.is_video() {
+            return true;
+        }
+        let asked = Asked::new(&self.policy, demand.clone());
+        let claim = self.claim(self.latest, &asked);
+        let since_start = self.latest.saturating_duration_since(self.started);
+        let arrival = self.queue.arrive(since_start);
+        let place = self.place(&asked, arrival);
+        match self.holds_claim(&claim, &asked, Some(place)) {
+            Holds::Yes(..) => true,
+            Holds::Full(_) => false,
+            Holds::No => self.judge(&asked, place, claim.freed).block.is_none(),
+        }
+    }
+}
