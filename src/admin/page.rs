@@ -217,17 +217,8 @@ fn waiting(out: &mut String, view: &View) -> fmt::Result {
     if view.waiting.is_empty() {
         return out.write_str("<p class=\"none\">Nobody waits.</p></section>\n");
     }
-    head(
-        out,
-        &[
-            "Who",
-            "Needs",
-            "Waits because",
-            "For",
-            "Expected in",
-            "Gives up in",
-        ],
-    )?;
+    let why = "Waits because";
+    head(out, &["Who", "Needs", why, "For", "Seat in", "Gives up in"])?;
     for waiter in &view.waiting {
         row_waiting(out, waiter)?;
     }
@@ -239,7 +230,7 @@ fn row_waiting(out: &mut String, waiter: &WaiterView) -> fmt::Result {
         out,
         "<tr><td data-label=\"Who\">{who}</td><td data-label=\"Needs\" class=\"number\">{cost} seats</td>\
          <td data-label=\"Waits because\">{why}</td><td data-label=\"For\">{waited}</td>\
-         <td data-label=\"Expected in\">{expected}</td>\
+         <td data-label=\"Seat in\">{expected}</td>\
          <td data-label=\"Gives up in\">{left}</td></tr>",
         who = Who {
             user: name(waiter.user_name.as_deref(), waiter.user.as_str()),
@@ -250,9 +241,7 @@ fn row_waiting(out: &mut String, waiter: &WaiterView) -> fmt::Result {
         cost = waiter.cost,
         why = words::reason(waiter.reason),
         waited = words::span(waiter.waited),
-        expected = waiter
-            .expected
-            .map_or_else(|| "unknown".to_owned(), words::span),
+        expected = words::expected(waiter.expected),
         left = words::span(waiter.left),
     )
 }

@@ -255,7 +255,7 @@ fn the_page_says_who_holds_waits_and_was_refused() {
         "17 % encoded",
         "4 sessions of 8",
         "41 s ago",
-        "<td data-label=\"Expected in\">4 s</td>",
+        "<td data-label=\"Seat in\">4 s</td>",
         "<td data-label=\"Gives up in\">9 s</td>",
     ] {
         assert!(page.contains(said), "{said} is not in\n{page}");

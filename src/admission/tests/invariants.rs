@@ -35,11 +35,12 @@ impl Torture {
                 Event::Granted { lease, ticket, .. } => {
                     assert!(self.leases.insert(*lease), "{lease} began twice");
                     assert!(self.tickets.remove(ticket), "{ticket} ended twice");
-                    let reason = self.core.leases.get(lease).map(|lease| lease.reason);
-                    if reason == Some(Reason::Waited) {
-                        asked.push(*lease);
-                    } else {
-                        unasked = true;
+                    let granted = self.core.leases.get(lease);
+                    match granted.map(|lease| (lease.reason, lease.is_video())) {
+                        Some((Reason::Waited, true)) => asked.push(*lease),
+                        // It waited for a stream: its user's transcodes may be over their limit.
+                        Some((Reason::Waited, false)) => {}
+                        Some(_) | None => unasked = true,
                     }
                 }
                 Event::Queued { ticket, .. } => assert!(self.tickets.insert(*ticket)),
