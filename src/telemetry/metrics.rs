@@ -26,7 +26,7 @@ const FIRST_BYTE: &[f64] = &[
 /// Seconds of waiting. The longest patience of a known client is about a minute.
 const WAIT: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
 
-/// The label `kind` of [`Metrics::upstream_failures_total`]: what the hop calls failures that are the upstream's.
+/// The label `kind` of `upstream_failures_total`: what the hop calls failures that are the upstream's.
 pub const UPSTREAM_FAILURES: &[&str] = &[
     "connect",
     "connect-timeout",
