@@ -181,6 +181,14 @@ impl Keeper {
         }
     }
 
+    /// FFmpeg has died with the viewer long gone. The core finds that out by itself.
+    pub(super) fn dies(&mut self, session: &PlaySessionId) {
+        match self {
+            Self::Core(_) => {}
+            Self::Plain(line) => line.over(session),
+        }
+    }
+
     /// What Jellyfin says is running on a server.
     pub(super) fn poll(&mut self, now: Ms, node: &NodeId, running: &[Running]) {
         if let Self::Core(core) = self {

@@ -216,6 +216,7 @@ impl<'a> Run<'a> {
                 if let Some(gpu) = self.gpus.get_mut(gpu) {
                     gpu.stop(job);
                 }
+                self.keeper.dies(&session(job.0));
             }
             What::Leave { viewer, play } => {
                 if self.is_at(viewer, play) {

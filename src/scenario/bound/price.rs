@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use super::{Needs, Piece, SLOT, Wanted, slot};
 
 /// Look-ups that the search may take; more plays, fewer steps.
-const EFFORT: f64 = 2e7;
+const EFFORT: f64 = 4e7;
+/// How far a price goes in the first step, as a part of what a seat is worth.
+const LEAP: f64 = 0.12;
 /// Steps that the search takes at most.
-const MOST_STEPS: f64 = 400.0;
+const MOST_STEPS: f64 = 800.0;
 
 /// Prices closer than this are equal.
 const NEAR: f64 = 1e-9;
@@ -128,7 +130,7 @@ pub(super) fn priced(market: &Market<'_>) -> f64 {
             room: market.room.clone(),
         };
         best = best.min(market.value(&prices, &mut spare));
-        let by = worth * 0.08 * (1.0 - step / (steps + 1.0)).powi(2);
+        let by = worth * LEAP * (1.0 - step / (steps + 1.0)).powi(2);
         work.lower(&mut prices.work, &spare.work, by);
         room.lower(&mut prices.room, &spare.room, by);
     }
