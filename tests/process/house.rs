@@ -133,7 +133,8 @@ impl House {
         format!(
             "jellyfin: {{url: \"http://{}\", api_key: {api_key}}}\n\
              gpus: [{{name: gpu, capacity: {seats}, headroom: 0%}}]\n\
-             users: {{default: {{transcodes: {transcodes}}}}}\n\
+             users: {{default: {{transcodes: {transcodes}, when_full: wait}}}}\n\
+             direct_play: off\n\
              queue: {{max_wait: {max_wait}}}\n\
              starts: {{per_user: unlimited}}\n\
              leases: {{linger: 1s}}\n\
