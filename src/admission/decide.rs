@@ -88,6 +88,7 @@ impl Admission {
         let wait = asked.demand.patience.min(asked.max_wait);
         let (mut why, mut expected) = (reason, None);
         if let Some(line) = line {
+            let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
             expected = self.expected(now, &asked, &line, place);
             if rule.waits() && !wait.is_zero() {
                 if self.is_full_for(&asked) {

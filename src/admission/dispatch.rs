@@ -145,8 +145,11 @@ impl Admission {
                 return true;
             }
             Some((reason, Some(line))) => {
-                let steps = asked.limits.when_full.steps_first();
-                return steps && self.step_waiting(now, ticket) || self.shift(ticket, line, reason);
+                if asked.limits.when_full.steps_first() && self.step_waiting(now, ticket) {
+                    return true;
+                }
+                let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
+                return self.shift(ticket, line, reason);
             }
         }
         let Some(waiter) = self.unqueue(ticket) else {

@@ -14,8 +14,8 @@ use super::{
     claim::{Claim, Holds},
     event::Subject,
     ledger::Account,
-    queue::Place,
-    rules::{Asked, price},
+    queue::{Line, Place},
+    rules::{Asked, Judgement, price},
 };
 use crate::ident::Ticket;
 
@@ -120,28 +120,61 @@ impl Asked {
 impl Admission {
     /// The dearest rung that would be let in now, in this place.
     pub(super) fn step_for(&self, now: Instant, asked: &Asked, place: Place) -> Option<Stepped> {
-        asked.steps.iter().find_map(|step| {
-            let asked = asked.stepped(*step);
-            let claim = self.claim(now, &asked);
-            let (claimed, passes) = match self.holds_claim(&claim, &asked, Some(place)) {
-                Holds::Yes(reason, passes) => (Some(reason), passes),
-                Holds::Full(_) => return None,
-                Holds::No => {
-                    let verdict = self.judge(&asked, place, claim.freed);
-                    if verdict.block.is_some() {
-                        return None;
-                    }
-                    (None, verdict.passes)
-                }
-            };
-            Some(Stepped {
+        asked
+            .steps
+            .iter()
+            .find_map(|step| self.try_step(now, asked, *step, place).ok())
+    }
+
+    /// A rung, or what is in its way.
+    fn try_step(
+        &self,
+        now: Instant,
+        asked: &Asked,
+        step: Step,
+        place: Place,
+    ) -> Result<Stepped, (Reason, Option<Line>)> {
+        let asked = asked.stepped(step);
+        let claim = self.claim(now, &asked);
+        let holds = self.holds_claim(&claim, &asked, Some(place));
+        let (claimed, verdict) = match holds {
+            Holds::Yes(reason, passes) => {
+                let verdict = Judgement {
+                    passes,
+                    ..Judgement::default()
+                };
+                (Some(reason), verdict)
+            }
+            Holds::Full(lane) => (None, Judgement::gpu_full(lane)),
+            Holds::No => (None, self.judge(&asked, place, claim.freed)),
+        };
+        match verdict.block {
+            Some(block) => Err(block),
+            None => Ok(Stepped {
                 asked: Arc::new(asked),
                 rung: step.rung,
                 claim,
                 claimed,
-                passes,
-            })
-        })
+                passes: verdict.passes,
+            }),
+        }
+    }
+
+    /// The line to wait in, given what blocks the whole. Who is served as soon as any form of it fits waits for what
+    /// is in the way of the cheapest.
+    pub(super) fn waits_for(
+        &self,
+        now: Instant,
+        asked: &Asked,
+        place: Place,
+        whole: (Reason, Line),
+    ) -> (Reason, Line) {
+        let steps = asked.steps.last();
+        let cheapest = steps.filter(|_| asked.limits.when_full.steps_first());
+        match cheapest.map(|step| self.try_step(now, asked, *step, place)) {
+            Some(Err((reason, Some(line)))) => (reason, line),
+            Some(Ok(_) | Err((_, None))) | None => whole,
+        }
     }
 
     /// Lets a demand in that does not wait, in a cheaper form, if one fits.

@@ -258,3 +258,31 @@ fn nobody_is_overtaken_by_stepping_down() {
     world.wait(10);
     assert_eq!(given(&mut world).len(), 1);
 }
+
+#[test]
+fn who_steps_down_first_waits_for_what_is_in_the_way_of_the_smallest() {
+    let mut limits = policy(2000);
+    limits.user.when_full = WhenFull::StepDownThenWait;
+    limits.user.seats = Some(seats(1500));
+    let mut world = World::new(limits);
+    world.play("dan", "phone", "other", "s1");
+    world.play("ann", "tv", "film", "s2");
+    // His own limit forbids the whole; the smallest form is within it, but the GPU is full.
+    let demand = Demand {
+        rungs: vec![Rung {
+            kind: Kind::Video(Work {
+                size_in: (640, 360),
+                size_out: (640, 360),
+                ..ONE
+            }),
+            index: 5,
+        }],
+        patience: secs(10),
+        ..ask("dan", "tv", "film", Kind::Video(ONE))
+    };
+    let ticket = queued(&world.decide(demand));
+    world.events();
+    world.stop("s2");
+    world.wait(5);
+    assert_eq!(given(&mut world), [(ticket, 5, secs(5))]);
+}
