@@ -143,7 +143,7 @@ fn draw_gpu(out: &mut String, gpu: &GpuView, leases: &[LeaseView]) -> fmt::Resul
     write!(
         out,
         "</svg>\n<p class=\"facts\">{}",
-        plural(gpu.sessions, "session")
+        words::plural(gpu.sessions, "session")
     )?;
     if let Some(most) = gpu.max_sessions {
         write!(out, " of {most}")?;
@@ -367,9 +367,4 @@ fn head(out: &mut String, columns: &[&str]) -> fmt::Result {
 /// The user's name; where that isn't known, the id.
 fn name<'a>(name: Option<&'a str>, id: &'a str) -> &'a str {
     name.unwrap_or(id)
-}
-
-fn plural(count: u32, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
 }

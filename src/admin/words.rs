@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use crate::admission::{LeaseState, Reason};
 
+/// So many of them.
+pub(crate) fn plural(count: u32, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
 /// A reason, as the second half of "Refused: ...".
 pub(crate) const fn reason(reason: Reason) -> &'static str {
     match reason {

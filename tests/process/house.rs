@@ -134,14 +134,13 @@ impl House {
             "jellyfin: {{url: \"http://{}\", api_key: {api_key}}}\n\
              gpus: [{{name: gpu, capacity: {seats}, headroom: 0%}}]\n\
              users: {{default: {{transcodes: {transcodes}, when_full: wait}}}}\n\
-             direct_play: off\n\
-             versions: {{prefer: as-is}}\n\
              queue: {{max_wait: {max_wait}}}\n\
              starts: {{per_user: unlimited}}\n\
              leases: {{linger: 1s}}\n\
              poll: {{active: 500ms, idle: 500ms}}\n\
              server: {{listen: \"{listen}\", proxy_protocol: {proxy_protocol}, drain: {{delay: {delay}, limit: {limit}}}}}\n\
-             admin: {{listen: \"{admin}\"}}\n",
+             admin: {{listen: \"{admin}\"}}\n\
+             direct_play: off\n",
             self.jellyfin
         )
     }
