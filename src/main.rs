@@ -318,6 +318,14 @@ fn simulate(arguments: &Simulate) -> ExitCode {
         Ok(paths) => paths,
         Err(error) => return failed(&error),
     };
+    if let Some(svg) = &arguments.svg
+        && paths.len() > 1
+        && !svg.is_dir()
+    {
+        let svg = svg.display();
+        eprintln!("finweir: {svg}: pictures of several scenarios need a directory");
+        return ExitCode::from(BAD_CONFIG);
+    }
     for path in paths {
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(&path) {

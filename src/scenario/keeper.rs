@@ -48,7 +48,7 @@ pub(super) enum Plain {
 #[derive(Debug)]
 pub(super) enum Keeper {
     Core(Box<Core>),
-    Plain(Line),
+    Plain(Box<Line>),
 }
 
 /// The core, asked as the gate asks it.
@@ -109,7 +109,7 @@ impl Keeper {
     /// `room`: seats that may be handed out, and the factor for tone-mapping, of each GPU.
     pub(super) fn plain(rule: Plain, room: &[(f64, f64)], servers: Vec<(NodeId, usize)>) -> Self {
         let milli = |seats: f64| u64::from(crate::admission::Seats::from_f64(seats).milli());
-        Self::Plain(Line {
+        Self::Plain(Box::new(Line {
             rule,
             room: room.iter().map(|(seats, _)| milli(*seats)).collect(),
             costs: room
@@ -126,7 +126,7 @@ impl Keeper {
             last: 0,
             news: Vec::new(),
             barred: BTreeMap::new(),
-        })
+        }))
     }
 
     /// Turns these away so often, whatever the rule says.

@@ -40,7 +40,6 @@ fn parse(text: &str) -> Scenario {
     }
 }
 
-#[expect(clippy::panic, reason = "a test reports by panicking")]
 fn panic_with(mistakes: &[Mistake]) -> ! {
     panic!("{mistakes:?}")
 }
