@@ -105,7 +105,7 @@ impl Admission {
     }
 
     /// Looks again at a demand whose user's leases have moved. Before a GPU it has its turn like all others; what it
-    /// has a claim to, or is no longer allowed at all, needs no turn.
+    /// has a claim to, is no longer allowed at all, or may have without a GPU by a new policy, needs no turn.
     pub(super) fn retry_own(&mut self, now: Instant, ticket: Ticket) {
         let Some(waiter) = self.queue.get(ticket) else {
             return;
@@ -114,7 +114,8 @@ impl Admission {
         let claim = self.claim(now, &asked);
         let in_turn = matches!(waiter.line, Line::Gpu(_))
             && self.holds_claim(&claim, &asked, Some(waiter.place)) == Holds::No
-            && !self.judge_access(&asked, &mut Judgement::default());
+            && !self.judge_access(&asked, &mut Judgement::default())
+            && !asked.needs_no_turn();
         if !in_turn {
             self.retry(now, ticket);
         }

@@ -90,6 +90,12 @@ impl Asked {
         videos.map(|step| step.cost).fold(self.cost, Seats::min)
     }
 
+    /// Whether it would be served by a form that no GPU is needed for.
+    pub(super) fn needs_no_turn(&self) -> bool {
+        let cheapest = self.steps.last();
+        self.limits.when_full.steps_first() && cheapest.is_some_and(|step| !step.kind.is_video())
+    }
+
     /// The same demand in a cheaper form.
     fn stepped(&self, step: Step) -> Self {
         let video = step.kind.is_video();
