@@ -1,7 +1,7 @@
 //! Finweir: transcode admission control for Jellyfin.
 //!
 //! A *fish weir* lets the water through and decides which fish pass. Finweir stands between HAProxy and a Jellyfin
-//! server. Before FFmpeg starts, it decides for every transcode: run now, wait, or be refused in words the client
+//! server. Before FFmpeg starts, it decides for every transcode: run now, wait, step down, or be refused in words the client
 //! understands. Everything else passes untouched.
 //!
 //! ```text
