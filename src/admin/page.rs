@@ -206,7 +206,7 @@ fn leases(out: &mut String, view: &View) -> fmt::Result {
             "</td><td data-label=\"Since\">{since}{idle}</td><td data-label=\"Why\">{why}</td></tr>",
             since = words::span(lease.age),
             idle = Idle(lease.idle),
-            why = words::reason(lease.reason),
+            why = words::let_in(lease.reason),
         )?;
     }
     out.write_str("</tbody></table></section>\n")

@@ -44,6 +44,41 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
     }
 }
 
+/// Why a lease was let in. What speaks against the whole play is why it got a smaller picture.
+pub(super) fn let_in(why: Reason) -> String {
+    let plain = reason(why);
+    match why {
+        Reason::Fits
+        | Reason::Cheap
+        | Reason::Replacement
+        | Reason::Resume
+        | Reason::Adopted
+        | Reason::Waited
+        | Reason::Observed
+        | Reason::FailOpen
+        | Reason::RunsAlone => plain.to_owned(),
+        Reason::UserLimit
+        | Reason::UserStreams
+        | Reason::ClassLimit
+        | Reason::ServerLimit
+        | Reason::GpuFull
+        | Reason::GpuSessions
+        | Reason::UhdDenied
+        | Reason::TranscodeDenied
+        | Reason::LibraryRule
+        | Reason::TimeWindow
+        | Reason::StartRate
+        | Reason::QueueFull
+        | Reason::WaitedOut
+        | Reason::WaitTooLong
+        | Reason::Superseded
+        | Reason::Draining
+        | Reason::Unreadable
+        | Reason::Anonymous
+        | Reason::Revoked => format!("a smaller picture: {plain}"),
+    }
+}
+
 /// A state, and what it means for the seats.
 pub(super) const fn state(state: LeaseState) -> (&'static str, &'static str) {
     match state {
@@ -68,5 +103,19 @@ pub(super) fn span(duration: Duration) -> String {
         0..=99 => format!("{seconds} s"),
         100..=5999 => format!("{} min", seconds / 60),
         _ => format!("{} h {:02}", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_was_stepped_down_says_so() {
+        assert_eq!(let_in(Reason::Fits), "all limits allow it");
+        assert_eq!(
+            let_in(Reason::GpuFull),
+            "a smaller picture: the GPU has too few seats left"
+        );
     }
 }
