@@ -1,10 +1,10 @@
 //! The hop: HTTP/1.1 from sockets to sockets, with a [`Handler`] that says what may pass.
 //!
 //! Knows nothing of Jellyfin or admission. Every request goes through one forwarder: httparse for the heads, checked
-//! again where httparse is lenient, bodies passed on as they come, `splice(2)` for large ones. Measured against hyper
-//! it takes three quarters of the CPU per small request and half per streamed byte; and since Upgrade, Expect, chunks
-//! and TLS take the same way, there is no second parser that could read a message differently. hyper carries
-//! [`Client`], the whole requests that a handler makes itself.
+//! again where httparse is lenient, bodies passed on as they come, `splice(2)` for large ones. What it costs beside
+//! HAProxy is in `docs/performance.md`; and since Upgrade, Expect, chunks and TLS take the same way, there is no second
+//! parser that could read a message differently. hyper carries [`Client`], the whole requests that a handler makes
+//! itself.
 //!
 //! One event loop per worker thread, each with its own listener (`SO_REUSEPORT`), buffers and upstream connections;
 //! a connection stays on its loop. `connection` reads heads and asks the handler, `exchange` takes one request

@@ -62,9 +62,10 @@
 //! # Decisions that span modules
 //!
 //! **Own forwarding beside hyper.** hyper alone can't meet both bounds of the hop: its read buffers make it cheap per
-//! byte and cost a megabyte per stalled download, and bounding them costs half again as much CPU per byte. Plain
-//! requests are therefore framed here and large bodies moved by `splice(2)`; what is odd on the wire (upgrades,
-//! `Expect`, TLS upstream) goes through hyper. Rejected: hyper only; a forwarder for everything.
+//! byte and cost a megabyte per stalled download, and bounding them costs half again as much CPU per byte. Requests are
+//! therefore framed here, by one strict parser, and large bodies moved by `splice(2)`; hyper carries the messages that
+//! Finweir reads whole (PlaybackInfo, reports). Rejected: hyper only; hyper for what is odd on the wire, which would be
+//! a second reading of the same bytes.
 //!
 //! **One lock.** All admission state is behind one mutex, held for microseconds. Rejected: a concurrent map, in which
 //! an invariant over user, class and GPU at once can't be held.
