@@ -59,7 +59,6 @@ pub async fn reconcile(
             }
             Err(error) => {
                 telemetry.polled(api.node(), false);
-
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(node = %api.node(), %error, "/Sessions can't be read; leases go by what passes through alone");
                 }

@@ -328,7 +328,7 @@ impl Gate {
         let deliveries: Vec<_> = events
             .iter()
             .filter_map(|event| self.delivery(event))
-            .filter_map(|(ticket, outcome)| Some((state.waiters.remove(&ticket)?, outcome)))
+            .map(|(ticket, outcome)| (state.waiters.remove(&ticket), outcome))
             .collect();
         for event in &events {
             if let Event::Withdrawn { ticket, .. } = event {
@@ -346,8 +346,12 @@ impl Gate {
             self.act(&events);
         }
         for (waiter, outcome) in deliveries {
-            // A waiter that has left sends the outcome back; dropping it gives the seats to the next in line.
-            drop(waiter.send(outcome));
+            // A waiter that has left sends the outcome back, and one that left in this very call is not there at all:
+            // dropping the outcome gives the seats to the next in line, which takes the lock.
+            match waiter {
+                Some(waiter) => drop(waiter.send(outcome)),
+                None => drop(outcome),
+            }
         }
         result
     }

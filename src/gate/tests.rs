@@ -266,3 +266,35 @@ async fn a_waiter_is_given_a_smaller_form_when_its_patience_ends() {
     drop((first, reservation));
     assert!(held(&gate) < 0.1, "a rung that is not delivered goes back");
 }
+
+#[test]
+fn a_client_that_leaves_as_its_seat_comes_free_stops_nobody() {
+    // The grant and the leaving meet in one call: a seat dropped under the lock would hang for ever.
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let gate = gate();
+            let session = PlaySessionId::new("ann-film");
+            let first = demand("ann", "film", Duration::ZERO);
+            let kind = first.kind;
+            admitted(gate.enter(first).await).bind(Some(&session));
+            gate.confirm(&session, &kind, Activity::Segment { index: 0 });
+            {
+                let waiting = gate.enter(demand("bob", "film", WAIT));
+                tokio::pin!(waiting);
+                assert!(now_or_never(waiting.as_mut()).is_none());
+                gate.stop(&session, Ended::Stopped);
+                // FFmpeg has gone meanwhile, and nobody has looked.
+                tokio::time::advance(Duration::from_secs(6)).await;
+            }
+            done.send((gate.snapshot().leases.len(), gate.snapshot().waiting.len()))
+        })
+    });
+    let left = ended.recv_timeout(Duration::from_secs(20));
+    assert_eq!(left, Ok((0, 0)));
+}

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use dashmap::DashMap;
 
-use crate::{admission::Kind, ident::PlaySessionId};
+use crate::{admission::Kind, ident::PlaySessionId, jellyfin::Media};
 
 /// Sessions remembered; beyond it all are forgotten and judged again.
 const SESSIONS: usize = 16_384;
@@ -23,9 +23,11 @@ pub(super) struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// The hash of an address, without what changes from segment to segment.
-    pub(super) fn of(&self, item: &str, query: &str) -> u64 {
-        self.hasher.hash_one((item, constant_part(query)))
+    /// The hash of an address, without what changes from segment to segment. The same query encodes video under one
+    /// controller and none under the other.
+    pub(super) fn of(&self, media: Media, item: &str, query: &str) -> u64 {
+        let video = media == Media::Video;
+        self.hasher.hash_one((video, item, constant_part(query)))
     }
 
     /// What this address was judged to be.
@@ -93,17 +95,28 @@ mod tests {
     fn an_edited_address_is_judged_again() {
         let prints = Fingerprints::default();
         let session = PlaySessionId::new("s");
-        prints.learn(&session, prints.of("item", "VideoCodec=copy"), Kind::Remux);
+        prints.learn(
+            &session,
+            prints.of(Media::Video, "item", "VideoCodec=copy"),
+            Kind::Remux,
+        );
         assert_eq!(
-            prints.judged(&session, prints.of("item", "VideoCodec=copy")),
+            prints.judged(&session, prints.of(Media::Video, "item", "VideoCodec=copy")),
             Some(Kind::Remux)
         );
         assert_eq!(
-            prints.judged(&session, prints.of("item", "VideoCodec=h264")),
+            prints.judged(&session, prints.of(Media::Video, "item", "VideoCodec=h264")),
             None
         );
         assert_eq!(
-            prints.judged(&session, prints.of("other", "VideoCodec=copy")),
+            prints.judged(
+                &session,
+                prints.of(Media::Video, "other", "VideoCodec=copy")
+            ),
+            None
+        );
+        assert_eq!(
+            prints.judged(&session, prints.of(Media::Audio, "item", "VideoCodec=copy")),
             None
         );
     }

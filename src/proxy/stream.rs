@@ -16,7 +16,7 @@ use crate::{
     hop::{Exchanged, Forward, Peer, Step, Verdict},
     ident::{ItemId, PlaySessionId},
     jellyfin::{
-        Client, Credentials, Media, Plan, Query, Route, StreamQuery, classify,
+        Client, Credentials, Media, Plan, Query, Route, Starts, StreamQuery, UserPolicy, classify,
         strip_encoding_variants,
     },
     telemetry::{FailOpen, Served},
@@ -36,6 +36,8 @@ struct Asked<'a> {
     query: &'a str,
     stream: StreamQuery,
     session: PlaySessionId,
+    /// The address alone says what Jellyfin does, whoever asks.
+    lasting: bool,
 }
 
 /// What is asked for, as far as it is judged differently.
@@ -64,9 +66,17 @@ pub(super) fn touch_playlist(proxy: &Proxy, query: Option<&str>) {
 }
 
 /// A segment of a judged address passes at once; any other is decided.
-pub(super) fn segment(proxy: &Proxy, item: &ItemId, index: i64, query: Option<&str>) -> Step {
+pub(super) fn segment(
+    proxy: &Proxy,
+    media: Media,
+    item: &ItemId,
+    index: i64,
+    query: Option<&str>,
+) -> Step {
     let known = session_in(query).and_then(|session| {
-        let fingerprint = proxy.judged.of(item.as_str(), query.unwrap_or_default());
+        let fingerprint = proxy
+            .judged
+            .of(media, item.as_str(), query.unwrap_or_default());
         let kind = proxy.judged.judged(&session, fingerprint)?;
         match proxy
             .gate
@@ -83,7 +93,13 @@ pub(super) fn segment(proxy: &Proxy, item: &ItemId, index: i64, query: Option<&s
 }
 
 /// A static file passes, unless it is a disc folder; anything else is decided.
-pub(super) fn progressive(proxy: &Proxy, media: Media, item: &ItemId, query: Option<&str>) -> Step {
+pub(super) fn progressive(
+    proxy: &Proxy,
+    media: Media,
+    item: &ItemId,
+    starts: Starts,
+    query: Option<&str>,
+) -> Step {
     let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
     let source = stream.source.as_ref().unwrap_or(item);
     let is_file = match proxy.media.is_disc(source) {
@@ -91,7 +107,7 @@ pub(super) fn progressive(proxy: &Proxy, media: Media, item: &ItemId, query: Opt
         // It is looked up once, if it can be.
         None => !proxy.node.api.has_key(),
     };
-    if stream.is_static && is_file {
+    if starts == Starts::Static && is_file {
         return Step::Forward(proxy.forward(Served::Static));
     }
     Step::Decide
@@ -105,14 +121,19 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         .map_or_else(|| request.uri().path(), |p| p.as_str())
         .to_owned();
     let dialect = proxy.node.dialect.load_full();
-    let (route, query) = match classify(request.method().as_str(), &target, &dialect) {
-        Ok(routed) => (routed.route, routed.query.unwrap_or_default()),
+    let (route, query, starts) = match classify(request.method().as_str(), &target, &dialect) {
+        Ok(routed) => {
+            let starts = routed.starts_ffmpeg();
+            (routed.route, routed.query.unwrap_or_default(), starts)
+        }
         Err(why) => return Verdict::Answer(refusal::unreadable(&why.to_string())),
     };
     let claims = proxy.claims(request.headers(), Some(query));
-    let Some(asked) = Asked::new(&route, query, &claims, peer) else {
+    let Some(mut asked) = Asked::new(&route, query, &claims, peer) else {
         return Verdict::Forward(proxy.forward(Served::Other));
     };
+    // A file only where nothing in the query could be read otherwise.
+    asked.stream.is_static &= starts == Starts::Static;
 
     let source = proxy
         .media
@@ -124,13 +145,16 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         )
         .await;
     let verified = proxy.verify(&claims).await;
+    let policy = verified.as_ref().map(Verified::policy).unwrap_or_default();
+    // Who may not transcode is given a copy; the next who asks for the same address may be given an encode.
+    asked.lasting = policy == UserPolicy::default();
     let plan = Plan::of_stream_with(
         &asked.stream,
         asked.media,
         asked.wish.is_progressive(),
         source.as_deref(),
         &proxy.node.encoding.load(),
-        verified.as_ref().map(Verified::policy).unwrap_or_default(),
+        policy,
     );
     if plan == Plan::Direct {
         return Verdict::Forward(proxy.forward(Served::Static));
@@ -290,6 +314,7 @@ impl<'a> Asked<'a> {
             query,
             stream,
             session,
+            lasting: true,
         })
     }
 
@@ -318,8 +343,10 @@ impl<'a> Asked<'a> {
             Wish::Master if kind == Kind::Remux => self.copied_master(proxy, request).await,
             Wish::Master | Wish::Live => Verdict::Forward(forward),
             Wish::Segment { .. } => {
-                let fingerprint = proxy.judged.of(self.item.as_str(), self.query);
-                proxy.judged.learn(&self.session, fingerprint, kind);
+                let fingerprint = proxy.judged.of(self.media, self.item.as_str(), self.query);
+                if self.lasting {
+                    proxy.judged.learn(&self.session, fingerprint, kind);
+                }
                 Verdict::Forward(forward)
             }
             Wish::Stream | Wish::Universal => {

@@ -175,6 +175,23 @@ async fn a_session_that_copies_cannot_switch_to_an_encode() {
 }
 
 #[tokio::test]
+async fn what_was_let_in_as_sound_is_no_pass_for_the_picture() {
+    both(async |version| {
+        let house = full(version).await;
+        let (tv, play) = copies_hdr(&house, "ben", "tv").await;
+        let picture = edited(&play.hls.segments[2], "VideoCodec", "h264");
+        let sound = picture.replacen("/videos/", "/audio/", 1);
+        assert_ne!(sound, picture);
+        // The same query encodes nothing under the audio controller.
+        tv.device.fetch(&sound).await;
+        assert_eq!((encodes(house.sim()), house.refused()), (1, 0));
+        assert_eq!(tv.device.fetch(&picture).await.status, 429);
+        assert_eq!(encodes(house.sim()), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_is_no_pass_for_another_film() {
     both(async |version| {
         let house = Setting::of(version)
