@@ -1,8 +1,8 @@
 //! Carries requests: the [`hop::Handler`] that routes, decides, rewrites and refuses.
 //!
 //! [`Proxy::step`] looks at the head of every request and lets nearly all of them pass at once. A PlaybackInfo is
-//! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is forwarded first and
-//! noted then by [`report`].
+//! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
+//! noted by [`report`].
 
 mod fingerprints;
 mod playback;

@@ -1,4 +1,4 @@
-//! Reports of players, and stops: Jellyfin hears them first, then the gate.
+//! Reports of players, and stops: passed on to Jellyfin, and noted.
 
 use std::{sync::Arc, time::Duration};
 

@@ -21,6 +21,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a refusal is believed.
 const REFUSED: Duration = Duration::from_secs(5);
+/// How long a look-up that failed is not repeated: whoever waited for it meanwhile must not wait as long again.
+const FAILED: Duration = Duration::from_secs(2);
 /// Tokens remembered; beyond it stale ones are dropped, then all.
 const TOKENS: usize = 4096;
 
@@ -52,9 +54,9 @@ pub enum Verified {
 #[derive(Clone, Debug, Default)]
 pub struct Identities(Arc<DashMap<Token, Arc<Slot>>>);
 
-/// One look-up in flight per token: whoever comes meanwhile waits for the same answer.
+/// One look-up in flight per token: whoever comes meanwhile waits for the same answer. `None`: it could not be had.
 #[derive(Debug, Default)]
-struct Slot(Mutex<Option<(Instant, Verified)>>);
+struct Slot(Mutex<Option<(Instant, Option<Verified>)>>);
 
 impl Verified {
     /// What Jellyfin lets the owner of the token do; a key may do everything.
@@ -80,7 +82,8 @@ impl Identities {
         if let Some((until, verified)) = known.as_ref()
             && *until > now
         {
-            return Ok(verified.clone());
+            let failed = || CallError::Unreachable("it did not answer a moment ago".to_owned());
+            return verified.clone().ok_or_else(failed);
         }
         let verified = match api.whose(token).await {
             Ok(Some(user)) => Verified::User(Identity::read(&user)?),
@@ -88,14 +91,17 @@ impl Identities {
             Err(CallError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 Verified::Refused
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                *known = Some((clock::now() + FAILED, None));
+                return Err(error);
+            }
         };
         let keep = if verified == Verified::Refused {
             REFUSED
         } else {
             FRESH
         };
-        *known = Some((now + keep, verified.clone()));
+        *known = Some((now + keep, Some(verified.clone())));
         Ok(verified)
     }
 
@@ -142,5 +148,46 @@ impl Identity {
             admin,
             policy,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hop::{Address, Origin},
+        ident::NodeId,
+        upstream::Settings,
+    };
+
+    #[tokio::test]
+    async fn who_waits_for_a_look_up_that_fails_does_not_wait_for_another() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let host = address.ip().to_string();
+        let timeout = Duration::from_millis(300);
+        let api = Api::new(&Settings {
+            node: NodeId::new("node"),
+            origin: Origin::new(
+                "node",
+                Address::Tcp {
+                    host,
+                    port: address.port(),
+                },
+            ),
+            url: format!("http://{address}"),
+            base_url: String::new(),
+            api_key: None,
+            ca_file: None,
+            timeout,
+        })
+        .unwrap();
+        let (identities, token) = (Identities::default(), Token::new("t"));
+        let began = clock::now();
+        let all = (0..10).map(|_| identities.verify(&api, &token));
+        let answers = futures_util::future::join_all(all).await;
+        assert!(answers.iter().all(Result::is_err));
+        // Ten look-ups one after the other would take ten times the limit.
+        assert!(clock::now() - began < timeout * 5);
     }
 }
