@@ -28,7 +28,7 @@ pub use self::{
     print::{Effective, SECTIONS, Section},
     units::duration,
 };
-use crate::{admin, admission::Policy, control, hop, proxy, telemetry, upstream};
+use crate::{admin, admission::Policy, control, hop, journal, proxy, telemetry, upstream};
 
 /// `config/default.yaml`: every key, its default, and what it does.
 pub const DEFAULT_YAML: &str = include_str!("../config/default.yaml");
@@ -48,6 +48,8 @@ pub struct Config {
     pub control: control::Settings,
     /// Logs and metrics.
     pub telemetry: telemetry::Settings,
+    /// What is written down of every decision.
+    pub journal: journal::Settings,
     /// The admin listener.
     pub admin: admin::Settings,
     /// Between `/ready` going 503 and the listener closing.

@@ -19,6 +19,7 @@
 //! | 1 pure | [`jellyfin`] | reads and rewrites Jellyfin's messages |
 //! | 2 | [`hop`] | HTTP/1.1 from sockets to sockets; knows nothing of Jellyfin |
 //! | 2 | [`telemetry`] | turns events into metrics and log lines |
+//! | 2 | [`journal`] | writes down what the core is told and does; reads it back |
 //! | 3 | [`gate`] | lets async code wait on [`admission`] |
 //! | 3 | [`upstream`] | calls Jellyfin for Finweir's own needs |
 //! | 3 | [`demand`] | Jellyfin's words → the core's words |
@@ -87,6 +88,7 @@ pub mod gpu;
 pub mod hop;
 pub mod ident;
 pub mod jellyfin;
+pub mod journal;
 pub mod proxy;
 pub mod scenario;
 pub mod sim;

@@ -38,7 +38,7 @@ pub use self::{
 use crate::{
     admission::{Event, Reason, Snapshot},
     clock,
-    ident::NodeId,
+    ident::{DecisionId, NodeId},
 };
 
 /// How to speak and what to label.
@@ -136,6 +136,8 @@ pub enum Served {
 /// One decision, as the status page lists it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decided {
+    /// Its number: `finweir explain` takes it.
+    pub id: DecisionId,
     /// When, seconds since 1970.
     pub at: f64,
     /// `admit`, `queue`, `downgrade`, `reject`.
@@ -265,6 +267,21 @@ impl Telemetry {
     /// Counts what became of a direct play that was asked for in place of a transcode.
     pub fn direct_play(&self, result: DirectPlay) {
         self.0.metrics.direct_play(result);
+    }
+
+    /// Counts records that were written to the journal.
+    pub fn journal_written(&self, records: u64, bytes: usize) {
+        self.0.metrics.journal_written(records, bytes);
+    }
+
+    /// Counts records that found no room on their way to the journal.
+    pub fn journal_lost(&self, records: u64) {
+        self.0.metrics.journal_lost(records);
+    }
+
+    /// Counts a write to the journal that failed, and the records that are lost with it.
+    pub fn journal_failed(&self, records: u64) {
+        self.0.metrics.journal_failed(records);
     }
 
     /// Counts a reload of the configuration.

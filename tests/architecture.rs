@@ -12,9 +12,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jellyfin", &["ident"]),
     ("hop", &["clock", "tasks"]),
     ("telemetry", &["ident", "clock", "admission"]),
+    ("journal", &["ident", "clock", "admission", "telemetry"]),
     (
         "gate",
-        &["ident", "clock", "tasks", "admission", "telemetry"],
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "telemetry",
+            "journal",
+        ],
     ),
     (
         "upstream",
@@ -69,6 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proxy",
             "control",
             "telemetry",
+            "journal",
             "admin",
         ],
     ),

@@ -64,7 +64,8 @@ impl Admission {
                 let state = former.state;
                 let mut demand = former.asked.demand.clone();
                 demand.origin = Origin::Stream;
-                let asked = Arc::new(Asked::new(&self.policy, demand));
+                let number = self.next_decision();
+                let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
                 let subject = Arc::clone(&asked.subject);
                 let id = self.open(now, asked, Claim::default(), Reason::Resume);
                 let reason = Reason::Resume;

@@ -54,6 +54,7 @@ impl Admission {
             queue: Queue::default(),
             timers: BTreeSet::new(),
             foresight,
+            last_decision: 0,
             last_lease: 0,
             last_ticket: 0,
             draining: false,
@@ -293,7 +294,8 @@ impl Admission {
         let right = self.forget_right(screen)?;
         let mut demand = right.asked.demand.clone();
         demand.origin = Origin::Stream;
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let number = self.next_decision();
+        let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, Claim::default(), Reason::Resume);
         let reason = Reason::Resume;

@@ -11,14 +11,14 @@ use std::{
 
 use core::net::IpAddr;
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(super) use self::week::WEEK;
 use super::{CostModel, Seats};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
 /// Whether a rule is enforced or only watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Decide and record, enforce nothing (shadow).
@@ -29,7 +29,7 @@ pub enum Mode {
 }
 
 /// Whether something is allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Yes.
@@ -40,7 +40,7 @@ pub enum Access {
 }
 
 /// What is done when a play does not fit as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// It waits, and steps down when it has waited in vain.
@@ -55,11 +55,11 @@ pub enum WhenFull {
 }
 
 /// A part of one, 0..=1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Fraction(f64);
 
 /// Who asks: Jellyfin confirmed the user, the client claimed the rest.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Who {
     /// The user.
     pub user: UserId,
@@ -76,7 +76,7 @@ pub struct Who {
 }
 
 /// Everything the core decides by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Mode of every rule that has none of its own, and the upper bound of all: under
     /// [`Mode::Observe`] nothing is enforced.
@@ -110,7 +110,7 @@ pub struct Policy {
 }
 
 /// A GPU, or the CPU for software encoding.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Its name.
     pub id: GpuId,
@@ -127,7 +127,7 @@ pub struct Gpu {
 }
 
 /// A Jellyfin server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub id: NodeId,
@@ -136,7 +136,7 @@ pub struct Node {
 }
 
 /// What one user may do at once.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UserLimits {
     /// Video transcodes. `None`: no limit.
     pub transcodes: Option<u32>,
@@ -153,7 +153,7 @@ pub struct UserLimits {
 }
 
 /// Limits of one user, by name or id.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserRule {
     /// A user name (any letter case), a pattern of one with `*` and `?`, or a user id.
     pub user: String,
@@ -162,7 +162,7 @@ pub struct UserRule {
 }
 
 /// A group of users, clients or networks with limits together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Class {
     /// Its name.
     pub id: ClassId,
@@ -198,7 +198,7 @@ pub struct Class {
 }
 
 /// A rule about one library.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LibraryRule {
     /// A library's name, or a pattern of one.
     pub library: String,
@@ -215,7 +215,7 @@ pub struct LibraryRule {
 }
 
 /// A time of the week in which other limits hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Its name.
     pub name: String,
@@ -242,11 +242,11 @@ pub struct Window {
 }
 
 /// Days of the week, bit 0 = Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days(u8);
 
 /// Bounds of the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueBounds {
     /// Waiting demands in all.
     pub length: u32,
@@ -259,7 +259,7 @@ pub struct QueueBounds {
 }
 
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timers {
     /// Reserved without any media request: given back (clients 15.1).
     pub reserve: Duration,

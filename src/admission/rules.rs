@@ -9,7 +9,7 @@ use super::{
     queue::{Lane, Line, Place, Screen},
     step::{Step, steps},
 };
-use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
+use crate::ident::{ClassId, DecisionId, PlaySessionId, Ticket, UserId};
 
 /// A demand with what the policy in force says about it.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ impl Asked {
         let limits = policy.limits_of(&demand.who);
         let steps = steps(policy, &demand, limits, gpu, cost);
         let subject = Arc::new(Subject {
+            decision: DecisionId::default(),
             user: demand.who.user.clone(),
             user_name: demand.who.name.clone(),
             device: demand.who.device.clone(),
@@ -83,6 +84,20 @@ impl Asked {
         }
     }
 
+    /// The same, by the number of the decision about it.
+    pub(super) fn numbered(mut self, decision: DecisionId) -> Self {
+        self.subject = Arc::new(Subject {
+            decision,
+            ..self.subject.as_ref().clone()
+        });
+        self
+    }
+
+    /// The same, as another policy sees it.
+    pub(super) fn anew(&self, policy: &Policy) -> Self {
+        Self::new(policy, self.demand.clone()).numbered(self.subject.decision)
+    }
+
     pub(super) fn screen(&self) -> Screen {
         (self.demand.who.user.clone(), self.demand.who.device.clone())
     }
@@ -98,6 +113,7 @@ impl Asked {
                 ..self.demand.clone()
             },
         )
+        .numbered(self.subject.decision)
     }
 
     /// What it holds while its job may encode.

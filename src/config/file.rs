@@ -85,6 +85,8 @@ sections! {
         logging: Logging,
         /// Metrics.
         metrics: Metrics,
+        /// What is written down of every decision, to explain and replay it.
+        journal: Journal,
         /// How much of a request or an answer is read.
         requests: Requests,
     }
@@ -404,6 +406,17 @@ sections! {
     Metrics {
         /// What the label `user` of the two per-user counters holds.
         user_label: UserLabelName,
+    }
+    /// What is written down of every decision, to explain and replay it.
+    Journal {
+        /// Its directory, or `none`. Left out: `journal` in the state directory that systemd gives.
+        dir: PathBuf,
+        /// All its files together.
+        max_size: Size,
+        /// What is older is removed.
+        max_age: Span,
+        /// Write keyed hashes instead of users, devices and sessions.
+        pseudonyms: bool,
     }
     /// How much of a request or an answer is read.
     Requests {

@@ -61,6 +61,7 @@ sections! {
     "texts" true,
     "messages" true,
     "poll" false,
+    "journal" false,
     "requests" true,
     "logging" false,
     "metrics" false,

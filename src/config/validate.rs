@@ -2,6 +2,7 @@
 
 mod core;
 mod direct;
+mod journal;
 mod players;
 mod rules;
 mod servers;
@@ -214,6 +215,7 @@ impl Build<'_> {
         };
         let control = self.poll(&file.poll.unwrap_or_default());
         let (shapes, patience) = self.clients(file.clients.unwrap_or_default());
+        let journal = self.journal(file.journal.unwrap_or_default());
         let requests = file.requests.unwrap_or_default();
         let proxy = proxy::Settings {
             on_error: file.on_error.map(Into::into).unwrap_or_default(),
@@ -233,6 +235,7 @@ impl Build<'_> {
             proxy,
             control,
             telemetry,
+            journal,
             admin,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),
             drain_limit: drain.limit.map_or(Duration::from_secs(60), |s| s.0),
