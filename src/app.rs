@@ -289,7 +289,9 @@ impl Running {
         if let Some(journal) = self.built.gate.journal().cloned() {
             journal.note(clock::now(), Note::Stopped);
             // It waits for a disk.
-            tokio::task::spawn_blocking(move || journal.flush()).await.ok();
+            tokio::task::spawn_blocking(move || journal.flush())
+                .await
+                .ok();
         }
         tracing::info!(cut, "Stopped");
         cut
@@ -321,10 +323,7 @@ impl Built {
             }
         }
         if let Some(journal) = self.gate.journal() {
-            journal.note(
-                clock::now(),
-                Note::config_taken(config.effective.as_yaml()),
-            );
+            journal.note(clock::now(), Note::config_taken(config.effective.as_yaml()));
         }
         self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());

@@ -28,7 +28,11 @@ pub use self::{
     print::{Effective, SECTIONS, Section},
     units::duration,
 };
-use crate::{admin, admission::Policy, control, hop, journal, proxy, telemetry, upstream};
+use crate::{
+    admin,
+    admission::{Policy, Seats},
+    control, hop, journal, proxy, telemetry, upstream,
+};
 
 /// `config/default.yaml`: every key, its default, and what it does.
 pub const DEFAULT_YAML: &str = include_str!("../config/default.yaml");
@@ -154,6 +158,19 @@ impl Config {
     pub fn summary(&self) -> String {
         print::summary(self)
     }
+}
+
+/// The names of the profiles of GPUs.
+pub fn profiles() -> Vec<&'static str> {
+    profile::Profile::ALL.iter().map(|p| p.as_str()).collect()
+}
+
+/// The seats that a profile gives, with the usual headroom taken off. `None`: there is none of this name, or it depends
+/// on the cores.
+pub fn profile_seats(name: &str) -> Option<Seats> {
+    let mut all = profile::Profile::ALL.iter();
+    let profile = all.find(|profile| profile.as_str() == name)?;
+    (profile.raw() > 0.0).then(|| Seats::from_f64(profile.raw() * 0.85))
 }
 
 /// The JSON schema of the YAML.

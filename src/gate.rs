@@ -320,11 +320,7 @@ impl Gate {
     }
 
     /// The one function that touches the state. `input`: what `change` tells the core.
-    fn apply<R>(
-        &self,
-        input: Option<Input>,
-        change: impl FnOnce(&mut State, Instant) -> R,
-    ) -> R {
+    fn apply<R>(&self, input: Option<Input>, change: impl FnOnce(&mut State, Instant) -> R) -> R {
         let mut state = self.lock();
         // Read under the lock: the journal's order is that of its times.
         let now = clock::now();

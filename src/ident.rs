@@ -132,7 +132,9 @@ impl DecisionId {
         }
         let mut number = 0;
         for digit in digits.bytes() {
-            let value = DIGITS.iter().position(|d| *d == digit.to_ascii_lowercase())?;
+            let value = DIGITS
+                .iter()
+                .position(|d| *d == digit.to_ascii_lowercase())?;
             number = number << 5 | u64::try_from(value).ok()?;
         }
         Some(Self(number))
@@ -145,7 +147,11 @@ impl fmt::Display for DecisionId {
         let digits = (64 - self.0.leading_zeros()).div_ceil(5).max(1);
         for place in (0..digits).rev() {
             let digit = usize::try_from(self.0 >> (5 * place) & 31).unwrap_or(0);
-            write!(f, "{}", char::from(DIGITS.get(digit).copied().unwrap_or(b'0')))?;
+            write!(
+                f,
+                "{}",
+                char::from(DIGITS.get(digit).copied().unwrap_or(b'0'))
+            )?;
         }
         Ok(())
     }

@@ -26,14 +26,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::{
+    files::Files,
+    spool::{Entry, Spool, Writer},
+};
 pub use self::{
     pseudonym::Pseudonyms,
     read::{Gap, Part, ReadError, Reading, Step},
     record::{Action, Header, Note, VERSION},
-};
-use self::{
-    files::Files,
-    spool::{Entry, Spool, Writer},
 };
 use crate::{
     admission::{Event, Input, Numbers, Policy},

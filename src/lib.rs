@@ -27,6 +27,7 @@
 //! | 4 | [`proxy`] | carries requests |
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
+//! | 4 | [`replay`] | decides a journal again: explains it, or tries another policy on it |
 //! | 4 | [`scenario`] | measures policies with viewers in virtual time |
 //! | 4 | [`sim`] | is a Jellyfin server, for tests and the demo |
 //! | 5 | [`config`] | turns YAML into each module's settings |
@@ -90,6 +91,7 @@ pub mod ident;
 pub mod jellyfin;
 pub mod journal;
 pub mod proxy;
+pub mod replay;
 pub mod scenario;
 pub mod sim;
 pub mod tasks;

@@ -5,6 +5,9 @@
     reason = "a command speaks to the terminal"
 )]
 
+#[path = "main/history.rs"]
+mod history;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -66,6 +69,16 @@ enum Command {
         outside of them is told and the exit code is 1."
     )]
     Simulate(Simulate),
+    /// Says why a decision was made, and what would have let the play in.
+    Explain(history::Explain),
+    /// Decides a journal again: checks it, or tries another configuration on it.
+    #[command(
+        after_help = "What is assumed about viewers who were refused then and would be let in now, or the other way \
+        round: docs/replay.md."
+    )]
+    Replay(history::ReplayArguments),
+    /// Says what one more GPU, other files or another client would have changed, from a journal.
+    Plan(history::PlanArguments),
     /// Prints the JSON schema of the configuration, for editors.
     Schema,
     /// Asks a running Finweir whether it is ready; for containers.
@@ -111,6 +124,9 @@ struct Demo {
     /// How much faster than the clock the evening passes.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
+    /// Write a journal of the evening there, for finweir explain, replay and plan.
+    #[arg(long, value_name = "DIRECTORY")]
+    journal: Option<PathBuf>,
     /// End by itself after this time, such as 60s or 5m.
     #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
     duration: Option<Duration>,
@@ -193,6 +209,9 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo(&arguments),
         Command::Sim(arguments) => sim(&arguments),
         Command::Simulate(arguments) => simulate(&arguments),
+        Command::Explain(arguments) => history::explain(&arguments),
+        Command::Replay(arguments) => history::replay(&arguments),
+        Command::Plan(arguments) => history::plan(&arguments),
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS
@@ -282,6 +301,7 @@ fn demo(arguments: &Demo) -> ExitCode {
         admin_listen: arguments.admin_listen,
         viewers: arguments.viewers,
         speed: arguments.speed,
+        journal: arguments.journal.clone(),
         duration: arguments.duration,
         log: arguments.log.clone(),
     }))

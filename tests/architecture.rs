@@ -65,6 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
     ),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
+    ("replay", &["ident", "admission", "journal"]),
     ("scenario", &["ident", "admission", "telemetry", "gpu"]),
     (
         "config",

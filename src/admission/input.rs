@@ -15,7 +15,7 @@ use super::{
     Seats,
 };
 use crate::ident::{
-    DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
+    ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
 
 /// One call of the core that may change it.
@@ -219,9 +219,11 @@ impl Admission {
         self.ledger.all().seats
     }
 
-    /// What a demand would cost as things stand.
-    pub fn price_of(&self, demand: &Demand) -> Seats {
-        super::rules::Asked::new(&self.policy, demand.clone()).cost
+    /// The class that a lease is charged to.
+    pub fn class_of(&self, lease: LeaseId) -> Option<&ClassId> {
+        self.leases
+            .get(&lease)
+            .map(|lease| &lease.asked.subject.class)
     }
 
     pub(super) fn next_decision(&mut self) -> DecisionId {

@@ -50,7 +50,10 @@ impl Pseudonyms {
         };
         let key = key.and_then(|key| {
             if key.len() < KEY_LENGTH {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too short"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is too short",
+                ));
             }
             Ok(key)
         });

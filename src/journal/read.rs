@@ -7,13 +7,14 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
     Header, JournalError, Note, Pseudonyms, VERSION, files,
     record::{self, Versioned},
 };
-use crate::admission::Input;
+use crate::admission::{Input, Policy};
 
 /// A journal, read.
 #[derive(Debug, Default)]
@@ -127,6 +128,34 @@ impl Reading {
     pub fn pseudonyms(&self) -> Result<Option<Pseudonyms>, JournalError> {
         let any = self.parts.iter().any(|part| part.header.pseudonyms);
         any.then(|| Pseudonyms::of(&self.dir, false)).transpose()
+    }
+
+    /// The policy that was in force at the end.
+    pub fn last_policy(&self) -> Arc<Policy> {
+        let told = |step: &Step| match &step.told {
+            Input::Policy(policy) => Some(Arc::clone(policy)),
+            Input::Advance
+            | Input::Decide(_)
+            | Input::Bind { .. }
+            | Input::Confirm { .. }
+            | Input::Touch { .. }
+            | Input::TouchDevice { .. }
+            | Input::Stop { .. }
+            | Input::StopDevice { .. }
+            | Input::Release { .. }
+            | Input::Withdraw { .. }
+            | Input::TurnAway { .. }
+            | Input::Sample { .. }
+            | Input::Reconcile { .. }
+            | Input::Week { .. }
+            | Input::Drain => None,
+        };
+        let last = self
+            .parts
+            .last()
+            .expect("a journal without a part is an error");
+        let swapped = last.steps.iter().rev().find_map(told);
+        swapped.unwrap_or_else(|| Arc::clone(&last.header.policy))
     }
 
     fn add(&mut self, file: &Path) -> Result<(), ReadError> {
