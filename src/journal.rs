@@ -174,3 +174,9 @@ impl Journal {
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 }
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.spool.close();
+    }
+}

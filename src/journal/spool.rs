@@ -63,6 +63,8 @@ struct Queue {
     hurry: bool,
     /// What was taken is being written.
     busy: bool,
+    /// Nobody will say anything more.
+    closed: bool,
 }
 
 /// Writes the list away.
@@ -107,18 +109,27 @@ impl Spool {
         drop(self.0.changed.wait_timeout_while(queue, LAST, waits));
     }
 
-    /// All that waits, and how much was lost behind it. Comes back empty after a while.
-    pub(super) fn take(&self, into: &mut Vec<Entry>) -> u64 {
+    pub(super) fn close(&self) {
+        self.queue().closed = true;
+        self.0.changed.notify_all();
+    }
+
+    /// All that waits, and how much was lost behind it. Comes back empty after a while. `None`: that was all.
+    pub(super) fn take(&self, into: &mut Vec<Entry>) -> Option<u64> {
         let mut queue = self.queue();
         queue.busy = false;
         self.0.changed.notify_all();
-        let idle = |queue: &mut Queue| !queue.hurry && queue.entries.len() < WAITING / 2;
+        let idle =
+            |queue: &mut Queue| !queue.hurry && !queue.closed && queue.entries.len() < WAITING / 2;
         let waited = self.0.changed.wait_timeout_while(queue, TICK, idle);
         queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if queue.closed && queue.entries.is_empty() && queue.lost == 0 {
+            return None;
+        }
         queue.hurry = false;
         queue.busy = !queue.entries.is_empty();
         std::mem::swap(&mut queue.entries, into);
-        std::mem::take(&mut queue.lost)
+        Some(std::mem::take(&mut queue.lost))
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -177,8 +188,7 @@ impl Writer {
         let name = "finweir-journal".to_owned();
         thread::Builder::new().name(name).spawn(move || {
             let mut entries = Vec::new();
-            loop {
-                let lost = self.spool.take(&mut entries);
+            while let Some(lost) = self.spool.take(&mut entries) {
                 self.write(entries.drain(..), lost);
             }
         })?;

@@ -217,6 +217,14 @@ impl Tally {
                     wish.waited = Some(wish.waited.unwrap_or(0.0) + waited.as_secs_f64());
                 }
             }
+            // The viewer has gone on to something else.
+            What::Refused {
+                subject,
+                reason: Reason::Superseded,
+                ..
+            } => {
+                self.wish(wall, subject, Fate::Left, Reason::Superseded);
+            }
             What::Refused {
                 subject, reason, ..
             } => {

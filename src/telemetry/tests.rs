@@ -35,7 +35,7 @@ fn settings(user_label: UserLabel) -> Settings {
 
 fn subject() -> Subject {
     Subject {
-        decision: crate::ident::DecisionId(33),
+        decision: DecisionId(33),
         user: UserId::new(USER),
         user_name: Some(Arc::from(NAME)),
         device: DeviceId::new(DEVICE),
