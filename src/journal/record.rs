@@ -144,7 +144,7 @@ impl Header {
 }
 
 impl Note {
-    /// A configuration that came into force, as [`crate::config`] prints it.
+    /// A configuration that came into force, as `finweir check --print` prints it.
     pub fn config_taken(yaml: &str) -> Self {
         let hash = yaml.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

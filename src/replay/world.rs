@@ -13,6 +13,7 @@
 //!
 //! What Jellyfin says is running is corrected by the same rules before the core compares it.
 
+mod later;
 mod plays;
 
 use std::{
@@ -28,9 +29,7 @@ use super::{
     what::What,
 };
 use crate::{
-    admission::{
-        Activity, Admission, Decision, Demand, Ended, Event, Input, Kind, Origin, Policy, Running,
-    },
+    admission::{Activity, Admission, Decision, Demand, Ended, Event, Input, Kind, Origin, Policy},
     ident::{ItemId, LeaseId, PlaySessionId, Ticket},
     journal::{Part, Step},
 };
@@ -456,108 +455,5 @@ impl World<'_> {
     fn lasts(&self, lease: LeaseId) -> Duration {
         let class = self.core.class_of(lease);
         self.usual.lasts(class.map_or("", |class| class.as_str()))
-    }
-
-    fn release(&mut self, t: u64, lease: LeaseId, why: Ended) {
-        let Some(place) = self.their_leases.get(&lease).copied() else {
-            // A lease that nobody asked for: it was adopted, or came back by itself.
-            self.tell(t, &Input::Release { lease, why });
-            return;
-        };
-        let Some(play) = self.plays.get(place) else {
-            return;
-        };
-        match (play.state, play.lease, play.ticket) {
-            (State::On, Some(lease), _) => {
-                let later = t + play.shift;
-                if play.shift == 0 {
-                    self.tell(t, &Input::Release { lease, why });
-                } else {
-                    self.later(later, Todo::Told(Input::Release { lease, why }));
-                }
-            }
-            (State::Waiting, _, Some(ticket)) => {
-                self.tell(t, &Input::Withdraw { ticket });
-            }
-            (State::On | State::Waiting | State::Refused | State::Over, _, _) => {}
-        }
-    }
-
-    /// A word of a session: of a play that runs, waits or was refused here.
-    fn of_session(&mut self, t: u64, session: &PlaySessionId, input: &Input) {
-        let place = self.sessions.get(session).copied();
-        let Some((place, play)) = place.and_then(|p| Some((p, self.plays.get(p)?))) else {
-            self.tell(t, input);
-            return;
-        };
-        let input = match input {
-            // The form that he was given, not the one that he was given then.
-            Input::Confirm {
-                session, activity, ..
-            } if play.rung || self.changed(&play.item, &play.who.client) => Input::Confirm {
-                session: session.clone(),
-                kind: Box::new(Kind::Remux),
-                activity: *activity,
-            },
-            other => other.clone(),
-        };
-        match play.state {
-            State::On if play.shift > 0 => {
-                let later = t + play.shift;
-                self.later(later, Todo::Told(input));
-            }
-            State::On | State::Over => {
-                self.tell(t, &input);
-            }
-            State::Waiting => {
-                if let Some(play) = self.plays.get_mut(place)
-                    && play.held.len() < plays::MOST_HELD
-                {
-                    play.held.push((t, input));
-                }
-            }
-            State::Refused => {}
-        }
-    }
-
-    fn changed(&self, item: &ItemId, client: &Arc<str>) -> bool {
-        self.changes.items.contains(item) || self.changes.clients.contains(client)
-    }
-
-    /// What Jellyfin would say is running.
-    fn corrected(&self, t: u64, node: &crate::ident::NodeId, written: &[Running]) -> Vec<Running> {
-        let mut shown = HashSet::new();
-        let mut running = Vec::with_capacity(written.len());
-        for one in written {
-            let key = (
-                one.who.user.clone(),
-                one.who.device.clone(),
-                one.item.clone(),
-            );
-            let place = self.wishes.get(&key).copied();
-            let state = place
-                .and_then(|place| self.plays.get(place))
-                .map(|play| play.state);
-            match state {
-                Some(State::Refused | State::Waiting) => continue,
-                Some(State::On | State::Over) | None => {}
-            }
-            shown.extend(place);
-            let mut one = one.clone();
-            if self.changed(&one.item, &one.who.client) && one.kind.is_video() {
-                one.kind = Kind::Direct;
-                one.completion = None;
-            }
-            running.push(one);
-        }
-        for place in self.on.iter().filter(|place| !shown.contains(place)) {
-            if let Some(play) = self.plays.get(*place)
-                && play.node == *node
-                && play.is_unseen(t, UNSEEN)
-            {
-                running.push(play.running(t));
-            }
-        }
-        running
     }
 }
