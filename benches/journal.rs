@@ -68,7 +68,7 @@ impl Week {
         self.journal.step(now, input, &self.events);
         self.inputs += 1;
         // A week in seconds: the disk must keep up, as it does in a week.
-        if self.inputs % 20_000 == 0 {
+        if self.inputs.is_multiple_of(20_000) {
             self.journal.flush();
         }
     }

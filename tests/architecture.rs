@@ -62,7 +62,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "gate",
+            "telemetry",
+            "journal",
+        ],
     ),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
     ("replay", &["ident", "admission", "journal"]),

@@ -27,8 +27,8 @@ impl Gate {
 
     /// Tells the core something that it answers with events alone.
     pub(super) fn tell(&self, input: Input) {
-        let noted = self.noted(|| input.clone());
-        self.apply(noted, |state, now| {
+        self.apply(self.noted(|| input.clone()), move |state, now| {
+            let input = input;
             state.core.take(now, &input);
         });
     }

@@ -132,23 +132,11 @@ impl Reading {
 
     /// The policy that was in force at the end.
     pub fn last_policy(&self) -> Arc<Policy> {
-        let told = |step: &Step| match &step.told {
-            Input::Policy(policy) => Some(Arc::clone(policy)),
-            Input::Advance
-            | Input::Decide(_)
-            | Input::Bind { .. }
-            | Input::Confirm { .. }
-            | Input::Touch { .. }
-            | Input::TouchDevice { .. }
-            | Input::Stop { .. }
-            | Input::StopDevice { .. }
-            | Input::Release { .. }
-            | Input::Withdraw { .. }
-            | Input::TurnAway { .. }
-            | Input::Sample { .. }
-            | Input::Reconcile { .. }
-            | Input::Week { .. }
-            | Input::Drain => None,
+        let told = |step: &Step| {
+            if let Input::Policy(policy) = &step.told {
+                return Some(Arc::clone(policy));
+            }
+            None
         };
         let last = self
             .parts

@@ -234,23 +234,11 @@ impl Writer {
                 for event in &events {
                     self.header.numbers.note(event);
                 }
-                match &input {
-                    Input::Policy(policy) => self.header.policy = self.policy(policy),
-                    Input::Week { minute } => self.header.week = Some((at, *minute)),
-                    Input::Advance
-                    | Input::Decide(_)
-                    | Input::Bind { .. }
-                    | Input::Confirm { .. }
-                    | Input::Touch { .. }
-                    | Input::TouchDevice { .. }
-                    | Input::Stop { .. }
-                    | Input::StopDevice { .. }
-                    | Input::Release { .. }
-                    | Input::Withdraw { .. }
-                    | Input::TurnAway { .. }
-                    | Input::Sample { .. }
-                    | Input::Reconcile { .. }
-                    | Input::Drain => {}
+                if let Input::Policy(policy) = &input {
+                    self.header.policy = self.policy(policy);
+                }
+                if let Input::Week { minute } = &input {
+                    self.header.week = Some((at, *minute));
                 }
                 self.header.t = at;
                 let input = match &self.pseudonyms {

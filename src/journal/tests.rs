@@ -144,7 +144,7 @@ fn a_torn_last_line_is_told_and_stops_nobody() {
     write(&begin(&settings(dir.path())), 5);
     let first = files(dir.path()).remove(0);
     let text = fs::read_to_string(&first).unwrap();
-    fs::write(&first, &text[..text.len() - 20]).unwrap();
+    fs::write(&first, text.get(..text.len() - 20).unwrap()).unwrap();
     write(&begin(&settings(dir.path())), 4);
     let reading = Reading::of(dir.path()).unwrap();
     assert_eq!(sessions(&reading), 8);
@@ -155,7 +155,7 @@ fn a_torn_last_line_is_told_and_stops_nobody() {
     let place = format!("{}:6: the last line is torn", first.display());
     assert!(warning.starts_with(&place), "{warning}");
     // A process that was killed while it wrote its very first line.
-    fs::write(&first, &text[..40]).unwrap();
+    fs::write(&first, text.get(..40).unwrap()).unwrap();
     assert_eq!(sessions(&Reading::of(dir.path()).unwrap()), 4);
 }
 

@@ -346,23 +346,10 @@ impl Scene<'_> {
         } = core.snapshot(now);
         explanation.before = gpus;
         explanation.waiting = waiting;
-        let demand = match &step.told {
-            Input::Decide(demand) | Input::TurnAway { demand, .. } => Some(demand.as_ref().clone()),
-            Input::Advance
-            | Input::Bind { .. }
-            | Input::Confirm { .. }
-            | Input::Touch { .. }
-            | Input::TouchDevice { .. }
-            | Input::Stop { .. }
-            | Input::StopDevice { .. }
-            | Input::Release { .. }
-            | Input::Withdraw { .. }
-            | Input::Sample { .. }
-            | Input::Reconcile { .. }
-            | Input::Week { .. }
-            | Input::Policy(_)
-            | Input::Drain => None,
-        };
+        let mut demand = None;
+        if let Input::Decide(asked) | Input::TurnAway { demand: asked, .. } = &step.told {
+            demand = Some(asked.as_ref().clone());
+        }
         explanation.holders = leases
             .into_iter()
             .filter(|lease| lease.held > Seats::ZERO)

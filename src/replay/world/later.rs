@@ -44,17 +44,13 @@ impl World<'_> {
             self.tell(t, input);
             return;
         };
-        let input = match input {
-            // The form that he was given, not the one that he was given then.
-            Input::Confirm {
-                session, activity, ..
-            } if play.rung || self.changed(&play.item, &play.who.client) => Input::Confirm {
-                session: session.clone(),
-                kind: Box::new(Kind::Remux),
-                activity: *activity,
-            },
-            other => other.clone(),
-        };
+        let mut input = input.clone();
+        // The form that he is given, not the one that he was given.
+        if let Input::Confirm { kind, .. } = &mut input
+            && (play.rung || self.changed(&play.item, &play.who.client))
+        {
+            **kind = Kind::Remux;
+        }
         match play.state {
             State::On if play.shift > 0 => {
                 let later = t + play.shift;
