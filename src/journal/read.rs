@@ -184,7 +184,7 @@ impl Reading {
                 (Ok(_), None) => return Err(ReadError::Foreign(file.to_owned())),
                 (Err(_), _) if torn => {
                     self.warnings.push(format!(
-                        "{name}:{}: the last line is torn: the process was killed while it wrote",
+                        "{name}:{}: the last line is torn: the process was killed while it wrote, or writes now",
                         index + 1
                     ));
                 }

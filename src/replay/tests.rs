@@ -237,7 +237,11 @@ impl Evening {
 
     /// So many seconds later, with the timers that are due, as the gate does.
     fn wait(&mut self, seconds: u64) -> &mut Self {
-        let until = self.t + Duration::from_secs(seconds);
+        self.wait_until(self.t + Duration::from_secs(seconds));
+        self
+    }
+
+    fn wait_until(&mut self, until: Duration) {
         while let Some(due) = self.core.next_deadline().map(|at| at - self.base)
             && due <= until
         {
@@ -245,7 +249,6 @@ impl Evening {
             self.tell(Input::Advance);
         }
         self.t = until;
-        self
     }
 
     fn tell(&mut self, input: Input) -> Option<Decision> {
@@ -408,12 +411,17 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
 }
 
 /// An evening in which anything may happen.
-fn random_evening(seed: u64, steps: u64) -> Evening {
+fn random_evening(seed: u64, steps: u64, prompt: bool) -> Evening {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut evening = Evening::new(random_policy(&mut dice));
     let mut known = Known::default();
     for number in 0..steps {
-        evening.t += Duration::from_nanos(dice.roll(3_000_000_007));
+        let pause = Duration::from_nanos(dice.roll(3_000_000_007));
+        if prompt {
+            evening.wait_until(evening.t + pause);
+        } else {
+            evening.t += pause;
+        }
         if dice.one_in(40) {
             let long = dice.roll(120);
             evening.wait(long);
@@ -455,7 +463,7 @@ fn random_evening(seed: u64, steps: u64) -> Evening {
 fn what_was_decided_is_decided_again_to_the_letter() {
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 1..=24 {
-        let evening = random_evening(seed, 500);
+        let evening = random_evening(seed, 500, seed % 2 == 0);
         let reading = evening.read();
         let found = again(&reading, clock::now());
         assert_eq!(found.different, 0, "seed {seed}: {:?}", found.differences);
@@ -481,6 +489,47 @@ fn what_was_decided_is_decided_again_to_the_letter() {
     ] {
         assert!(kinds.contains(kind), "no {kind} in {kinds:?}");
     }
+}
+
+#[test]
+fn a_world_that_changes_nothing_comes_to_the_same() {
+    let mut sums = (0, 0, 0);
+    for seed in 101..=124 {
+        let reading = random_evening(seed, 500, true).read();
+        let replay = Replay {
+            reading: &reading,
+            base: clock::now(),
+        };
+        let past = replay.past();
+        let mut same = Tally::new(&reading);
+        for part in &reading.parts {
+            let usual = traces::Usual::default();
+            let changes = Changes::default();
+            world::run(part, replay.base, None, &changes, &usual, &mut same);
+        }
+        same.close();
+        let fates = |tally: &Tally| -> Vec<String> {
+            let wishes = tally.list.iter();
+            wishes
+                .map(|wish| serde_json::to_string(wish).unwrap())
+                .collect()
+        };
+        let (ours, theirs) = (fates(&same), fates(&past));
+        let differs = theirs.iter().zip(&ours).position(|(was, is)| was != is);
+        assert_eq!(
+            (differs, ours.len()),
+            (None, theirs.len()),
+            "seed {seed}: {:?}",
+            differs.map(|place| (&theirs[place], &ours[place]))
+        );
+        assert!((past.seat_hours - same.seat_hours).abs() < 1e-6);
+        sums = (
+            sums.0 + past.refused,
+            sums.1 + past.queued,
+            sums.2 + past.stepped_down,
+        );
+    }
+    assert!(sums.0 > 50 && sums.1 > 200 && sums.2 > 20, "{sums:?}");
 }
 
 #[tokio::test(start_paused = true)]

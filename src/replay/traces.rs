@@ -64,16 +64,19 @@ impl Usual {
 /// What was decided about a demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It began under this lease.
-    Began(LeaseId),
+    /// It began under this lease, in this form.
+    Began(LeaseId, Form),
     /// It waited.
     Waited(Ticket),
     /// It was refused.
     Refused,
 }
 
-/// What became of a ticket: the lease that it began under, and when. `None`: it came to nothing.
-pub(super) type Tickets = HashMap<Ticket, Option<(LeaseId, u64)>>;
+/// The form in which it plays: a rung by the number of its author, or the whole.
+pub(super) type Form = Option<u64>;
+
+/// What became of a ticket: the lease that it began under, in which form, and when. `None`: it came to nothing.
+pub(super) type Tickets = HashMap<Ticket, Option<(LeaseId, Form, u64)>>;
 
 /// The answers to the demands of a part, in their order, and what became of the tickets.
 pub(super) fn traces(part: &Part) -> (Vec<Answer>, Tickets) {
@@ -95,14 +98,15 @@ pub(super) fn traces(part: &Part) -> (Vec<Answer>, Tickets) {
             let ticket = number("ticket").map(Ticket);
             match (name.as_str(), lease, ticket) {
                 ("admitted", Some(lease), _) | ("downgraded", Some(lease), None) => {
-                    answer = Answer::Began(lease);
+                    answer = Answer::Began(lease, number("rung"));
                 }
+                ("refused", _, None) => answer = Answer::Refused,
                 ("queued", _, Some(ticket)) => {
                     answer = Answer::Waited(ticket);
                     tickets.insert(ticket, None);
                 }
                 ("granted" | "downgraded", Some(lease), Some(ticket)) => {
-                    tickets.insert(ticket, Some((lease, step.t)));
+                    tickets.insert(ticket, Some((lease, number("rung"), step.t)));
                 }
                 _ => {}
             }

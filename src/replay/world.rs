@@ -267,6 +267,9 @@ impl World<'_> {
             }
             Input::Bind { lease, session } => {
                 let Some(place) = self.their_leases.get(lease).copied() else {
+                    if self.follows {
+                        self.tell(t, &step.told);
+                    }
                     return;
                 };
                 self.sessions.insert(session.clone(), place);
@@ -330,7 +333,7 @@ impl World<'_> {
             && self
                 .plays
                 .get(place)
-                .is_some_and(|play| matches!(play.state, State::Refused | State::Waiting))
+                .is_some_and(|play| play.is_withheld(t))
         {
             return;
         }
@@ -366,14 +369,16 @@ impl World<'_> {
     /// Takes in what the journal knows about a play.
     fn learn(&mut self, play: &mut Play, place: usize, theirs: Answer) {
         match theirs {
-            Answer::Began(lease) => {
+            Answer::Began(lease, form) => {
                 self.their_leases.insert(lease, place);
+                play.their_form = form;
                 play.began = Some(play.asked);
             }
             Answer::Waited(ticket) => {
                 self.their_tickets.insert(ticket, place);
-                if let Some((lease, at)) = self.fates.get(&ticket).copied().flatten() {
+                if let Some((lease, form, at)) = self.fates.get(&ticket).copied().flatten() {
                     self.their_leases.insert(lease, place);
+                    play.their_form = form;
                     play.began = Some(at);
                 }
             }
@@ -436,7 +441,7 @@ impl World<'_> {
                 self.later(t.saturating_add(lasts), Todo::End(place));
             }
             Some(began) => {
-                if let Some(session) = session {
+                if let Some(session) = session.filter(|_| shift > 0) {
                     self.core.bind(now, lease, &session);
                 }
                 if began > t {

@@ -14,8 +14,10 @@ use crate::{
 impl World<'_> {
     pub(super) fn release(&mut self, t: u64, lease: LeaseId, why: Ended) {
         let Some(place) = self.their_leases.get(&lease).copied() else {
-            // A lease that nobody asked for: it was adopted, or came back by itself.
-            self.tell(t, &Input::Release { lease, why });
+            // A lease that nobody asked for, adopted or come back by itself: under another policy its number is another's.
+            if self.follows {
+                self.tell(t, &Input::Release { lease, why });
+            }
             return;
         };
         let Some(play) = self.plays.get(place) else {
@@ -47,7 +49,7 @@ impl World<'_> {
         let mut input = input.clone();
         // The form that he is given, not the one that he was given.
         if let Input::Confirm { kind, .. } = &mut input
-            && (play.rung || self.changed(&play.item, &play.who.client))
+            && (play.is_reformed() || self.changed(&play.item, &play.who.client))
         {
             **kind = Kind::Remux;
         }
@@ -56,17 +58,17 @@ impl World<'_> {
                 let later = t + play.shift;
                 self.later(later, Todo::Told(input));
             }
-            State::On | State::Over => {
-                self.tell(t, &input);
-            }
-            State::Waiting => {
+            State::Waiting if play.is_withheld(t) => {
                 if let Some(play) = self.plays.get_mut(place)
                     && play.held.len() < MOST_HELD
                 {
                     play.held.push((t, input));
                 }
             }
-            State::Refused => {}
+            State::Refused if play.is_withheld(t) => {}
+            State::On | State::Over | State::Waiting | State::Refused => {
+                self.tell(t, &input);
+            }
         }
     }
 
@@ -85,12 +87,9 @@ impl World<'_> {
                 one.item.clone(),
             );
             let place = self.wishes.get(&key).copied();
-            let state = place
-                .and_then(|place| self.plays.get(place))
-                .map(|play| play.state);
-            match state {
-                Some(State::Refused | State::Waiting) => continue,
-                Some(State::On | State::Over) | None => {}
+            let play = place.and_then(|place| self.plays.get(place));
+            if play.is_some_and(|play| play.is_withheld(t)) {
+                continue;
             }
             shown.extend(place);
             let mut one = one.clone();

@@ -1,5 +1,6 @@
 //! One play: what the journal knows of it, and where it stands in this run.
 
+use super::super::traces::Form;
 use crate::{
     admission::{Demand, Input, Kind, Running, Who},
     ident::{DeviceId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -32,8 +33,10 @@ pub(super) struct Play {
     pub(super) kind: Kind,
     /// The cheaper forms, by the numbers of their author.
     rungs: Vec<(usize, Kind)>,
-    /// It was stepped down in this run.
-    pub(super) rung: bool,
+    /// The form that it had in the journal.
+    pub(super) their_form: Form,
+    /// The form that it has in this run.
+    form: Form,
     pub(super) session: Option<PlaySessionId>,
     /// When it was asked for, nanoseconds.
     pub(super) asked: u64,
@@ -58,7 +61,8 @@ impl Play {
             node: demand.node.clone(),
             kind: demand.kind,
             rungs: demand.rungs.iter().map(|r| (r.index, r.kind)).collect(),
-            rung: false,
+            their_form: None,
+            form: None,
             session: demand.session.clone(),
             asked: t,
             began: None,
@@ -83,10 +87,21 @@ impl Play {
         self.started = t;
         self.shift = self.began.map_or(0, |began| t.saturating_sub(began));
         if let Some(rung) = rung {
-            self.rung = true;
+            self.form = u64::try_from(rung).ok();
             let form = self.rungs.iter().find(|(index, _)| *index == rung);
             self.kind = form.map_or(self.kind, |(_, kind)| *kind);
         }
+    }
+
+    /// It played in the journal, and does not (yet) in this run.
+    pub(super) fn is_withheld(&self, t: u64) -> bool {
+        self.began.is_some_and(|began| began < t)
+            && matches!(self.state, State::Refused | State::Waiting)
+    }
+
+    /// It plays in another form than it did.
+    pub(super) fn is_reformed(&self) -> bool {
+        self.form != self.their_form
     }
 
     /// It runs, and the journal knows nothing of it.
