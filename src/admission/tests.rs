@@ -13,6 +13,7 @@ mod limits;
 mod lost_seats;
 mod numbers;
 mod polls;
+mod pressure;
 mod probe;
 mod rungs;
 mod torture;

@@ -60,6 +60,7 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Pressure
         | Reason::RunsAlone => return None,
         Reason::UserLimit => (
             "You are already watching as many converted videos as you may at once. Please stop one of them, or choose \"Original\" quality here.",

@@ -386,6 +386,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone => &[Verdict::Admit],
+        Reason::Pressure => &[Verdict::Downgrade],
         Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit
