@@ -8,7 +8,9 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    admission::{Event, LeaseState, Mode, Reconciled, Seats, Snapshot},
+    admission::{
+        Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
+    },
     ident::NodeId,
 };
 
@@ -117,6 +119,37 @@ impl Metrics {
             Mode::Observe => 0,
             Mode::Enforce => 1,
         });
+    }
+
+    /// Shows how much of the quotas is used. Of several that share a label the fullest counts.
+    pub(super) fn quotas(&self, quotas: &[QuotaView], users: &Users) {
+        let family = &self.families.quota_used_ratio;
+        let mut ratios = BTreeMap::new();
+        for quota in quotas {
+            let user = users.label_of(&quota.user, quota.user_name.as_deref());
+            let key = (user, quota.measure, quota.period);
+            // A quota of nothing is used up.
+            let ratio = if quota.limit > 0.0 {
+                quota.used / quota.limit
+            } else {
+                1.0
+            };
+            let most = ratios.entry(key).or_insert(ratio);
+            *most = ratio.max(*most);
+        }
+        for measure in Measure::ALL.iter().filter(|_| users.are_nameless()) {
+            for period in Period::ALL {
+                let key = (String::new(), *measure, *period);
+                ratios.entry(key).or_insert(0.0);
+            }
+        }
+        // Who has none any more is no longer shown.
+        family.reset();
+        for ((user, measure, period), ratio) in ratios {
+            family
+                .with_label_values(&[user.as_str(), measure.as_str(), period.as_str()])
+                .set(ratio);
+        }
     }
 
     /// Counts a failure of a node.
