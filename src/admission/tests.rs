@@ -14,6 +14,7 @@ mod lost_seats;
 mod numbers;
 mod polls;
 mod probe;
+mod quotas;
 mod rungs;
 mod torture;
 mod waiting;

@@ -16,6 +16,7 @@ mod observing;
 mod passing;
 mod playing;
 mod refusing;
+mod quotas;
 mod reloading;
 mod reporting;
 mod restarting;

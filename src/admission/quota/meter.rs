@@ -117,7 +117,7 @@ impl Meter {
     }
 
     /// What was used in the period that today is in.
-    pub(super) fn used(&self, user: &UserId, measure: Measure, period: Period) -> u64 {
+    pub(in crate::admission) fn used(&self, user: &UserId, measure: Measure, period: Period) -> u64 {
         let Some((_, today)) = self.today else {
             return 0;
         };
