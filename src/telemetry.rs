@@ -233,7 +233,7 @@ impl Telemetry {
 
     /// Sets the gauges that show how much of the quotas is used.
     pub fn quotas(&self, quotas: &[QuotaView]) {
-        self.0.metrics.quotas(quotas, &self.0.users);
+        self.0.metrics.quotas(quotas);
     }
 
     /// Counts one request that went upstream.

@@ -164,10 +164,9 @@ impl Admission {
                 views.collect::<Vec<_>>()
             })
             .collect();
-        let part = |view: &QuotaView| view.left / view.limit.max(1.0);
         all.sort_by(|a, b| {
             let by_name = (&a.user, a.measure, a.period).cmp(&(&b.user, b.measure, b.period));
-            part(a).total_cmp(&part(b)).then(by_name)
+            b.ratio().total_cmp(&a.ratio()).then(by_name)
         });
         all
     }
@@ -246,6 +245,20 @@ impl Admission {
 /// Whether a lease that takes no other's place begins a play, and does not go on with one.
 pub(super) fn begins_play(claim: &Claim, reason: Reason) -> bool {
     !claim.goes_on() && !matches!(reason, Reason::Resume | Reason::Adopted)
+}
+
+// === impl QuotaView ===
+
+impl QuotaView {
+    /// The part of it that is used; more than one where something ran on.
+    pub fn ratio(&self) -> f64 {
+        if self.limit > 0.0 {
+            self.used / self.limit
+        } else {
+            // A quota of nothing is used up.
+            1.0
+        }
+    }
 }
 
 // === impl Measure ===

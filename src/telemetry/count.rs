@@ -121,34 +121,19 @@ impl Metrics {
         });
     }
 
-    /// Shows how much of the quotas is used. Of several that share a label the fullest counts.
-    pub(super) fn quotas(&self, quotas: &[QuotaView], users: &Users) {
-        let family = &self.families.quota_used_ratio;
-        let mut ratios = BTreeMap::new();
-        for quota in quotas {
-            let user = users.label_of(&quota.user, quota.user_name.as_deref());
-            let key = (user, quota.measure, quota.period);
-            // A quota of nothing is used up.
-            let ratio = if quota.limit > 0.0 {
-                quota.used / quota.limit
-            } else {
-                1.0
-            };
-            let most = ratios.entry(key).or_insert(ratio);
-            *most = ratio.max(*most);
-        }
-        for measure in Measure::ALL.iter().filter(|_| users.are_nameless()) {
+    /// Shows how much of each kind of quota is used by whoever has used most of his.
+    pub(super) fn quotas(&self, quotas: &[QuotaView]) {
+        for measure in Measure::ALL {
             for period in Period::ALL {
-                let key = (String::new(), *measure, *period);
-                ratios.entry(key).or_insert(0.0);
+                let of = quotas
+                    .iter()
+                    .filter(|quota| (quota.measure, quota.period) == (*measure, *period));
+                let most = of.map(QuotaView::ratio).fold(0.0, f64::max);
+                self.families
+                    .quota_used_ratio
+                    .with_label_values(&[measure.as_str(), period.as_str()])
+                    .set(most);
             }
-        }
-        // Who has none any more is no longer shown.
-        family.reset();
-        for ((user, measure, period), ratio) in ratios {
-            family
-                .with_label_values(&[user.as_str(), measure.as_str(), period.as_str()])
-                .set(ratio);
         }
     }
 

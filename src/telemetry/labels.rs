@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use super::{DirectPlay, FailOpen, Served, UserLabel};
-use crate::{
-    admission::{Event, Reason, Subject},
-    ident::UserId,
-};
+use crate::admission::{Event, Reason, Subject};
 
 /// Most values of the label `user`.
 pub(super) const MAX_USERS: usize = 50;
@@ -179,20 +176,13 @@ impl Users {
 
     /// The label of a user: bounded, so that a flood of accounts makes no flood of series.
     pub(super) fn label(&self, subject: &Subject) -> String {
-        self.label_of(&subject.user, subject.user_name.as_deref())
-    }
-
-    /// Whether users have no label of their own.
-    pub(super) fn are_nameless(&self) -> bool {
-        self.label == UserLabel::None
-    }
-
-    /// As [`Users::label`], by what is known of the user.
-    pub(super) fn label_of(&self, user: &UserId, name: Option<&str>) -> String {
         let name = match self.label {
             UserLabel::None => return String::new(),
-            UserLabel::Id => user.as_str(),
-            UserLabel::Name => name.unwrap_or_else(|| user.as_str()),
+            UserLabel::Id => subject.user.as_str(),
+            UserLabel::Name => subject
+                .user_name
+                .as_deref()
+                .unwrap_or_else(|| subject.user.as_str()),
         };
         let Ok(mut seen) = self.seen.lock() else {
             return "other".to_owned();

@@ -122,8 +122,8 @@ metrics! {
         decisions_total: IntCounterVec ["decision", "reason"],
         /// Demands that were let in although a rule that only observes would have held or refused them.
         would_have_decisions_total: IntCounterVec ["reason"],
-        /// The part of a quota that is used, by user (at most 50); without that label, of whoever has used most of it.
-        quota_used_ratio: GaugeVec ["user", "measure", "period"],
+        /// The used part of a quota, of whoever has used most of his. Each user's is in /state and on the page.
+        quota_used_ratio: GaugeVec ["measure", "period"],
         /// Decisions by user, at most 50 users; the rest counts as other. The label is empty unless configured.
         user_decisions_total: IntCounterVec ["user", "decision"],
         /// Refusals by user and reason, at most 50 users; the rest counts as other.
@@ -296,10 +296,10 @@ impl Families {
             self.user_decisions_total
                 .with_label_values(&["", verdict.as_str()]);
         }
-        for measure in Measure::ALL.iter().filter(|_| nameless) {
+        for measure in Measure::ALL {
             for period in Period::ALL {
                 self.quota_used_ratio
-                    .with_label_values(&["", measure.as_str(), period.as_str()]);
+                    .with_label_values(&[measure.as_str(), period.as_str()]);
             }
         }
         for reason in Reason::ALL {
