@@ -293,7 +293,10 @@ fn quotas_are_laid_over_each_other_measure_by_measure() {
                 classes: [{name: guests, users: ['g*'], user: {quota: {plays: 1/day}}}]\nstate: {dir: /var/lib/f}";
     let loaded = Config::parse_str("f.yaml", text).unwrap();
     assert!(!warnings(text).contains("quota"));
-    assert_eq!(loaded.config.state_dir.as_deref(), Some(Path::new("/var/lib/f")));
+    assert_eq!(
+        loaded.config.state_dir.as_deref(),
+        Some(Path::new("/var/lib/f"))
+    );
     let policy = &loaded.config.policy;
     let told = |limits: &finweir::admission::UserLimits| -> Vec<(&str, &str, u64)> {
         let of = |q: &finweir::admission::Quota| (q.measure.as_str(), q.period.as_str(), q.limit);
@@ -315,7 +318,9 @@ fn quotas_are_laid_over_each_other_measure_by_measure() {
     assert!(loaded.config.proxy.counts_bytes);
     let summary = loaded.config.summary();
     assert!(
-        summary.contains("2 transcodes, 3h of GPU time a day, 12h of GPU time a week, 20 plays a week"),
+        summary.contains(
+            "2 transcodes, 3h of GPU time a day, 12h of GPU time a week, 20 plays a week"
+        ),
         "{summary}"
     );
 }
@@ -324,7 +329,10 @@ fn quotas_are_laid_over_each_other_measure_by_measure() {
 fn a_quota_that_a_restart_would_forget_is_a_warning() {
     let quota = "users: {default: {quota: {plays: 20/week}}}";
     let said = warnings(quota);
-    assert!(said.contains("f.yaml:1") && said.contains("state.dir"), "{said}");
+    assert!(
+        said.contains("f.yaml:1") && said.contains("state.dir"),
+        "{said}"
+    );
     assert!(!warnings(&format!("{quota}\nstate: {{dir: state}}")).contains("quota"));
     // systemd may name several.
     let directory = tempfile::tempdir().unwrap();
@@ -333,7 +341,10 @@ fn a_quota_that_a_restart_would_forget_is_a_warning() {
     let given = environment(&[("STATE_DIRECTORY", "/var/lib/finweir:/var/lib/other")]);
     let loaded = Config::load(Some(&path), &given).unwrap();
     assert!(!loaded.warnings.iter().any(|w| w.problem.contains("quota")));
-    assert_eq!(loaded.config.state_dir.as_deref(), Some(Path::new("/var/lib/finweir")));
+    assert_eq!(
+        loaded.config.state_dir.as_deref(),
+        Some(Path::new("/var/lib/finweir"))
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use self::book::{Amounts, Book};
 pub(super) use self::meter::Meter;
 use super::{
-    Admission, Kind, Known, LeaseState, Mode, Reason, UserLimits, Who,
+    Admission, Kind, Known, LeaseState, Mode, Policy, Reason, UserLimits, Who,
     claim::Claim,
     rules::{Asked, Judgement},
 };
@@ -152,15 +152,22 @@ impl Admission {
         self.ledger.meter.changed_book()
     }
 
-    /// Every quota of every user who has used anything or asked since the start, those with the least left first.
+    /// Every quota of every user who has used anything this week or asked since the start, those with the least left
+    /// first.
     pub fn quotas(&mut self, now: Instant) -> Vec<QuotaView> {
         self.advance(now);
+        if self.policy.quotas().next().is_none() {
+            return Vec::new();
+        }
         let meter = &self.ledger.meter;
         let mut all: Vec<QuotaView> = meter
             .users()
             .flat_map(|who| {
                 let limits = self.policy.limits_of(&who);
-                let views = limits.quotas.iter().map(|quota| self.view(&who, limits, quota));
+                let views = limits
+                    .quotas
+                    .iter()
+                    .map(|quota| self.view(&who, limits, quota));
                 views.collect::<Vec<_>>()
             })
             .collect();
@@ -245,6 +252,18 @@ impl Admission {
 /// Whether a lease that takes no other's place begins a play, and does not go on with one.
 pub(super) fn begins_play(claim: &Claim, reason: Reason) -> bool {
     !claim.goes_on() && !matches!(reason, Reason::Resume | Reason::Adopted)
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Every quota of anybody.
+    pub fn quotas(&self) -> impl Iterator<Item = &Quota> {
+        let users = self.users.iter().map(|rule| &rule.limits);
+        let classes = self.classes.iter().filter_map(|class| class.user.as_ref());
+        let all = std::iter::once(&self.user).chain(users).chain(classes);
+        all.flat_map(|limits| limits.quotas.iter())
+    }
 }
 
 // === impl QuotaView ===

@@ -208,7 +208,15 @@ mod tests {
             ]
         );
         assert_eq!(read::<Plays>("unlimited").unwrap().0, []);
-        for text in ["", "3", "3/month", "3/day,4/day", "3h/day", "-1/day", "3/day,"] {
+        for text in [
+            "",
+            "3",
+            "3/month",
+            "3/day,4/day",
+            "3h/day",
+            "-1/day",
+            "3/day,",
+        ] {
             assert!(read::<Plays>(text).is_none(), "{text}");
         }
         for text in ["3/day", "3h", "h/day", "99999d/day"] {

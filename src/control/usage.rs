@@ -180,7 +180,11 @@ mod tests {
         assert_eq!(file.load(), book);
         file.save_last(&Book::default()).unwrap();
         file.save(&book).unwrap();
-        assert_eq!(file.load(), Book::default(), "an older state came after the last");
+        assert_eq!(
+            file.load(),
+            Book::default(),
+            "an older state came after the last"
+        );
     }
 
     #[test]

@@ -36,9 +36,14 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 impl Refusal<'_> {
     /// The text for the viewer.
     pub(super) fn text(&self, settings: &Settings) -> String {
+        let reason = match (self.reason, self.quota) {
+            // It began anew a moment ago: there is nothing to name, and the next try is let in.
+            (Reason::Quota, None) => Reason::WaitedOut,
+            (reason, _) => reason,
+        };
         let (language, text) = settings
             .texts
-            .find(self.language, self.reason)
+            .find(self.language, reason)
             .unwrap_or(("en", "The server is busy. Please try again later."));
         let text = match self.quota {
             Some(quota) => quota::fill(text, language, quota),

@@ -8,9 +8,7 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    admission::{
-        Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
-    },
+    admission::{Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot},
     ident::NodeId,
 };
 

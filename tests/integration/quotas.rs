@@ -48,7 +48,10 @@ async fn told(device: &Device, target: &str, language: &str) -> (u16, u64, Strin
 
 async fn state(house: &House) -> Value {
     let address = house.finweir().admin_address();
-    ask(address, "GET", "/state", &[], None).await.unwrap().json()
+    ask(address, "GET", "/state", &[], None)
+        .await
+        .unwrap()
+        .json()
 }
 
 #[tokio::test]
@@ -69,7 +72,9 @@ async fn who_has_used_up_his_quota_reads_how_much_and_until_when() {
         assert_eq!(status, 429);
         assert!((1..=86_400).contains(&retry), "{retry}");
         assert!(
-            text.starts_with("You have used up your GPU time for today (3 h of 3 h). It starts again in "),
+            text.starts_with(
+                "You have used up your GPU time for today (3 h of 3 h). It starts again in "
+            ),
             "{text}"
         );
         assert!(!text.contains(['{', '}']), "{text}");
@@ -105,9 +110,18 @@ async fn who_has_used_up_his_quota_reads_how_much_and_until_when() {
             (&quotas[0]["used"], &quotas[0]["left"]),
             (&json!(10_800.0), &json!(0.0))
         );
-        let page = ask(house.finweir().admin_address(), "GET", "/fragment", &[], None);
+        let page = ask(
+            house.finweir().admin_address(),
+            "GET",
+            "/fragment",
+            &[],
+            None,
+        );
         let page = page.await.unwrap().text();
-        assert!(page.contains("Quota left") && page.contains("GPU time today"), "{page}");
+        assert!(
+            page.contains("Quota left") && page.contains("GPU time today"),
+            "{page}"
+        );
 
         // The day after the next has come.
         let date = local_day().date.tomorrow().unwrap().tomorrow().unwrap();
@@ -117,6 +131,24 @@ async fn who_has_used_up_his_quota_reads_how_much_and_until_when() {
             week_left: Duration::from_secs(3600),
         });
         assert_eq!(curl.device.fetch(&target).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_gpu_time_a_film_that_can_be_played_as_it_is_is() {
+    both(async |version| {
+        let directory = tempfile::tempdir().unwrap();
+        let house = setting(version, directory.path(), "{gpu_time: 0s/day}")
+            .set("direct_play", "pressure")
+            .start()
+            .await;
+        let web = Web::login(&house, "anna", "laptop").await;
+        let play = web.play(items::LONG).await.playing();
+        assert!(!play.transcodes);
+        let shown = web.play(items::HDR).await.says();
+        assert_eq!(shown, "PlaybackError.RateLimitExceeded");
+        assert_eq!((house.refused_for("quota"), house.refused()), (1, 1));
     })
     .await;
 }

@@ -42,7 +42,6 @@ struct Written {
     users: BTreeMap<String, Pages>,
 }
 
-/// `Arc<str>` can't be read without a feature of serde's that nothing else needs.
 impl Serialize for Book {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let written = Written {

@@ -117,7 +117,12 @@ impl Meter {
     }
 
     /// What was used in the period that today is in.
-    pub(in crate::admission) fn used(&self, user: &UserId, measure: Measure, period: Period) -> u64 {
+    pub(in crate::admission) fn used(
+        &self,
+        user: &UserId,
+        measure: Measure,
+        period: Period,
+    ) -> u64 {
         let Some((_, today)) = self.today else {
             return 0;
         };
@@ -129,7 +134,9 @@ impl Meter {
             Measure::Plays => amounts.plays,
             Measure::Bytes => amounts.bytes,
         };
-        let kept = kept.map(|(_, amounts)| of(amounts)).fold(0, u64::saturating_add);
+        let kept = kept
+            .map(|(_, amounts)| of(amounts))
+            .fold(0, u64::saturating_add);
         let open = match (measure, self.running.get(user), self.at) {
             (Measure::GpuTime, Some(running), Some(at)) => running.amount(at).0,
             (Measure::GpuTime | Measure::Plays | Measure::Bytes, _, _) => 0,
@@ -148,9 +155,19 @@ impl Meter {
         Some(left.saturating_sub(since))
     }
 
-    /// Everybody who is known, as he asked last or else as he was kept.
+    /// Everybody who has used anything this week or asked since the start, as he asked last or else as he was kept.
     pub(super) fn users(&self) -> impl Iterator<Item = Who> {
-        self.users.iter().map(|(user, account)| {
+        let week = self.today.map(|(_, today)| span(today.date, Period::Week));
+        let current = move |account: &Account| {
+            let used =
+                week.is_some_and(|(from, to)| account.days.range(from..=to).next().is_some());
+            used || account.who.is_some()
+        };
+        let users = self
+            .users
+            .iter()
+            .filter(move |(_, account)| current(account));
+        users.map(|(user, account)| {
             account.who.clone().unwrap_or_else(|| Who {
                 user: user.clone(),
                 name: account.name.clone(),
@@ -181,7 +198,10 @@ impl Meter {
     }
 
     fn book(&self) -> Book {
-        let used = self.users.iter().filter(|(_, account)| !account.days.is_empty());
+        let used = self
+            .users
+            .iter()
+            .filter(|(_, account)| !account.days.is_empty());
         let users = used.map(|(user, account)| {
             let name = account.who.as_ref().and_then(|who| who.name.clone());
             let pages = Pages {
@@ -193,6 +213,18 @@ impl Meter {
         Book {
             users: users.collect(),
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::admission) fn seats(&self, user: &UserId) -> Seats {
+        self.running
+            .get(user)
+            .map_or(Seats::ZERO, |running| running.seats)
+    }
+
+    #[cfg(test)]
+    pub(in crate::admission) fn charged(&self) -> impl Iterator<Item = &UserId> {
+        self.running.keys()
     }
 
     fn add_all_up(&mut self) {
@@ -223,7 +255,10 @@ impl Meter {
         let days = &mut self.account(user).days;
         change(days.entry(today.date).or_default());
         if days.len() > MOST_DATES {
-            let far = days.keys().copied().max_by_key(|date| apart(*date, today.date));
+            let far = days
+                .keys()
+                .copied()
+                .max_by_key(|date| apart(*date, today.date));
             far.and_then(|date| days.remove(&date));
         }
         self.changed = true;
@@ -233,11 +268,23 @@ impl Meter {
         if self.users.len() >= MOST_USERS && !self.users.contains_key(user) {
             let date = self.today.map(|(_, today)| today.date);
             let age = |account: &Account| {
-                let last = account.days.keys().map(|day| date.map(|date| apart(*day, date)));
-                // Who has used nothing is the first to go.
-                last.min().map_or((1, None), |days| (0, days))
+                let last = account
+                    .days
+                    .keys()
+                    .map(|day| date.map(|date| apart(*day, date)));
+                // Who has used nothing is the first to go, then who has used least: a flood of names costs nobody his.
+                let spent = account
+                    .days
+                    .values()
+                    .map(|a| a.gpu_time)
+                    .fold(0, u64::saturating_add);
+                let (idle, days) = last.min().map_or((1, None), |days| (0, days));
+                (idle, days, std::cmp::Reverse(spent))
             };
-            let idle = self.users.iter().filter(|(user, _)| !self.running.contains_key(*user));
+            let idle = self
+                .users
+                .iter()
+                .filter(|(user, _)| !self.running.contains_key(*user));
             let oldest = idle.max_by_key(|(_, account)| age(account));
             if let Some(user) = oldest.map(|(user, _)| user.clone()) {
                 self.users.remove(&user);

@@ -81,7 +81,10 @@ fn who_has_used_up_his_gpu_time_is_told_when_it_begins_anew() {
         other => panic!("{other:?}"),
     }
     let demand = ask("ann", "phone", "other", Kind::Video(ONE));
-    let view = world.core.used_up(world.now, &demand.who, &demand.kind).unwrap();
+    let view = world
+        .core
+        .used_up(world.now, &demand.who, &demand.kind)
+        .unwrap();
     assert_eq!((view.used, view.limit, view.left), (60.0, 60.0, 0.0));
     assert_eq!(view.renews, secs(2 * HOUR - 60));
     admitted(&world.video("bob", "tv", "film"));
@@ -94,7 +97,10 @@ fn what_runs_or_comes_back_is_never_ended_or_refused() {
     world.watch("s1", 120);
     assert_eq!(world.state(lease), LeaseState::Active);
     // Another track of the same film, on the same screen.
-    assert_eq!(reason(&world.video("ann", "tv", "film")), Reason::Replacement);
+    assert_eq!(
+        reason(&world.video("ann", "tv", "film")),
+        Reason::Replacement
+    );
     world.core.drain_events();
     // Stopped and begun again at once.
     world.play("ann", "tv", "film", "s2");
@@ -320,7 +326,9 @@ fn nothing_is_counted_and_nobody_refused_before_the_date_is_known() {
 fn what_is_kept_is_bounded() {
     let mut world = a_minute();
     for user in 0..5000 {
-        world.core.spend_bytes(world.now, &format!("u{user}").as_str().into(), 1);
+        world
+            .core
+            .spend_bytes(world.now, &format!("u{user}").as_str().into(), 1);
     }
     world.core.spend_bytes(world.now, &"ann".into(), 1);
     for day in 1..=28 {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Build;
 use crate::{
-    admission::{Measure, Policy, Quota, UserLimits},
+    admission::{Measure, Policy},
     config::quota::State,
 };
 
@@ -13,7 +13,10 @@ impl Build<'_> {
     pub(super) fn state_dir(&mut self, written: Option<State>, policy: &Policy) -> Option<PathBuf> {
         let given = || {
             let all = self.environment.get("STATE_DIRECTORY")?;
-            all.split(':').next().filter(|dir| !dir.is_empty()).map(PathBuf::from)
+            all.split(':')
+                .next()
+                .filter(|dir| !dir.is_empty())
+                .map(PathBuf::from)
         };
         let directory = match written.and_then(|state| state.dir) {
             Some(dir) if dir.as_os_str().is_empty() => {
@@ -23,7 +26,7 @@ impl Build<'_> {
             Some(dir) => Some(self.directory.join(dir)),
             None => given(),
         };
-        if directory.is_none() && quotas(policy).next().is_some() {
+        if directory.is_none() && policy.quotas().next().is_some() {
             let key = ["users.default.quota", "users.rules", "classes"]
                 .into_iter()
                 .find(|key| self.tree.at(&crate::config::tree::steps(key)).is_some());
@@ -36,15 +39,7 @@ impl Build<'_> {
     }
 }
 
-/// Every quota of the policy.
-fn quotas(policy: &Policy) -> impl Iterator<Item = &Quota> {
-    let users = policy.users.iter().map(|rule| &rule.limits);
-    let classes = policy.classes.iter().filter_map(|class| class.user.as_ref());
-    let all = std::iter::once(&policy.user).chain(users).chain(classes);
-    all.flat_map(|limits: &UserLimits| limits.quotas.iter())
-}
-
 /// Whether anybody is held to a number of bytes.
 pub(super) fn counts_bytes(policy: &Policy) -> bool {
-    quotas(policy).any(|quota| quota.measure == Measure::Bytes)
+    policy.quotas().any(|quota| quota.measure == Measure::Bytes)
 }
