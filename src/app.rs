@@ -269,13 +269,17 @@ impl Running {
             limit_s = self.drain_limit.as_secs(),
             "Draining"
         );
+        // Who is told twice to stop does not come to the end of this.
+        if let Some(file) = &self.built.usage {
+            control::write_usage(&self.built.gate, file, false);
+        }
         tokio::time::sleep(self.drain_delay).await;
         self.built.gate.drain();
         let cut = self.hop.drain(self.drain_limit).await;
         self.built.tasks.join(Duration::from_secs(5)).await;
         self.built.tasks.end_loops();
         if let Some(file) = &self.built.usage {
-            control::keep_last_usage(&self.built.gate, file);
+            control::write_usage(&self.built.gate, file, true);
         }
         self.admin.stop().await;
         tracing::info!(cut, "Stopped");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::usage::{UsageFile, keep_last_usage, keep_usage};
+pub use self::usage::{UsageFile, keep_usage, write_usage};
 use crate::{
     admission::{Running, Today},
     clock, demand,

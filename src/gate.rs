@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod quota;
 mod reservation;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
-        Activity, Admission, Book, Covered, Decision, Demand, Ended, Event, Kind, Policy,
-        QuotaView, Reason, Running, Sample, Snapshot, Today, Who,
+        Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
+        Running, Sample, Snapshot,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -280,41 +281,6 @@ impl Gate {
     /// Relates now to the week here, for time windows.
     pub fn set_minute_of_week(&self, minute: u16) {
         self.apply(|state, now| state.core.set_minute_of_week(now, minute));
-    }
-
-    /// Says which date it is here, for quotas.
-    pub fn set_today(&self, today: Today) {
-        self.apply(|state, now| state.core.set_today(now, today));
-    }
-
-    /// Charges bytes to a user.
-    pub fn spend_bytes(&self, user: &UserId, bytes: u64) {
-        self.apply(|state, now| state.core.spend_bytes(now, user, bytes));
-    }
-
-    /// Charges bytes to the user of a session. `false`: it is not known.
-    pub fn spend_session_bytes(&self, session: &PlaySessionId, bytes: u64) -> bool {
-        self.apply(|state, now| state.core.spend_session_bytes(now, session, bytes))
-    }
-
-    /// Takes in what was used before a restart.
-    pub fn restore_usage(&self, book: Book) {
-        self.apply(|state, _| state.core.restore_usage(book));
-    }
-
-    /// What was used, if that has changed since the last call.
-    pub fn changed_usage(&self) -> Option<Book> {
-        self.apply(|state, now| state.core.changed_usage(now))
-    }
-
-    /// Every quota and what is left of it, least first.
-    pub fn quotas(&self) -> Vec<QuotaView> {
-        self.apply(|state, now| state.core.quotas(now))
-    }
-
-    /// The quota that stands against a play of this kind.
-    pub fn used_up(&self, who: &Who, kind: &Kind) -> Option<QuotaView> {
-        self.apply(|state, now| state.core.used_up(now, who, kind))
     }
 
     /// Swaps the policy.

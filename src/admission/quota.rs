@@ -152,6 +152,11 @@ impl Admission {
         self.ledger.meter.changed_book()
     }
 
+    /// What was taken could not be kept: [`Admission::changed_usage`] gives it again.
+    pub fn usage_is_unsaved(&mut self) {
+        self.ledger.meter.mark_changed();
+    }
+
     /// Every quota of every user who has used anything this week or asked since the start, those with the least left
     /// first.
     pub fn quotas(&mut self, now: Instant) -> Vec<QuotaView> {

@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -47,27 +47,49 @@ impl UsageFile {
         }))
     }
 
-    /// What was kept. A file that can't be used is set aside and reported, and everybody begins at nothing.
+    /// What was kept. A file that can't be used is set aside and reported, and everybody begins at nothing. Then it is
+    /// written once, so that a directory that can't be written is found at once.
     pub fn load(&self) -> Book {
         let path = &self.0.path;
-        match read(path) {
+        let book = match read(path) {
             Ok(book) => book.unwrap_or_default(),
             Err(damage) => {
-                let aside = self.beside("bad");
-                let kept = match fs::rename(path, &aside) {
-                    Ok(()) => format!("it is kept as {}", aside.display()),
-                    Err(error) => format!("it can't be set aside: {error}"),
-                };
-                let source = std::error::Error::source(&damage).map(ToString::to_string);
-                tracing::error!(
-                    path = %path.display(),
-                    error = %damage,
-                    why = source.unwrap_or_default(),
-                    "What users had used is lost, and their quotas begin anew; {kept}"
-                );
+                self.set_aside(&damage);
                 Book::default()
             }
+        };
+        if let Err(error) = self.save(&book) {
+            self.tell(&error);
         }
+        book
+    }
+
+    fn set_aside(&self, damage: &Damage) {
+        let path = &self.0.path;
+        let aside = self.beside("bad");
+        let kept = match fs::rename(path, &aside) {
+            Ok(()) => format!("it is kept as {}", aside.display()),
+            Err(error) => {
+                // It is not written over: somebody may want to mend it.
+                *self.closed() = true;
+                format!("it can't be set aside ({error}), so nothing is kept until the next start")
+            }
+        };
+        let why = std::error::Error::source(damage).map(ToString::to_string);
+        tracing::error!(
+            path = %path.display(),
+            error = %damage,
+            why = why.unwrap_or_default(),
+            "What users had used is lost, and their quotas begin anew; {kept}"
+        );
+    }
+
+    fn tell(&self, error: &io::Error) {
+        tracing::warn!(path = %self.0.path.display(), %error, "What users use can't be kept; a restart would forget it");
+    }
+
+    fn closed(&self) -> MutexGuard<'_, bool> {
+        self.0.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a new file in the old one's place: at no moment is there half a file.
@@ -78,16 +100,8 @@ impl UsageFile {
         self.write(book, false)
     }
 
-    /// As [`UsageFile::save`]; nothing is written after it.
-    ///
-    /// # Errors
-    /// The file can't be written; the old one stays.
-    pub fn save_last(&self, book: &Book) -> io::Result<()> {
-        self.write(book, true)
-    }
-
     fn write(&self, book: &Book, last: bool) -> io::Result<()> {
-        let mut closed = self.0.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.closed();
         if *closed {
             return Ok(());
         }
@@ -104,8 +118,11 @@ impl UsageFile {
         file.write_all(&serde_json::to_vec(book)?)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
-        // Without it a power cut may bring the old name back.
-        File::open(directory)?.sync_all()
+        // Without it a power cut may bring the old file back. Not every file system can, and the file is there.
+        if let Ok(directory) = File::open(directory) {
+            directory.sync_all().ok();
+        }
+        Ok(())
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -127,26 +144,23 @@ fn read(path: &Path) -> Result<Option<Book>, Damage> {
 
 /// Writes usage once a minute while it changes, for ever.
 pub async fn keep_usage(gate: Gate, file: UsageFile) {
-    let mut unsaved: Option<Book> = None;
     let mut failing = false;
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(book) = gate.changed_usage().or_else(|| unsaved.take()) else {
+        let Some(book) = gate.changed_usage() else {
             continue;
         };
         let to = file.clone();
-        let saved = tokio::task::spawn_blocking(move || (to.save(&book), book)).await;
-        match saved {
-            Ok((Ok(()), _)) => {
-                unsaved = None;
+        match tokio::task::spawn_blocking(move || to.save(&book)).await {
+            Ok(Ok(())) => {
                 if std::mem::take(&mut failing) {
-                    tracing::info!("What users have used is kept again");
+                    tracing::info!("What users use is kept again");
                 }
             }
-            Ok((Err(error), book)) => {
-                unsaved = Some(book);
+            Ok(Err(error)) => {
+                gate.usage_is_unsaved();
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(path = %file.0.path.display(), %error, "What users have used can't be written; a restart would forget it");
+                    file.tell(&error);
                 }
             }
             // The runtime is going.
@@ -155,12 +169,14 @@ pub async fn keep_usage(gate: Gate, file: UsageFile) {
     }
 }
 
-/// Writes usage for the last time.
-pub fn keep_last_usage(gate: &Gate, file: &UsageFile) {
-    if let Some(book) = gate.changed_usage()
-        && let Err(error) = file.save_last(&book)
-    {
-        tracing::warn!(path = %file.0.path.display(), %error, "What users have used since it was last written can't be written");
+/// Writes usage now, if it has changed. `last`: nothing is written after it.
+pub fn write_usage(gate: &Gate, file: &UsageFile, last: bool) {
+    let Some(book) = gate.changed_usage() else {
+        return;
+    };
+    if let Err(error) = file.write(&book, last) {
+        gate.usage_is_unsaved();
+        file.tell(&error);
     }
 }
 
@@ -178,7 +194,7 @@ mod tests {
         let book: Book = serde_json::from_str(KEPT).unwrap();
         file.save(&book).unwrap();
         assert_eq!(file.load(), book);
-        file.save_last(&Book::default()).unwrap();
+        file.write(&Book::default(), true).unwrap();
         file.save(&book).unwrap();
         assert_eq!(
             file.load(),
@@ -200,8 +216,23 @@ mod tests {
             assert_eq!(file.load(), Book::default(), "{text}");
             let bad = directory.path().join("usage.json.bad");
             assert_eq!(fs::read_to_string(bad).unwrap(), text);
-            assert!(!path.exists());
+            // Where nothing can be kept this is known at once.
+            assert_eq!(read(&path).unwrap(), Some(Book::default()));
         }
+    }
+
+    #[test]
+    fn a_damaged_file_that_can_not_be_set_aside_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("usage.json");
+        fs::write(&path, "{").unwrap();
+        let full = directory.path().join("usage.json.bad");
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("x"), "").unwrap();
+        let file = UsageFile::in_directory(directory.path());
+        assert_eq!(file.load(), Book::default());
+        file.save(&serde_json::from_str(KEPT).unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{");
     }
 
     #[test]

@@ -123,6 +123,17 @@ async fn who_has_used_up_his_quota_reads_how_much_and_until_when() {
             "{page}"
         );
 
+        let metrics = ask(
+            house.finweir().admin_address(),
+            "GET",
+            "/metrics",
+            &[],
+            None,
+        );
+        let metrics = metrics.await.unwrap().text();
+        let gauge = r#"finweir_quota_used_ratio{measure="gpu-time",period="day"} 1"#;
+        assert!(metrics.lines().any(|line| line == gauge), "{metrics}");
+
         // The day after the next has come.
         let date = local_day().date.tomorrow().unwrap().tomorrow().unwrap();
         house.finweir().gate().set_today(Today {

@@ -197,6 +197,10 @@ impl Meter {
         std::mem::take(&mut self.changed).then(|| self.book())
     }
 
+    pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
     fn book(&self) -> Book {
         let used = self
             .users

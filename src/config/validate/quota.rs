@@ -32,7 +32,7 @@ impl Build<'_> {
                 .find(|key| self.tree.at(&crate::config::tree::steps(key)).is_some());
             self.warn(
                 key.unwrap_or("users"),
-                "has a quota, but there is no `state.dir`: a restart begins it anew",
+                "has a quota, but there is no `state.dir`, nor a directory that systemd gives: a restart begins it anew",
             );
         }
         directory
