@@ -21,7 +21,7 @@ mod meter;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::book::{Amounts, Book};
 pub(super) use self::meter::Meter;
@@ -33,7 +33,7 @@ use super::{
 use crate::ident::{LeaseId, PlaySessionId, UserId};
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Seats held while FFmpeg may run, times seconds.
@@ -45,7 +45,7 @@ pub enum Measure {
 }
 
 /// How long a quota lasts before it begins anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Period {
     /// From midnight to midnight.
@@ -55,7 +55,7 @@ pub enum Period {
 }
 
 /// How much of one thing a user may use in one period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// What is measured.
     pub measure: Measure,
@@ -69,9 +69,10 @@ pub struct Quota {
 pub const GPU_SECOND: u64 = 1_000_000_000;
 
 /// The local date, and how long it and its week last from the moment at which this is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     /// The date.
+    #[serde(with = "book::dated")]
     pub date: Date,
     /// Until the next date begins.
     pub day_left: Duration,

@@ -103,3 +103,21 @@ impl<'de> Deserialize<'de> for Dated {
         from.deserialize_str(Visitor)
     }
 }
+
+/// A date in a field.
+pub(super) mod dated {
+    use super::{Date, Dated, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        date: &Date,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        Dated(*date).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Date, D::Error> {
+        Dated::deserialize(from).map(|date| date.0)
+    }
+}

@@ -312,6 +312,17 @@ fn no_change_of_the_clock_or_the_time_zone_resets_or_doubles_anything() {
 }
 
 #[test]
+fn what_is_told_can_be_written_down() {
+    let told = today(DAY, HOUR);
+    let json = serde_json::to_string(&told).unwrap();
+    assert!(json.contains("\"2026-11-25\""), "{json}");
+    assert_eq!(serde_json::from_str::<Today>(&json).unwrap(), told);
+    let quota = quota(Measure::GpuTime, Period::Week, 3);
+    let json = serde_json::to_string(&quota).unwrap();
+    assert_eq!(serde_json::from_str::<Quota>(&json).unwrap(), quota);
+}
+
+#[test]
 fn nothing_is_counted_and_nobody_refused_before_the_date_is_known() {
     let mut limits = policy(8000);
     limits.user.quotas = [quota(Measure::Plays, Period::Day, 0)].into();
