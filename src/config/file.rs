@@ -10,6 +10,7 @@ use super::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
         ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
+    quota::{Quotas, State},
     texts::TextsSchema,
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -89,6 +90,8 @@ sections! {
         metrics: Metrics,
         /// How much of a request or an answer is read.
         requests: Requests,
+        /// What must outlive a restart.
+        state: State,
     }
     /// Where viewers connect, and how the wire is treated.
     Server {
@@ -213,6 +216,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
@@ -230,6 +235,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.

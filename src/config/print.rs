@@ -63,6 +63,7 @@ sections! {
     "messages" true,
     "poll" false,
     "requests" true,
+    "state" false,
     "logging" false,
     "metrics" false,
     "server" false,
@@ -435,5 +436,6 @@ fn limits(user: &UserLimits) -> String {
         Mode::Observe => " (only watched)",
         Mode::Enforce => "",
     };
-    format!("{transcodes}{seats}{streams}{full}{floor}{watched}")
+    let quotas = super::quota::words(&user.quotas);
+    format!("{transcodes}{seats}{streams}{quotas}{full}{floor}{watched}")
 }

@@ -3,6 +3,7 @@
 mod core;
 mod direct;
 mod players;
+mod quota;
 mod rules;
 mod servers;
 mod wire;
@@ -187,6 +188,7 @@ impl Build<'_> {
             nodes,
         };
         self.across(&policy);
+        let state_dir = self.state_dir(file.state, &policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);
@@ -230,6 +232,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            counts_bytes: quota::counts_bytes(&policy),
         };
         Config {
             hop,
@@ -239,6 +242,7 @@ impl Build<'_> {
             control,
             telemetry,
             admin,
+            state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),
             drain_limit: drain.limit.map_or(Duration::from_secs(60), |s| s.0),
             effective,

@@ -34,6 +34,22 @@ impl Torture {
         let mut asked = Vec::new();
         let mut unasked = false;
         let mut moved_limit = false;
+        for (user, used) in self.core.ledger.users() {
+            let runs = self.core.ledger.meter.seats(user);
+            assert_eq!(
+                runs,
+                used.seats.less(used.reserved),
+                "{what}: what is charged is what runs"
+            );
+        }
+        assert!(
+            self.core
+                .ledger
+                .meter
+                .charged()
+                .all(|user| self.core.ledger.user(user).seats > Seats::ZERO),
+            "{what}: somebody is charged who runs nothing"
+        );
         for event in &events {
             match event {
                 Event::Admitted { lease, reason, .. } => {
