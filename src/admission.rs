@@ -11,6 +11,7 @@
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `step`, `pressure`: a cheaper form where the whole does not fit, or where seats become few.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
+//! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -39,6 +40,7 @@ mod policy;
 mod pressure;
 mod probe;
 mod queue;
+mod quota;
 mod reconcile;
 mod rules;
 mod share;
@@ -74,6 +76,7 @@ pub use self::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
     },
+    quota::{Amounts, Book, GPU_SECOND, Measure, Period, Quota, QuotaView, Today},
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
 

@@ -16,7 +16,7 @@ use crate::{
     admission::Mode,
     clock,
     config::Config,
-    control,
+    control::{self, UsageFile},
     gate::{EndJob, Gate},
     hop,
     journal::{Journal, Note},
@@ -97,6 +97,7 @@ struct Built {
     readiness: Readiness,
     tasks: Tasks,
     drain: Arc<Notify>,
+    usage: Option<UsageFile>,
 }
 
 // === impl Bound ===
@@ -149,6 +150,11 @@ impl Bound {
                 tracing::error!(%error, cause, "There is no journal: decisions can't be explained or replayed");
             }
         }
+        let usage = config.state_dir.as_deref().map(UsageFile::in_directory);
+        if let Some(file) = &usage {
+            gate.restore_usage(file.load());
+        }
+        control::tell_date(&gate);
         telemetry.reloaded(true, clock::wall());
         let parts = Built {
             gate,
@@ -157,6 +163,7 @@ impl Bound {
             readiness: Readiness::new(),
             tasks,
             drain: Arc::new(Notify::new()),
+            usage,
         };
         Ok(Self {
             config,
@@ -199,11 +206,15 @@ impl Bound {
             readiness,
             tasks,
             drain,
+            usage,
         } = &parts;
 
         let timers = gate.clone();
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
+        if let Some(file) = usage {
+            tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
+        }
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
@@ -303,11 +314,18 @@ impl Running {
             limit_s = self.drain_limit.as_secs(),
             "Draining"
         );
+        // Who is told twice to stop does not come to the end of this.
+        if let Some(file) = &self.built.usage {
+            control::write_usage(&self.built.gate, file, false);
+        }
         tokio::time::sleep(self.drain_delay).await;
         self.built.gate.drain();
         let cut = self.hop.drain(self.drain_limit).await;
         self.built.tasks.join(Duration::from_secs(5)).await;
         self.built.tasks.end_loops();
+        if let Some(file) = &self.built.usage {
+            control::write_usage(&self.built.gate, file, true);
+        }
         self.admin.stop().await;
         if let Some(journal) = self.built.gate.journal().cloned() {
             journal.note(clock::now(), Note::Stopped);

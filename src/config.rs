@@ -4,11 +4,13 @@
 //! `FINWEIR__SECTION__KEY`, options of the command line. All mistakes are found at once, each with its place.
 
 mod file;
+mod journal;
 mod layers;
 mod names;
 mod place;
 mod print;
 mod profile;
+mod quota;
 mod read;
 mod texts;
 mod tree;
@@ -31,7 +33,7 @@ pub use self::{
 use crate::{
     admin,
     admission::{Policy, Seats},
-    control, hop, journal, proxy, telemetry, upstream,
+    control, hop, proxy, telemetry, upstream,
 };
 
 /// `config/default.yaml`: every key, its default, and what it does.
@@ -53,9 +55,11 @@ pub struct Config {
     /// Logs and metrics.
     pub telemetry: telemetry::Settings,
     /// What is written down of every decision.
-    pub journal: journal::Settings,
+    pub journal: crate::journal::Settings,
     /// The admin listener.
     pub admin: admin::Settings,
+    /// Where what must outlive a restart is kept.
+    pub state_dir: Option<PathBuf>,
     /// Between `/ready` going 503 and the listener closing.
     pub drain_delay: Duration,
     /// How long streams may finish after the listener has closed.

@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod quota;
 mod reservation;
 mod tell;
 #[cfg(test)]

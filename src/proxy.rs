@@ -4,8 +4,10 @@
 //! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
 //! noted by [`report`].
 
+mod charge;
 mod fingerprints;
 mod playback;
+mod quota;
 mod refusal;
 mod refused;
 mod report;

@@ -4,6 +4,7 @@
 //! that clients and configuration say is escaped and cut by [`Text`]; no style is written inline, so that the
 //! Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
 
+mod quota;
 mod text;
 
 use std::{
@@ -57,6 +58,7 @@ fn draw(out: &mut String, view: &View) -> fmt::Result {
     out.write_str("</div></section>\n")?;
     leases(out, view)?;
     waiting(out, view)?;
+    quota::quotas(out, view)?;
     refused(out, view)?;
     decisions(out, view)?;
     nodes(out, view)

@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    admission::{GpuView, LeaseView, Mode, Snapshot, WaiterView},
+    admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, WaiterView},
     ident::NodeId,
     telemetry::{Decided, NodeHealth, Telemetry},
 };
@@ -73,6 +73,8 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// The last decisions, newest first.
     pub recent: Vec<Decided>,
+    /// What each user may still use today and this week, least first.
+    pub quotas: Vec<QuotaView>,
 }
 
 /// One node now.
@@ -240,6 +242,7 @@ impl View {
             waiting: snapshot.waiting,
             nodes,
             recent,
+            quotas: Vec::new(),
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::TranscodeDenied => "this class may not transcode",
         Reason::LibraryRule => "a rule of this library forbids it",
         Reason::TimeWindow => "not at this time of day",
+        Reason::Quota => "this user's quota is used up",
         Reason::StartRate => "too many starts in a short time",
         Reason::QueueFull => "too many wait already",
         Reason::WaitedOut => "no seat came free in time",
@@ -69,6 +70,7 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::TranscodeDenied
         | Reason::LibraryRule
         | Reason::TimeWindow
+        | Reason::Quota
         | Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut

@@ -37,6 +37,13 @@ pub(super) struct Claim {
     pub(super) freed: u32,
 }
 
+impl Claim {
+    /// Whether it is about what its screen was playing already.
+    pub(super) fn goes_on(&self) -> bool {
+        self.reason.is_some() && !self.other_item
+    }
+}
+
 impl Admission {
     /// Whether the claim holds. Coming back to the same thing is beyond any rule. Another item on the same screen is
     /// beyond limits, but not beyond a rule which says that this item may not be transcoded, and not beyond what the
@@ -46,7 +53,10 @@ impl Admission {
         let Some(reason) = claim.reason else {
             return Holds::No;
         };
-        if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
+        let mut verdict = Judgement::default();
+        let mut forbidden =
+            || self.judge_access(asked, &mut verdict) || self.judge_quota(asked, &mut verdict);
+        if claim.other_item && forbidden() {
             return Holds::No;
         }
         // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.

@@ -198,7 +198,9 @@ impl Admission {
 
     /// Ends a ticket with a refusal.
     pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
-        let expected = self.expected_of(now, ticket);
+        let waiter = self.queue.get(ticket);
+        let renewal = waiter.and_then(|waiter| self.renewal(&waiter.asked, reason));
+        let expected = renewal.or_else(|| self.expected_of(now, ticket));
         if let Some(waiter) = self.unqueue(ticket) {
             if reason == Reason::WaitedOut {
                 self.keep_place(now, &waiter);

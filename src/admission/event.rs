@@ -90,6 +90,8 @@ labels! {
         LibraryRule = "library-rule",
         /// A time window forbids it now.
         TimeWindow = "time-window",
+        /// The user has used up what he may in a day or a week.
+        Quota = "quota",
         /// Too many starts in a short time.
         StartRate = "start-rate",
         /// The queue is as long as it may be.

@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, Admission, Decision, Demand, Ended, Event, Kind, Policy, Reason, Running, Sample,
-    Seats,
+    Activity, Admission, Book, Decision, Demand, Ended, Event, Kind, Policy, Reason, Running,
+    Sample, Seats, Today,
 };
 use crate::ident::{
     ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
@@ -118,6 +118,24 @@ pub enum Input {
     },
     /// [`Admission::set_policy`].
     Policy(Arc<Policy>),
+    /// [`Admission::set_today`].
+    Today(Today),
+    /// [`Admission::spend_bytes`].
+    SpendBytes {
+        /// The user.
+        user: UserId,
+        /// How many.
+        bytes: u64,
+    },
+    /// [`Admission::spend_session_bytes`].
+    SpendSessionBytes {
+        /// The session.
+        session: PlaySessionId,
+        /// How many.
+        bytes: u64,
+    },
+    /// [`Admission::restore_usage`].
+    Usage(Box<Book>),
     /// [`Admission::drain`].
     Drain,
 }
@@ -209,6 +227,12 @@ impl Admission {
             Input::Reconcile { node, running } => self.reconcile(now, node, running),
             Input::Week { minute } => self.set_minute_of_week(now, *minute),
             Input::Policy(policy) => self.set_policy(now, Arc::clone(policy)),
+            Input::Today(today) => self.set_today(now, *today),
+            Input::SpendBytes { user, bytes } => self.spend_bytes(now, user, *bytes),
+            Input::SpendSessionBytes { session, bytes } => {
+                self.spend_session_bytes(now, session, *bytes);
+            }
+            Input::Usage(book) => self.restore_usage(book.as_ref().clone()),
             Input::Drain => self.drain(now),
         }
         None

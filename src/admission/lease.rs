@@ -85,6 +85,8 @@ pub(super) struct Lease {
     pub(super) job_from: Option<i64>,
     pub(super) leave: Option<Leave>,
     pub(super) before: Before,
+    /// It is a play that was not counted yet.
+    pub(super) uncounted: bool,
     /// Sessions it took over from: their late requests are its own.
     pub(super) aliases: Vec<PlaySessionId>,
     pub(super) seen: Seen,

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::Seats;
+use super::{Seats, quota::Meter};
 use crate::ident::UserId;
 
 /// What one lease holds now.
@@ -73,6 +73,8 @@ pub(super) struct Ledger {
     users: HashMap<UserId, Usage>,
     /// Users whose usage has changed since the queue was last settled.
     moved: Vec<UserId>,
+    /// What users have used over time.
+    pub(super) meter: Meter,
 }
 
 impl Ledger {
@@ -85,6 +87,7 @@ impl Ledger {
             libraries: vec![Usage::default(); libraries],
             users: HashMap::new(),
             moved: Vec::new(),
+            meter: Meter::default(),
         }
     }
 
@@ -101,6 +104,8 @@ impl Ledger {
             usage.add(new);
         };
         apply(user);
+        let running = user.seats.less(user.reserved);
+        self.meter.set_seats(&account.user, running);
         if *user == Usage::default() {
             self.users.remove(&account.user);
         }

@@ -443,6 +443,7 @@ impl Admission {
             to,
         });
         self.foresee(id);
+        self.count_play(id);
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.

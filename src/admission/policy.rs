@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::week::WEEK;
-use super::{CostModel, Seats};
+use super::{CostModel, Quota, Seats};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
 /// Whether a rule is enforced or only watched.
@@ -146,6 +146,8 @@ pub struct UserLimits {
     pub seats: Option<Seats>,
     /// Streams of any kind, direct play included. `None`: no limit.
     pub streams: Option<u32>,
+    /// What he may use in a day or a week.
+    pub quotas: Arc<[Quota]>,
     /// What is done when a play does not fit.
     pub when_full: WhenFull,
     /// Stepping down never goes below this height, in pixels. `None`: as low as there is.

@@ -166,7 +166,7 @@ impl Judgement {
     }
 
     /// Notes a breach. `true`: it blocks, and no more need be looked at.
-    fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
+    pub(super) fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
         match mode {
             Mode::Observe => {
                 self.would.get_or_insert(reason);
@@ -189,6 +189,9 @@ impl Admission {
             return verdict;
         }
         if video && (self.judge_access(asked, &mut verdict)) {
+            return verdict;
+        }
+        if self.judge_quota(asked, &mut verdict) {
             return verdict;
         }
         let _ = self.judge_user(asked, place, freed, &mut verdict)

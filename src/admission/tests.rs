@@ -15,6 +15,7 @@ mod numbers;
 mod polls;
 mod pressure;
 mod probe;
+mod quotas;
 mod rungs;
 mod torture;
 mod waiting;

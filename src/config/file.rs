@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    journal::Journal,
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
         ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
+    quota::{Quotas, State},
     texts::TextsSchema,
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
@@ -91,6 +93,8 @@ sections! {
         journal: Journal,
         /// How much of a request or an answer is read.
         requests: Requests,
+        /// What must outlive a restart.
+        state: State,
     }
     /// Where viewers connect, and how the wire is treated.
     Server {
@@ -215,6 +219,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
@@ -232,6 +238,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
@@ -408,17 +416,6 @@ sections! {
     Metrics {
         /// What the label `user` of the two per-user counters holds.
         user_label: UserLabelName,
-    }
-    /// What is written down of every decision, to explain and replay it.
-    Journal {
-        /// Its directory, or `none`. Left out: `journal` in the state directory that systemd gives.
-        dir: PathBuf,
-        /// All its files together.
-        max_size: Size,
-        /// What is older is removed.
-        max_age: Span,
-        /// Write keyed hashes instead of users, devices and sessions.
-        pseudonyms: bool,
     }
     /// How much of a request or an answer is read.
     Requests {

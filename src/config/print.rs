@@ -64,6 +64,7 @@ sections! {
     "poll" false,
     "journal" false,
     "requests" true,
+    "state" false,
     "logging" false,
     "metrics" false,
     "server" false,
@@ -436,5 +437,6 @@ fn limits(user: &UserLimits) -> String {
         Mode::Observe => " (only watched)",
         Mode::Enforce => "",
     };
-    format!("{transcodes}{seats}{streams}{full}{floor}{watched}")
+    let quotas = super::quota::words(&user.quotas);
+    format!("{transcodes}{seats}{streams}{quotas}{full}{floor}{watched}")
 }

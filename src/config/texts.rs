@@ -94,6 +94,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
             "This can't be played converted at this time of day. Please choose \"Original\" quality, or try again later.",
             "Um diese Zeit kann das nicht umgewandelt abgespielt werden. Bitte wähle die Qualität \"Original\" oder versuche es später noch einmal.",
         ),
+        Reason::Quota => (
+            "You have used up {quota}. It starts again in {renews}.{instead}",
+            "Du hast {quota} aufgebraucht. In {renews} geht es von vorn los.{instead}",
+        ),
         Reason::StartRate => (
             "That was started very often in a short time. Please wait a minute and try again.",
             "Das wurde in kurzer Zeit sehr oft gestartet. Bitte warte eine Minute und versuche es dann noch einmal.",

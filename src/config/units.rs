@@ -251,7 +251,7 @@ fn percent(text: &str) -> Result<Percent, String> {
     }
 }
 
-fn size(text: &str) -> Result<Size, String> {
+pub(super) fn size(text: &str) -> Result<Size, String> {
     let wanted = || "must be a size such as `64KiB` or `1MB`".to_owned();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

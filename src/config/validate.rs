@@ -4,6 +4,7 @@ mod core;
 mod direct;
 mod journal;
 mod players;
+mod quota;
 mod rules;
 mod servers;
 mod wire;
@@ -188,6 +189,7 @@ impl Build<'_> {
             nodes,
         };
         self.across(&policy);
+        let state_dir = self.state_dir(file.state, &policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);
@@ -220,7 +222,7 @@ impl Build<'_> {
         };
         let control = self.poll(&file.poll.unwrap_or_default());
         let (shapes, patience) = self.clients(file.clients.unwrap_or_default());
-        let journal = self.journal(file.journal.unwrap_or_default());
+        let journal = self.journal(file.journal.unwrap_or_default(), state_dir.as_deref());
         let requests = file.requests.unwrap_or_default();
         let proxy = proxy::Settings {
             on_error: file.on_error.map(Into::into).unwrap_or_default(),
@@ -232,6 +234,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            counts_bytes: quota::counts_bytes(&policy),
         };
         Config {
             hop,
@@ -242,6 +245,7 @@ impl Build<'_> {
             telemetry,
             journal,
             admin,
+            state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),
             drain_limit: drain.limit.map_or(Duration::from_secs(60), |s| s.0),
             effective,

@@ -175,11 +175,24 @@ impl Pseudonyms {
                     .collect(),
             },
             Input::Policy(policy) => Input::Policy(Arc::new(self.policy(&policy))),
+            Input::SpendBytes { user, bytes } => Input::SpendBytes {
+                user: self.user(&user),
+                bytes,
+            },
+            Input::SpendSessionBytes { session, bytes } => Input::SpendSessionBytes {
+                session: self.session(&session),
+                bytes,
+            },
+            Input::Usage(book) => Input::Usage(Box::new(book.renamed(
+                |user| self.user(&UserId::new(user)).as_str().to_owned(),
+                |name| self.text(&name.to_lowercase()),
+            ))),
             other @ (Input::Advance
             | Input::Release { .. }
             | Input::Withdraw { .. }
             | Input::Sample { .. }
             | Input::Week { .. }
+            | Input::Today(_)
             | Input::Drain) => other,
         }
     }

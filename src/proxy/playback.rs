@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header, request, response};
 
-use super::{OnError, Proxy, Refusal, header_text, refusal};
+use super::{OnError, Proxy, Refusal, header_text, refusal, refused::Said};
 use crate::{
     admission::{Demand, Origin, Reason, Who},
     clock, demand,
@@ -114,7 +114,11 @@ pub(super) async fn answer(
 impl Negotiation<'_> {
     /// The answer to a wish that was refused a moment ago. Shape N needs Jellyfin's answer, so it is asked.
     fn refused_just_now(&self) -> Option<Response<Body>> {
-        let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
+        let Said {
+            reason,
+            retry_after,
+            quota,
+        } = self.proxy.refused.recent(&self.key()?)?;
         let current = self.proxy.current.load();
         let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
@@ -122,6 +126,7 @@ impl Negotiation<'_> {
             retry_after,
             client: self.client,
             language,
+            quota: quota.as_ref(),
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         match shape {
@@ -212,19 +217,17 @@ impl Negotiation<'_> {
                 retry_after,
             } => {
                 self.close_live_stream(&offer.source);
+                let said = Said {
+                    reason,
+                    retry_after,
+                    quota: self.proxy.used_up(reason, &who, &offer.demand.kind),
+                };
                 // Who has waited may wait again.
                 let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
                 if let Some(key) = self.key().filter(|_| !waited) {
-                    self.proxy.refused.note(key, reason, retry_after);
+                    self.proxy.refused.note(key, said.clone());
                 }
-                self.refuse(
-                    offer.answer,
-                    &offer.source,
-                    &who,
-                    playing,
-                    reason,
-                    retry_after,
-                )
+                self.refuse(offer.answer, &offer.source, &who, playing, &said)
             }
         }
     }
@@ -305,16 +308,16 @@ impl Negotiation<'_> {
         source: &Source,
         who: &Who,
         playing: bool,
-        reason: Reason,
-        retry_after: Duration,
+        said: &Said,
     ) -> Response<Body> {
         let current = self.proxy.current.load();
         let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
-            reason,
-            retry_after,
+            reason: said.reason,
+            retry_after: said.retry_after,
             client: self.client,
             language,
+            quota: said.quota.as_ref(),
         };
         let moment = if playing {
             Moment::MidPlay
@@ -324,8 +327,10 @@ impl Negotiation<'_> {
             Moment::Initial
         };
         let shape = refusal.shape(&current.settings, moment);
-        // E carries a text of the client's own; a message on top of it would be one dialog more.
-        if current.settings.messages && self.client.shows_messages() && shape != Shape::ErrorCode {
+        // E carries a text of the client's own; a message on top of it would be one dialog more. But what is used up,
+        // and until when, that text does not say.
+        let says_nothing = shape != Shape::ErrorCode || said.quota.is_some();
+        if current.settings.messages && self.client.shows_messages() && says_nothing {
             self.tell(who, refusal.text(&current.settings));
         }
         refusal.playback_info(&current.settings, shape, Some(answer))
@@ -347,6 +352,7 @@ impl Negotiation<'_> {
             retry_after: Duration::from_secs(10),
             client: self.client,
             language: header_text(&self.head.headers, &header::ACCEPT_LANGUAGE),
+            quota: None,
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         refusal.playback_info(&current.settings, shape, None)

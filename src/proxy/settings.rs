@@ -29,6 +29,8 @@ pub struct Settings {
     pub messages: bool,
     /// What is tried before a transcode waits or is refused.
     pub cheaper: Cheaper,
+    /// Whether the bytes of media are charged to users: somebody is held to a number of them.
+    pub counts_bytes: bool,
 }
 
 /// What is tried before a transcode waits or is refused.
@@ -109,14 +111,22 @@ impl Texts {
 
     /// The text for a reason in the first language of an `Accept-Language` that there is one for, else English.
     pub fn get(&self, accept_language: Option<&str>, reason: Reason) -> Option<&str> {
+        self.find(accept_language, reason).map(|(_, text)| text)
+    }
+
+    /// The same, with its language.
+    pub(super) fn find(
+        &self,
+        accept_language: Option<&str>,
+        reason: Reason,
+    ) -> Option<(&str, &str)> {
         let wanted = accept_language
             .into_iter()
             .flat_map(|a| a.split(','))
             .filter_map(|l| l.split(['-', ';']).next());
-        wanted
-            .map(str::trim)
-            .chain(["en"])
-            .find_map(|l| self.0.get(&l.to_ascii_lowercase())?.get(reason.as_str()))
-            .map(String::as_str)
+        wanted.map(str::trim).chain(["en"]).find_map(|language| {
+            let (language, texts) = self.0.get_key_value(&language.to_ascii_lowercase())?;
+            Some((language.as_str(), texts.get(reason.as_str())?.as_str()))
+        })
     }
 }

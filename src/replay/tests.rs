@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     admission::{
-        Activity, Class, Codec, Days, Decision, Demand, Ended, Event, Fraction, Hdr, Input, Kind,
-        Mode, Node, Origin, Reason, Rung, Running, Sample, Seats, UserLimits, WhenFull, Who,
-        Window, Work,
+        Activity, Class, Codec, Days, Decision, Demand, Ended, Event, Fraction, GPU_SECOND, Hdr,
+        Input, Kind, Measure, Mode, Node, Origin, Period, Quota, Reason, Rung, Running, Sample,
+        Seats, Today, UserLimits, WhenFull, Who, Window, Work,
     },
     clock,
     gate::{Gate, Outcome},
@@ -86,6 +86,15 @@ fn random_policy(dice: &mut Dice) -> Policy {
     policy.user = UserLimits {
         transcodes: dice.one_in(2).then_some(2),
         streams: dice.one_in(3).then_some(3),
+        quotas: if dice.one_in(2) {
+            Arc::from([Quota {
+                measure: Measure::GpuTime,
+                period: Period::Day,
+                limit: (20 + dice.roll(100)) * GPU_SECOND,
+            }])
+        } else {
+            Arc::from([])
+        },
         when_full: [
             WhenFull::WaitThenStepDown,
             WhenFull::StepDownThenWait,
@@ -343,7 +352,7 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
             position: None,
         },
     ])?;
-    Some(match dice.roll(24) {
+    Some(match dice.roll(28) {
         0..8 => Input::Decide(Box::new(demand)),
         8..11 => Input::Touch { session, activity },
         11..13 => Input::Confirm {
@@ -403,6 +412,19 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
             reason: Reason::StartRate,
             retry_after: Duration::from_secs(30),
         },
+        23 => Input::SpendBytes {
+            user: demand.who.user,
+            bytes: dice.roll(5_000_000),
+        },
+        24 => Input::SpendSessionBytes {
+            session,
+            bytes: dice.roll(5_000_000),
+        },
+        25 => Input::Today(Today {
+            date: jiff::civil::date(2026, 11, 1 + i8::try_from(number / 100 % 28).ok()?),
+            day_left: Duration::from_secs(dice.roll(7200)),
+            week_left: Duration::from_secs(7200 + dice.roll(90_000)),
+        }),
         _ if dice.one_in(12) => Input::Policy(Arc::new(random_policy(dice))),
         _ => Input::Week {
             minute: u16::try_from(dice.roll(200)).ok()?,
@@ -606,6 +628,12 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
             Input::Reconcile { node, running } => gate.reconcile(&node, &running),
             Input::Week { minute } => gate.set_minute_of_week(minute),
             Input::Policy(policy) => gate.set_policy(policy),
+            Input::Today(today) => gate.set_today(today),
+            Input::SpendBytes { user, bytes } => gate.spend_bytes(&user, bytes),
+            Input::SpendSessionBytes { session, bytes } => {
+                gate.spend_session_bytes(&session, bytes);
+            }
+            Input::Usage(book) => gate.restore_usage(*book),
             // The gate has these from elsewhere.
             Input::Advance | Input::Bind { .. } | Input::Withdraw { .. } | Input::Drain => {
                 gate.fits(&random_demand(&mut dice, number));

@@ -292,6 +292,7 @@ impl World<'_> {
             }
             Input::Confirm { session, .. }
             | Input::Touch { session, .. }
+            | Input::SpendSessionBytes { session, .. }
             | Input::Stop { session, .. } => self.of_session(t, session, &step.told),
             Input::Reconcile { node, running } => {
                 let running = self.corrected(t, node, running);
@@ -308,6 +309,9 @@ impl World<'_> {
             | Input::StopDevice { .. }
             | Input::Sample { .. }
             | Input::Week { .. }
+            | Input::Today(_)
+            | Input::SpendBytes { .. }
+            | Input::Usage(_)
             | Input::Drain => {
                 self.tell(t, &step.told);
             }

@@ -8,7 +8,7 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    admission::{Event, LeaseState, Mode, Reconciled, Seats, Snapshot},
+    admission::{Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot},
     ident::NodeId,
 };
 
@@ -117,6 +117,22 @@ impl Metrics {
             Mode::Observe => 0,
             Mode::Enforce => 1,
         });
+    }
+
+    /// Shows how much of each kind of quota is used by whoever has used most of his.
+    pub(super) fn quotas(&self, quotas: &[QuotaView]) {
+        for measure in Measure::ALL {
+            for period in Period::ALL {
+                let of = quotas
+                    .iter()
+                    .filter(|quota| (quota.measure, quota.period) == (*measure, *period));
+                let most = of.map(QuotaView::ratio).fold(0.0, f64::max);
+                self.families
+                    .quota_used_ratio
+                    .with_label_values(&[measure.as_str(), period.as_str()])
+                    .set(most);
+            }
+        }
     }
 
     /// Counts a failure of a node.

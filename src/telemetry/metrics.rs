@@ -16,7 +16,7 @@ use super::{
     DirectPlay, FailOpen, Served, Settings, UserLabel,
     labels::{QueueOutcome, Verdict},
 };
-use crate::admission::{Ended, LeaseState, Reason, Reconciled};
+use crate::admission::{Ended, LeaseState, Measure, Period, Reason, Reconciled};
 
 /// Seconds from the whole request sent to the first byte of the answer. Up to 30 s: a first segment of a 4K
 /// transcode on a slow device takes that long.
@@ -122,6 +122,8 @@ metrics! {
         decisions_total: IntCounterVec ["decision", "reason"],
         /// Demands that were let in although a rule that only observes would have held or refused them.
         would_have_decisions_total: IntCounterVec ["reason"],
+        /// The used part of a quota, of whoever has used most of his. Each user's is in /state and on the page.
+        quota_used_ratio: GaugeVec ["measure", "period"],
         /// Decisions by user, at most 50 users; the rest counts as other. The label is empty unless configured.
         user_decisions_total: IntCounterVec ["user", "decision"],
         /// Refusals by user and reason, at most 50 users; the rest counts as other.
@@ -302,6 +304,12 @@ impl Families {
             self.user_decisions_total
                 .with_label_values(&["", verdict.as_str()]);
         }
+        for measure in Measure::ALL {
+            for period in Period::ALL {
+                self.quota_used_ratio
+                    .with_label_values(&[measure.as_str(), period.as_str()]);
+            }
+        }
         for reason in Reason::ALL {
             for verdict in possible(*reason) {
                 self.decisions_total
@@ -395,7 +403,9 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::GpuSessions
         | Reason::LibraryRule
         | Reason::TimeWindow => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
-        Reason::UhdDenied | Reason::TranscodeDenied => &[Verdict::Downgrade, Verdict::Reject],
+        Reason::UhdDenied | Reason::TranscodeDenied | Reason::Quota => {
+            &[Verdict::Downgrade, Verdict::Reject]
+        }
         Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut

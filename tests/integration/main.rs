@@ -15,6 +15,7 @@ mod failing;
 mod observing;
 mod passing;
 mod playing;
+mod quotas;
 mod refusing;
 mod reloading;
 mod reporting;

@@ -18,7 +18,7 @@ use super::{
 impl Torture {
     /// Nobody is refused whom a smaller picture within his floor would have let in.
     pub(super) fn check_refusal(&mut self, now: Instant, demand: Demand, reason: Reason) {
-        let asked = super::super::rules::Asked::new(&self.core.policy, demand);
+        let asked = rules::Asked::new(&self.core.policy, demand);
         // At the very end of the line: whoever is before it, is before it all the same.
         let arrival = self.core.queue.arrive(Duration::MAX / 2);
         let place = self.core.place(&asked, arrival);
@@ -34,6 +34,22 @@ impl Torture {
         let mut asked = Vec::new();
         let mut unasked = false;
         let mut moved_limit = false;
+        for (user, used) in self.core.ledger.users() {
+            let runs = self.core.ledger.meter.seats(user);
+            assert_eq!(
+                runs,
+                used.seats.less(used.reserved),
+                "{what}: what is charged is what runs"
+            );
+        }
+        assert!(
+            self.core
+                .ledger
+                .meter
+                .charged()
+                .all(|user| self.core.ledger.user(user).seats > Seats::ZERO),
+            "{what}: somebody is charged who runs nothing"
+        );
         for event in &events {
             match event {
                 Event::Admitted { lease, reason, .. } => {

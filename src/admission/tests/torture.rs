@@ -126,6 +126,20 @@ fn random_policy(dice: &mut Dice) -> Policy {
         WhenFull::Wait,
         WhenFull::StepDown,
     ]);
+    if dice.one_in(3) {
+        let period = dice.pick(Period::ALL);
+        let (measure, limit) = dice.pick(&[
+            (Measure::GpuTime, 60 * GPU_SECOND),
+            (Measure::Plays, 3),
+            (Measure::Bytes, 1000),
+        ]);
+        policy.user.quotas = [Quota {
+            measure,
+            period,
+            limit,
+        }]
+        .into();
+    }
     policy.user.floor = dice.pick(&[None, None, Some(720)]);
     policy.pressure = Fraction::new(dice.pick(&[1.0, 0.9, 0.5, 0.0])).unwrap();
     policy.queue = QueueBounds {
@@ -381,7 +395,22 @@ impl Torture {
                     },
                 );
             }
-            91..99 => self.poll(),
+            91..97 => self.poll(),
+            97 => {
+                let (user, bytes) = (self.dice.pick(&self.names.users).user, self.dice.roll(300));
+                self.core.spend_bytes(now, &user, bytes);
+            }
+            98 => {
+                let day = i8::try_from(1 + self.dice.roll(5)).unwrap();
+                self.core.set_today(
+                    now,
+                    Today {
+                        date: jiff::civil::date(2026, 11, day),
+                        day_left: secs(3600),
+                        week_left: secs(7200),
+                    },
+                );
+            }
             _ => {
                 if self.dice.one_in(3) {
                     let policy = random_policy(&mut self.dice);

@@ -3,10 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use super::Build;
-use crate::{config::file, journal::Settings};
+use crate::{config::journal::Journal, journal::Settings};
 
 impl Build<'_> {
-    pub(super) fn journal(&mut self, written: file::Journal) -> Settings {
+    pub(super) fn journal(&mut self, written: Journal, state: Option<&Path>) -> Settings {
         let dir = match written.dir {
             Some(dir) if dir == Path::new("none") => None,
             Some(dir) if dir.as_os_str().is_empty() => {
@@ -14,13 +14,7 @@ impl Build<'_> {
                 None
             }
             Some(dir) => Some(self.directory.join(dir)),
-            // systemd may give several, with a colon between.
-            None => self
-                .environment
-                .get("STATE_DIRECTORY")
-                .and_then(|dirs| dirs.split(':').next())
-                .filter(|dir| !dir.is_empty())
-                .map(|dir| Path::new(dir).join("journal")),
+            None => state.map(|dir| dir.join("journal")),
         };
         let max_size = written.max_size.map_or(256 << 20, |size| size.0);
         if max_size < 1 << 20 {
