@@ -159,6 +159,7 @@ impl Bound {
         let timers = gate.clone();
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
+        tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(

@@ -5,6 +5,7 @@
 //! noted by [`report`].
 
 mod fingerprints;
+mod flows;
 mod playback;
 mod refusal;
 mod refused;
@@ -19,8 +20,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
-pub use self::settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Texts};
-use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused, tried::Tried};
+pub use self::{
+    flows::measure,
+    settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
+};
+use self::{
+    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+};
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{Gate, Outcome, Throttle},
@@ -55,6 +61,7 @@ pub struct Proxy {
     judged: Fingerprints,
     refused: Refused,
     tried: Tried,
+    flows: Flows,
     tasks: Tasks,
 }
 
@@ -125,6 +132,7 @@ impl Proxy {
             judged: Fingerprints::default(),
             refused: Refused::default(),
             tried: Tried::default(),
+            flows: Flows::default(),
             tasks,
         }
     }
@@ -151,6 +159,7 @@ impl Proxy {
             origin: self.node.origin.clone(),
             label: served.as_str(),
             finish: false,
+            meter: None,
             on_done: None,
         }
     }
@@ -265,7 +274,7 @@ impl Handler for Proxy {
                 item,
                 head: false,
                 ..
-            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query),
+            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query, head.peer),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))
@@ -282,6 +291,7 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
+            Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
             Route::Login | Route::BitrateTest | Route::Other => {
                 Step::Forward(self.forward(Served::Other))
             }

@@ -5,6 +5,7 @@
 //! Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
 
 mod text;
+mod uplink;
 
 use std::{
     fmt::{self, Write},
@@ -55,6 +56,7 @@ fn draw(out: &mut String, view: &View) -> fmt::Result {
         draw_gpu(out, gpu, &view.leases)?;
     }
     out.write_str("</div></section>\n")?;
+    uplink::draw(out, &view.uplink)?;
     leases(out, view)?;
     waiting(out, view)?;
     refused(out, view)?;

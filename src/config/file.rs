@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName,
     },
     texts::TextsSchema,
     units::{
-        Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
+        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
         SpanOrNever, TimeOfDay, Workers,
     },
 };
@@ -60,8 +60,12 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// The line out of the house.
+        uplink: Uplink,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
+        /// When a text subtitle that would be drawn into the picture goes beside it.
+        subtitles: SubtitlesName,
         /// Which version of a film a client plays that asked for none.
         versions: Versions,
         /// Whether a stream without a login may transcode.
@@ -317,6 +321,15 @@ sections! {
         /// GPUs whose capacity changes; none: all.
         gpus: Vec<String>,
         /// Mode of this rule.
+        mode: ModeName,
+    }
+    /// The line out of the house.
+    Uplink {
+        /// What it carries.
+        limit: BitrateLimit,
+        /// Networks inside the house: their viewers don't use it.
+        local: Vec<Network>,
+        /// Mode of this limit.
         mode: ModeName,
     }
     /// Which version of a film a client plays that asked for none.

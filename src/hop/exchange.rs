@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, sync::Arc, time::Instant};
 use tokio::time::timeout;
 
 use super::{
-    Done, End, Failure, Forward, Handler, OnDone, Origin,
+    Done, End, Failure, Forward, Handler, Meter, OnDone, Origin,
     connection::{After, Connection},
     fields::{Framing, push},
     pool::HEAD,
@@ -42,6 +42,7 @@ pub(super) enum Broken {
 struct Ending<H: Handler> {
     handler: Arc<H>,
     on_done: Option<OnDone>,
+    meter: Option<Meter>,
     done: Done,
     started: Instant,
 }
@@ -79,11 +80,13 @@ pub(super) async fn forward<H: Handler>(
         origin,
         label,
         finish,
+        meter,
         on_done,
     } = forward;
     let mut ending = Ending {
         handler: Arc::clone(&connection.handler),
         on_done,
+        meter,
         done: Done {
             label,
             status: None,
@@ -337,6 +340,7 @@ async fn relay<H: Handler>(
         body: &mut answer.body,
         decode,
         sent: &mut ending.done.bytes,
+        meter: ending.meter.as_ref(),
         idle,
     };
     if decode {

@@ -10,7 +10,7 @@ use http::{Request, header};
 
 use super::{Proxy, Refusal, header_text, refusal};
 use crate::{
-    admission::{Activity, Covered, Demand, Kind, Origin, Reason},
+    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
@@ -99,6 +99,7 @@ pub(super) fn progressive(
     item: &ItemId,
     starts: Starts,
     query: Option<&str>,
+    peer: &Peer,
 ) -> Step {
     let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
     let source = stream.source.as_ref().unwrap_or(item);
@@ -108,7 +109,7 @@ pub(super) fn progressive(
         None => !proxy.node.api.has_key(),
     };
     if starts == Starts::Static && is_file {
-        return Step::Forward(proxy.forward(Served::Static));
+        return Step::Forward(proxy.forward_file(peer, stream.device.as_ref(), false));
     }
     Step::Decide
 }
@@ -157,7 +158,8 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         policy,
     );
     if plan == Plan::Direct {
-        return Verdict::Forward(proxy.forward(Served::Static));
+        let device = asked.stream.device.as_ref().or(claims.device.as_ref());
+        return Verdict::Forward(proxy.forward_file(peer, device, false));
     }
     let kind = demand::kind_of(&plan);
     if source.is_none() && matches!(kind, Kind::Video(_)) {
@@ -168,7 +170,8 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         return asked.pass(proxy, kind, request).await;
     }
     let who = (verified.as_ref(), &claims);
-    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
+    let rate = demand::rate_of(&plan, source.as_deref(), asked.stream.audio_bitrate);
+    match admit(proxy, &asked, who, (kind, rate), peer, request.headers()).await {
         Ok(()) => asked.pass(proxy, kind, request).await,
         Err(refused) => refused,
     }
@@ -178,7 +181,7 @@ async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    kind: Kind,
+    (kind, rate): (Kind, Bitrate),
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<(), Verdict> {
@@ -204,6 +207,7 @@ async fn admit(
         kind,
         origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
+        rate,
         rungs: Vec::new(),
         would: None,
         patience: if asked.wish == Wish::Master {
@@ -286,6 +290,7 @@ impl Wish {
             | Route::OpenLiveStream
             | Route::Main { .. }
             | Route::LiveSegment { .. }
+            | Route::Download { .. }
             | Route::Report(_)
             | Route::StopEncoding
             | Route::Login
