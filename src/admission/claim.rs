@@ -168,7 +168,9 @@ impl Admission {
                 if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
                 {
                     claim.takes.push(lease.id);
-                } else {
+                }
+                // The file itself in place of its transcode.
+                if !video && lease.is_video() {
                     claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {

@@ -16,6 +16,7 @@ mod polls;
 mod probe;
 mod rungs;
 mod torture;
+mod uplink;
 mod waiting;
 
 use std::{
@@ -80,6 +81,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         kind,
         origin: Origin::Negotiation,
         library: None,
+        rate: Bitrate::ZERO,
         rungs: Vec::new(),
         would: None,
         patience: Duration::ZERO,

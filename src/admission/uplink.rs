@@ -220,7 +220,8 @@ impl Admission {
         let (Some(limit), false) = (uplink.limit, asked.rate == Bitrate::ZERO) else {
             return false;
         };
-        if freed.goes_on {
+        // What goes on with no more than before changes nothing.
+        if freed.goes_on && asked.rate <= freed.rate {
             return false;
         }
         let small = asked.rate.0.saturating_mul(SMALL) <= limit.0;
