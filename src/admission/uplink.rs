@@ -138,7 +138,7 @@ impl Default for Uplink {
 
 impl Uplink {
     /// Whether what goes to this viewer leaves the house. Who comes from nowhere known is taken to be outside.
-    pub fn carries(&self, address: Option<std::net::IpAddr>) -> bool {
+    pub fn carries(&self, address: Option<core::net::IpAddr>) -> bool {
         address.is_none_or(|address| {
             let address = address.to_canonical();
             !self.local.iter().any(|net| net.contains(&address))
@@ -165,8 +165,8 @@ impl Admission {
             return true;
         };
         let others = self.queue.iter().filter(|(_, waiter)| {
-            let (user, device) = waiter.asked.screen();
-            (user, device) != (who.user.clone(), who.device.clone())
+            let own = &waiter.asked.demand.who;
+            (&own.user, &own.device) != (&who.user, &who.device)
         });
         let waited_for = others.fold(Bitrate::ZERO, |sum, (_, waiter)| sum.plus(waiter.asked.rate));
         let spare = Bitrate(limit.0 / SPARE);
@@ -182,7 +182,7 @@ impl Admission {
     }
 
     /// Viewers outside who play a file as it is: what they read is counted by their leases.
-    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<std::net::IpAddr>)> {
+    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<core::net::IpAddr>)> {
         let direct = self.leases.values().filter(|lease| {
             lease.held.rate > Bitrate::ZERO && lease.asked.demand.kind == super::Kind::Direct
         });
