@@ -238,9 +238,11 @@ impl Lease {
                 } else {
                     (self.last_sign + timers.idle, idle)
                 };
+                // A file has no seats to lend, but it may have a part of the line out of the house.
+                let lends = self.is_video() || self.held.rate > Bitrate::ZERO;
                 let pause = self
                     .paused_since
-                    .filter(|_| self.is_video())
+                    .filter(|_| lends)
                     .map(|since| (since + timers.park_after, Fate::Park));
                 let death = self.dead_since.filter(|_| self.is_video()).map(|since| {
                     let at = since.max(self.last_read) + timers.dead_after;

@@ -188,6 +188,25 @@ fn the_line_is_held_while_somebody_watches_and_not_longer() {
 }
 
 #[test]
+fn who_pauses_a_file_for_long_gives_his_part_up_and_has_it_again_when_he_comes_back() {
+    let mut world = house(40);
+    let lease = admitted(&world.decide(direct("ann", 30, 0)));
+    let mut report = |paused: bool, wait: u64| {
+        for _ in 0..wait {
+            world.wait(1);
+            let position = Some(secs(60));
+            let activity = Activity::Progress { paused, position };
+            world.core.touch_device(world.now, &"ann".into(), &"ann-tv".into(), activity);
+        }
+        (used(&world), world.state(lease))
+    };
+    assert_eq!(report(false, 1), (30, LeaseState::Active));
+    assert_eq!(report(true, 599), (30, LeaseState::Active));
+    assert_eq!(report(true, 5), (0, LeaseState::Parked));
+    assert_eq!(report(false, 1), (30, LeaseState::Active));
+}
+
+#[test]
 fn a_forced_direct_play_leaves_room_for_a_cheap_transcode() {
     let mut world = house(40);
     let ann = who("ann", "ann-tv");
