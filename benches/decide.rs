@@ -19,8 +19,8 @@ use std::{
 
 use finweir::{
     admission::{
-        Activity, Admission, Bitrate, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy, Rung, Seats,
-        Who, Work,
+        Activity, Admission, Bitrate, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy,
+        Rung, Seats, Who, Work,
     },
     ident::{GpuId, ItemId, NodeId, PlaySessionId, UserId},
 };

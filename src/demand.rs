@@ -319,7 +319,10 @@ mod tests {
             unreachable!()
         };
         work.bitrate = Some(2_600_000);
-        assert_eq!(rate_of_source(&encoded, &Plan::Video(work)).bits(), 2_984_000);
+        assert_eq!(
+            rate_of_source(&encoded, &Plan::Video(work)).bits(),
+            2_984_000
+        );
         let dead = Source {
             direct_play: false,
             ..file

@@ -24,8 +24,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-        Running, Sample, Snapshot, Who,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Policy,
+        Reason, Running, Sample, Snapshot, Who,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},

@@ -20,12 +20,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
+use self::{
+    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+};
 pub use self::{
     flows::measure,
     settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
-};
-use self::{
-    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
 };
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
@@ -274,7 +274,14 @@ impl Handler for Proxy {
                 item,
                 head: false,
                 ..
-            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query, head.peer),
+            } => stream::progressive(
+                self,
+                *media,
+                item,
+                routed.starts_ffmpeg(),
+                routed.query,
+                head.peer,
+            ),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))

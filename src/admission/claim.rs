@@ -169,8 +169,8 @@ impl Admission {
                 {
                     claim.takes.push(lease.id);
                 }
-                // The file itself in place of its transcode.
-                if !video && lease.is_video() {
+                // The file itself in place of its transcode, or after a long pause.
+                if !video && (lease.is_video() || lease.state == LeaseState::Parked) {
                     claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {

@@ -24,6 +24,8 @@ pub(super) struct Asked {
     pub(super) cost: Seats,
     /// What it takes of the line out of the house.
     pub(super) rate: Bitrate,
+    /// Its viewer is outside.
+    pub(super) outside: bool,
     /// Cheaper forms that its user's rule allows, dearest first.
     pub(super) steps: Vec<Step>,
     pub(super) subject: Arc<Subject>,
@@ -49,8 +51,8 @@ impl Asked {
             .collect();
         let cost = price(policy, gpu, &demand.kind);
         let limits = policy.limits_of(&demand.who);
-        let carried = policy.uplink.carries(demand.who.address);
-        let rate = if carried { demand.rate } else { Bitrate::ZERO };
+        let outside = policy.uplink.carries(demand.who.address);
+        let rate = if outside { demand.rate } else { Bitrate::ZERO };
         let steps = steps(policy, &demand, limits, gpu, (cost, rate));
         let subject = Arc::new(Subject {
             user: demand.who.user.clone(),
@@ -83,10 +85,16 @@ impl Asked {
                 }),
             cost,
             rate,
+            outside,
             steps,
             subject,
             demand,
         }
+    }
+
+    /// What a play of this bitrate takes of the line out of the house, for the same viewer.
+    pub(super) fn charged(&self, rate: Bitrate) -> Bitrate {
+        if self.outside { rate } else { Bitrate::ZERO }
     }
 
     pub(super) fn screen(&self) -> Screen {

@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    Admission, Bitrate, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull, Work,
+    Admission, Bitrate, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull,
+    Work,
     claim::{Claim, Holds},
     event::Subject,
     ledger::Account,
@@ -64,18 +65,13 @@ pub(super) fn steps(
             Kind::Direct | Kind::Remux | Kind::Audio => true,
         };
         let cost = price(policy, gpu, &rung.kind);
-        let own = if rate > Bitrate::ZERO {
-            rung.rate
-        } else {
-            Bitrate::ZERO
-        };
         // The same seats and less of the line out of the house is cheaper too, where that is short.
-        let slimmer = policy.uplink.limit.is_some() && cost == whole && own < rate;
+        let slimmer = policy.uplink.limit.is_some() && cost == whole && rung.rate < rate;
         (high && (cost < whole || slimmer)).then_some(Step {
             rung: rung.index,
             kind: rung.kind,
             cost,
-            rate: own,
+            rate: rung.rate,
         })
     });
     let mut steps: Vec<Step> = rungs.collect();
@@ -122,7 +118,7 @@ impl Asked {
             limits: self.limits.clone(),
             steps: Vec::new(),
             cost: step.cost,
-            rate: step.rate,
+            rate: self.charged(step.rate),
             subject: Arc::new(Subject {
                 gpu: self.subject.gpu.clone().filter(|_| video),
                 work: step.kind.to_string(),

@@ -168,7 +168,9 @@ impl Admission {
             let own = &waiter.asked.demand.who;
             (&own.user, &own.device) != (&who.user, &who.device)
         });
-        let waited_for = others.fold(Bitrate::ZERO, |sum, (_, waiter)| sum.plus(waiter.asked.rate));
+        let waited_for = others.fold(Bitrate::ZERO, |sum, (_, waiter)| {
+            sum.plus(waiter.asked.rate)
+        });
         let spare = Bitrate(limit.0 / SPARE);
         let wanted = self.line_used().plus(waited_for).plus(spare).plus(rate);
         wanted <= limit

@@ -12,8 +12,8 @@ use super::{
     },
     texts::TextsSchema,
     units::{
-        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
-        SpanOrNever, TimeOfDay, Workers,
+        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size,
+        Span, SpanOrNever, TimeOfDay, Workers,
     },
 };
 

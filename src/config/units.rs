@@ -419,7 +419,16 @@ mod tests {
         assert_eq!(bitrate("40Mbit/s"), Ok(Bitrate::new(40_000_000)));
         assert_eq!(bitrate("2.5 Mbit/s"), Ok(Bitrate::new(2_500_000)));
         assert_eq!(bitrate("1Gbit/s"), Ok(Bitrate::new(1_000_000_000)));
-        for text in ["40", "40MB/s", "Mbit/s", "-1Mbit/s", "0Mbit/s", "1e9Gbit/s", "NaNMbit/s", ".Mbit/s"] {
+        for text in [
+            "40",
+            "40MB/s",
+            "Mbit/s",
+            "-1Mbit/s",
+            "0Mbit/s",
+            "1e9Gbit/s",
+            "NaNMbit/s",
+            ".Mbit/s",
+        ] {
             assert!(bitrate(text).is_err(), "{text}");
         }
     }

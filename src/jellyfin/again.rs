@@ -67,7 +67,11 @@ impl PlaybackRequest {
             }
         }
         if let Some(burn_in) = change.burn_in {
-            put(members, "AlwaysBurnInSubtitleWhenTranscoding", &json!(burn_in));
+            put(
+                members,
+                "AlwaysBurnInSubtitleWhenTranscoding",
+                &json!(burn_in),
+            );
         }
         put(members, "AutoOpenLiveStream", &json!(false));
         if read.get("AutoOpenLiveStream").is_some() {
@@ -100,7 +104,14 @@ mod tests {
     use super::*;
 
     fn again(target: &str, body: &str) -> Option<(String, String)> {
-        again_with(target, body, &Change { ceiling: Some(9), ..Change::default() })
+        again_with(
+            target,
+            body,
+            &Change {
+                ceiling: Some(9),
+                ..Change::default()
+            },
+        )
     }
 
     fn again_with(target: &str, body: &str, change: &Change) -> Option<(String, String)> {

@@ -121,7 +121,11 @@ impl Flows {
             counters.window.pop_front();
         }
         let total: u64 = counters.window.iter().map(|(bytes, _)| *bytes).sum();
-        let millis: u128 = counters.window.iter().map(|(_, took)| took.as_millis()).sum();
+        let millis: u128 = counters
+            .window
+            .iter()
+            .map(|(_, took)| took.as_millis())
+            .sum();
         let bits = u128::from(total) * 8000 / millis.max(1);
         Bitrate::new(u64::try_from(bits).unwrap_or(u64::MAX))
     }
@@ -129,7 +133,12 @@ impl Flows {
 
 impl Proxy {
     /// Sends a file as it is. What leaves the house is counted as it goes.
-    pub(super) fn forward_file(&self, peer: &Peer, device: Option<&DeviceId>, download: bool) -> Forward {
+    pub(super) fn forward_file(
+        &self,
+        peer: &Peer,
+        device: Option<&DeviceId>,
+        download: bool,
+    ) -> Forward {
         let meter = self.gate.policy().uplink.carries(peer.address).then(|| {
             self.flows.open(Reader {
                 device: device.cloned(),
@@ -159,10 +168,12 @@ pub async fn measure(proxy: Arc<Proxy>) {
         let viewers = proxy.gate.direct_viewers();
         let counted = |reader: &Reader| {
             !reader.download
-                && viewers.iter().any(|(device, address)| match &reader.device {
-                    Some(own) => own == device,
-                    None => reader.address.is_some() && reader.address == *address,
-                })
+                && viewers
+                    .iter()
+                    .any(|(device, address)| match &reader.device {
+                        Some(own) => own == device,
+                        None => reader.address.is_some() && reader.address == *address,
+                    })
         };
         let rate = proxy.flows.read(clock::now(), counted);
         proxy.gate.set_flow(rate);
@@ -201,7 +212,9 @@ mod tests {
     #[test]
     fn what_is_sent_before_a_short_request_ends_is_counted() {
         let (flows, now) = (Flows::default(), clock::now());
-        flows.open(reader("phone")).fetch_add(125_000, Ordering::Relaxed);
+        flows
+            .open(reader("phone"))
+            .fetch_add(125_000, Ordering::Relaxed);
         assert_eq!(flows.read(now, |_| false).bits(), 1_000_000);
         assert_eq!(flows.0.lock().unwrap().flows.len(), 0);
     }
@@ -210,7 +223,9 @@ mod tests {
     fn what_a_lease_counts_is_not_counted_twice() {
         let (flows, now) = (Flows::default(), clock::now());
         for device in ["tv", "phone"] {
-            flows.open(reader(device)).fetch_add(125_000, Ordering::Relaxed);
+            flows
+                .open(reader(device))
+                .fetch_add(125_000, Ordering::Relaxed);
         }
         let counted = |reader: &Reader| reader.device == Some("tv".into());
         assert_eq!(flows.read(now, counted).bits(), 1_000_000);
@@ -219,7 +234,9 @@ mod tests {
     #[test]
     fn too_many_requests_share_a_counter_and_none_is_lost() {
         let (flows, now) = (Flows::default(), clock::now());
-        let all: Vec<Meter> = (0..MOST + 10).map(|_| flows.open(reader("phone"))).collect();
+        let all: Vec<Meter> = (0..MOST + 10)
+            .map(|_| flows.open(reader("phone")))
+            .collect();
         assert_eq!(flows.0.lock().unwrap().flows.len(), MOST + 1);
         for sent in &all {
             sent.fetch_add(125, Ordering::Relaxed);

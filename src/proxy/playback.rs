@@ -27,8 +27,8 @@ use crate::{
     hop::{Body, Exchanged, Peer},
     ident::{DeviceId, ItemId, Token},
     jellyfin::{
-        Change, Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
-        Source, Step,
+        Change, Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query,
+        Shape, Source, Step,
     },
     telemetry::FailOpen,
     upstream::Verified,
@@ -285,7 +285,10 @@ impl Negotiation<'_> {
     ) -> Offer {
         let proxy = self.proxy;
         let plan = self.plan(&source, verified);
-        let (kind, rate) = (demand::kind_of(&plan), demand::rate_of_source(&source, &plan));
+        let (kind, rate) = (
+            demand::kind_of(&plan),
+            demand::rate_of_source(&source, &plan),
+        );
         let policy = proxy.gate.policy();
         let (steps, rungs) = self.steps(&policy, &source, (&kind, rate), verified);
         let demand = Demand {

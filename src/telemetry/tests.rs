@@ -570,7 +570,10 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         ("node_transcodes{node=\"jellyfin-1\"}", Some(1.0)),
         ("transcodes", Some(2.0)),
         ("uplink_limit_bytes_per_second", Some(5_000_000.0)),
-        ("uplink_bytes_per_second{what=\"streams\"}", Some(1_000_000.0)),
+        (
+            "uplink_bytes_per_second{what=\"streams\"}",
+            Some(1_000_000.0),
+        ),
         ("uplink_bytes_per_second{what=\"other\"}", Some(100.0)),
         ("uplink_waiting", Some(1.0)),
     ] {

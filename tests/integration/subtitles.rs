@@ -26,11 +26,15 @@ async fn asks(web: &Web, body: &Value) -> Value {
 }
 
 fn url(answer: &Value) -> &str {
-    answer["MediaSources"][0]["TranscodingUrl"].as_str().unwrap()
+    answer["MediaSources"][0]["TranscodingUrl"]
+        .as_str()
+        .unwrap()
 }
 
 fn delivery(answer: &Value) -> &Value {
-    let streams = answer["MediaSources"][0]["MediaStreams"].as_array().unwrap();
+    let streams = answer["MediaSources"][0]["MediaStreams"]
+        .as_array()
+        .unwrap();
     let track = streams.iter().find(|stream| stream["Index"] == json!(2));
     &track.unwrap()["DeliveryMethod"]
 }
@@ -75,9 +79,8 @@ async fn while_there_is_room_a_subtitle_is_drawn_as_the_viewer_set_it() {
         let taken = roomy.lease(&beside.session).unwrap().cost.as_f64();
         let whole = cost(&roomy, &as_set);
         let capacity = taken + whole * 0.95;
-        let line: &'static str = Box::leak(
-            format!("[{{name: igpu, capacity: {capacity:.3}}}]").into_boxed_str(),
-        );
+        let line: &'static str =
+            Box::leak(format!("[{{name: igpu, capacity: {capacity:.3}}}]").into_boxed_str());
         let tight = Setting::of(version).set("gpus", line).start().await;
         let other = Web::login(&tight, "ben", "ben-laptop").await;
         assert!(other.play(items::LONG).await.playing().transcodes);
@@ -114,7 +117,12 @@ async fn what_is_encoded_only_for_its_subtitle_is_copied() {
             });
             let answer = client.device.playback_info(SUBS, "", &body).await.json();
             assert!(url(&answer).contains("/stream."), "{}", url(&answer));
-            assert_eq!(cost(&house, &answer) > 0.0, costs, "{rule}: {}", url(&answer));
+            assert_eq!(
+                cost(&house, &answer) > 0.0,
+                costs,
+                "{rule}: {}",
+                url(&answer)
+            );
             assert_eq!(delivery(&answer), "External");
         }
     })
@@ -130,7 +138,11 @@ async fn who_could_not_play_a_moment_ago_is_not_given_another_thing_to_try() {
             .await;
         let web = Web::login(&house, "anna", "laptop").await;
         let mut body = drawn(&web);
-        for switch in ["EnableDirectPlay", "EnableDirectStream", "AllowVideoStreamCopy"] {
+        for switch in [
+            "EnableDirectPlay",
+            "EnableDirectStream",
+            "AllowVideoStreamCopy",
+        ] {
             body[switch] = json!(false);
         }
         let answer = asks(&web, &body).await;

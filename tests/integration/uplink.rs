@@ -152,7 +152,11 @@ async fn the_file_itself_is_forced_only_where_the_line_can_spare_it() {
 async fn a_download_counts_while_it_flows() {
     let house = far(Version::V12_0, 20).start().await;
     let web = Web::login(&house, "anna", "laptop").await;
-    let target = format!("/Items/{}/Download?ApiKey={}", items::DIRECT, web.device.token);
+    let target = format!(
+        "/Items/{}/Download?ApiKey={}",
+        items::DIRECT,
+        web.device.token
+    );
     let (status, mut stream) = web.device.stream(&target).await;
     assert_eq!(status, 200);
     let mut piece = vec![0; 1 << 20];

@@ -91,13 +91,17 @@ impl Torture {
             }
         }
         let by_rules = events.iter().all(|event| match event {
-            Event::Admitted { reason, .. } => matches!(
-                reason,
-                Reason::Fits | Reason::Cheap | Reason::RunsAlone
-            ),
+            Event::Admitted { reason, .. } => {
+                matches!(reason, Reason::Fits | Reason::Cheap | Reason::RunsAlone)
+            }
             Event::Granted { lease, .. } | Event::Downgraded { lease, .. } => {
                 let lease = self.core.leases.get(lease);
-                lease.is_some_and(|lease| !matches!(lease.reason, Reason::Replacement | Reason::Resume | Reason::Adopted))
+                lease.is_some_and(|lease| {
+                    !matches!(
+                        lease.reason,
+                        Reason::Replacement | Reason::Resume | Reason::Adopted
+                    )
+                })
             }
             Event::Moved { .. } | Event::Reconciled { .. } | Event::PolicyChanged { .. } => false,
             _ => true,

@@ -72,9 +72,10 @@ fn who_waits_for_the_line_gets_it_when_somebody_leaves() {
     assert_eq!(world.core.snapshot(world.now).uplink.waiting, 1);
     world.events();
     world.core.release(world.now, lease, Ended::Undelivered);
-    let granted = world.events().into_iter().any(
-        |event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket),
-    );
+    let granted = world
+        .events()
+        .into_iter()
+        .any(|event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket));
     assert!(granted);
     assert_eq!(used(&world), 20);
 }
@@ -101,9 +102,10 @@ fn a_small_play_that_waits_goes_when_it_fits_though_the_first_does_not() {
     let ticket = queued(&world.decide(transcode("cid", 4, 60)));
     world.events();
     world.core.release(world.now, small, Ended::Undelivered);
-    let granted = world.events().into_iter().any(
-        |event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket),
-    );
+    let granted = world
+        .events()
+        .into_iter()
+        .any(|event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket));
     assert!(granted);
 }
 
@@ -165,9 +167,10 @@ fn downloads_count_as_they_flow() {
     let ticket = queued(&world.decide(direct("ann", 10, 10)));
     world.events();
     world.core.set_flow(world.now, Bitrate::new(20 * MBIT));
-    let granted = world.events().into_iter().any(
-        |event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket),
-    );
+    let granted = world
+        .events()
+        .into_iter()
+        .any(|event| matches!(event, Event::Granted { ticket: whose, .. } if whose == ticket));
     assert!(granted, "it is let in as the download slows down");
 }
 
@@ -178,7 +181,11 @@ fn the_line_is_held_while_somebody_watches_and_not_longer() {
     world.core.bind(world.now, lease, &"s1".into());
     world.segment("s1", 0);
     world.core.change_state(lease, LeaseState::Finished);
-    assert_eq!((world.held(), used(&world)), (0, 5), "the viewer watches on");
+    assert_eq!(
+        (world.held(), used(&world)),
+        (0, 5),
+        "the viewer watches on"
+    );
     world.core.change_state(lease, LeaseState::Parked);
     assert_eq!(used(&world), 0);
     world.segment("s1", 1);
@@ -196,7 +203,9 @@ fn who_pauses_a_file_for_long_gives_his_part_up_and_has_it_again_when_he_comes_b
             world.wait(1);
             let position = Some(secs(60));
             let activity = Activity::Progress { paused, position };
-            world.core.touch_device(world.now, &"ann".into(), &"ann-tv".into(), activity);
+            world
+                .core
+                .touch_device(world.now, &"ann".into(), &"ann-tv".into(), activity);
         }
         (used(&world), world.state(lease))
     };
@@ -204,6 +213,11 @@ fn who_pauses_a_file_for_long_gives_his_part_up_and_has_it_again_when_he_comes_b
     assert_eq!(report(true, 599), (30, LeaseState::Active));
     assert_eq!(report(true, 5), (0, LeaseState::Parked));
     assert_eq!(report(false, 1), (30, LeaseState::Active));
+    assert_eq!(report(true, 610), (0, LeaseState::Parked));
+    // Meanwhile others use it; a player that asks anew is let in all the same.
+    admitted(&world.decide(direct("bob", 30, 0)));
+    admitted(&world.decide(direct("ann", 30, 0)));
+    assert_eq!(used(&world), 60);
 }
 
 #[test]

@@ -60,9 +60,16 @@ fn a_download_is_one_however_its_address_is_written() {
         format!("/items/{ID}/DOWNLOAD?ApiKey=k"),
         format!("/emby/Items/{ID}/%46ile/"),
     ] {
-        assert_eq!(of("GET", &path), Ok(Route::Download { item: id() }), "{path}");
+        assert_eq!(
+            of("GET", &path),
+            Ok(Route::Download { item: id() }),
+            "{path}"
+        );
     }
-    assert_eq!(of("POST", &format!("/Items/{ID}/Download")), Ok(Route::Other));
+    assert_eq!(
+        of("POST", &format!("/Items/{ID}/Download")),
+        Ok(Route::Other)
+    );
     assert_eq!(starts(&format!("/Items/{ID}/Download")), Starts::No);
 }
 

@@ -33,10 +33,7 @@ impl Negotiation<'_> {
     /// Jellyfin's answer to the same wish with this change. `None`: it can't be asked, or did not answer.
     ///
     /// Never for a live stream: a PlaybackInfo may open a tuner.
-    pub(super) async fn again(
-        &self,
-        change: &Change,
-    ) -> Option<(response::Parts, PlaybackAnswer)> {
+    pub(super) async fn again(&self, change: &Change) -> Option<(response::Parts, PlaybackAnswer)> {
         let proxy = self.proxy;
         let limit = self.patience().min(SECOND_ANSWER);
         if limit < LEAST {

@@ -48,7 +48,9 @@ impl Negotiation<'_> {
         if policy.mode == Mode::Observe || policy.uplink.mode == Mode::Observe {
             return None;
         }
-        let room = gate.line_room(&demand.who).filter(|room| demand.rate > *room)?;
+        let room = gate
+            .line_room(&demand.who)
+            .filter(|room| demand.rate > *room)?;
         let limits = policy.limits_of(&demand.who);
         match limits.when_full {
             WhenFull::WaitThenStepDown | WhenFull::StepDownThenWait | WhenFull::StepDown => {}
