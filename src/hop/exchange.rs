@@ -12,7 +12,7 @@ use super::{
     request::Ask,
     response::{self, Answer},
     stream::Stream,
-    transfer::{Download, Idle, Stopped, send, unless_left, unsent},
+    transfer::{Download, Idle, Stopped, count, send, unless_left, unsent},
     tunnel::tunnel,
     upload::Uploaded,
 };
@@ -319,6 +319,7 @@ async fn relay<H: Handler>(
             send(down, head, body, &mut idle).await.map_err(left)?;
         }
         ending.done.bytes += n as u64;
+        count(ending.meter.as_ref(), n);
     }
     if answer.body.done() {
         return Ok(clean);

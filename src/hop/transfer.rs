@@ -361,7 +361,8 @@ impl Download<'_> {
     }
 }
 
-fn count(meter: Option<&Meter>, bytes: usize) {
+/// Shows that so many more bytes were sent.
+pub(super) fn count(meter: Option<&Meter>, bytes: usize) {
     if let Some(meter) = meter {
         meter.fetch_add(bytes as u64, Ordering::Relaxed);
     }
