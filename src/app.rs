@@ -193,6 +193,7 @@ impl Bound {
         if let Some(file) = usage {
             tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
         }
+        tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(

@@ -360,6 +360,7 @@ impl Admission {
             | Reason::UserStreams
             | Reason::ClassLimit
             | Reason::ServerLimit
+            | Reason::UplinkFull
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull

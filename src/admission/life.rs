@@ -56,6 +56,7 @@ impl Admission {
             foresight,
             last_lease: 0,
             last_ticket: 0,
+            flow: super::Bitrate::ZERO,
             draining: false,
             events: Vec::new(),
         }

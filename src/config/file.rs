@@ -8,13 +8,13 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName,
     },
     quota::{Quotas, State},
     texts::TextsSchema,
     units::{
-        Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
-        SpanOrNever, TimeOfDay, Workers,
+        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size,
+        Span, SpanOrNever, TimeOfDay, Workers,
     },
 };
 
@@ -61,10 +61,14 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// The line out of the house.
+        uplink: Uplink,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
         /// From this part of a GPU's seats on it is under pressure.
         pressure: Percent,
+        /// When a text subtitle that would be drawn into the picture goes beside it.
+        subtitles: SubtitlesName,
         /// Which version of a film a client plays that asked for none.
         versions: Versions,
         /// Whether a stream without a login may transcode.
@@ -326,6 +330,15 @@ sections! {
         /// GPUs whose capacity changes; none: all.
         gpus: Vec<String>,
         /// Mode of this rule.
+        mode: ModeName,
+    }
+    /// The line out of the house.
+    Uplink {
+        /// What it carries.
+        limit: BitrateLimit,
+        /// Networks inside the house: their viewers don't use it.
+        local: Vec<Network>,
+        /// Mode of this limit.
         mode: ModeName,
     }
     /// Which version of a film a client plays that asked for none.

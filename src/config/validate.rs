@@ -175,6 +175,7 @@ impl Build<'_> {
             classes: rules.classes,
             libraries: rules.libraries,
             windows: rules.windows,
+            uplink: self.uplink(file.uplink.unwrap_or_default()),
             anonymous: file
                 .anonymous
                 .map_or(crate::admission::Access::Deny, Into::into),

@@ -8,7 +8,9 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    admission::{Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot},
+    admission::{
+        Bitrate, Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
+    },
     ident::NodeId,
 };
 
@@ -228,6 +230,15 @@ impl Metrics {
                 kept
             });
         }
+
+        let uplink = &snapshot.uplink;
+        let limit = uplink.limit.map_or(f64::INFINITY, Bitrate::bytes);
+        families.uplink_limit_bytes_per_second.set(limit);
+        for (what, rate) in [("streams", uplink.held), ("other", uplink.other)] {
+            let gauge = families.uplink_bytes_per_second.with_label_values(&[what]);
+            gauge.set(rate.bytes());
+        }
+        families.uplink_waiting.set(i64::from(uplink.waiting));
 
         let mut states: BTreeMap<&str, i64> = LeaseState::ALL
             .iter()

@@ -140,6 +140,12 @@ metrics! {
         gpu_waiting: IntGaugeVec ["gpu"],
         /// Changes of a GPU's capacity, learned or by policy.
         gpu_capacity_changes_total: IntCounterVec ["gpu"],
+        /// What the line out of the house carries. Infinite, if it is not limited.
+        uplink_limit_bytes_per_second: Gauge [],
+        /// What flows out of the house: the bitrate of all plays of viewers outside (streams), and what is measured beside them (other).
+        uplink_bytes_per_second: GaugeVec ["what"],
+        /// Demands that wait for the line out of the house.
+        uplink_waiting: IntGauge [],
         /// Leases that have not ended, by state.
         leases: IntGaugeVec ["state"],
         /// Leases that have not ended, by class.
@@ -329,6 +335,10 @@ impl Families {
             self.gpu_capacity_changes_total
                 .with_label_values(&[gpu.as_str()]);
         }
+        self.uplink_limit_bytes_per_second.set(f64::INFINITY);
+        for what in ["streams", "other"] {
+            self.uplink_bytes_per_second.with_label_values(&[what]);
+        }
         for class in &settings.classes {
             self.class_leases.with_label_values(&[class.as_str()]);
             self.queue_depth.with_label_values(&[class.as_str()]);
@@ -391,6 +401,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::LibraryRule
