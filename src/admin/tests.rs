@@ -154,6 +154,7 @@ fn evening() -> View {
                 sessions: 4,
                 max_sessions: Some(8),
                 waiting: 1,
+                starving: 0,
             },
             GpuView {
                 gpu: GpuId::new("cpu"),
@@ -163,6 +164,7 @@ fn evening() -> View {
                 sessions: 0,
                 max_sessions: None,
                 waiting: 0,
+                starving: 0,
             },
         ],
         leases,

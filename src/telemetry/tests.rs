@@ -539,6 +539,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         sessions: 2,
         max_sessions: None,
         waiting: 0,
+        starving: 0,
     };
     telemetry.observe(&Snapshot {
         mode: Mode::Enforce,
