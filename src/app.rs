@@ -18,6 +18,7 @@ use crate::{
     control,
     gate::{EndJob, Gate},
     hop,
+    notify::{Notifier, Receiver, Seen},
     proxy::{Node, Parts, Proxy},
     tasks::Tasks,
     telemetry::Telemetry,
@@ -73,6 +74,20 @@ struct Built {
     readiness: Readiness,
     tasks: Tasks,
     drain: Arc<Notify>,
+    notifier: Notifier,
+}
+
+/// Sends a test word to each receiver of a configuration, and says what became of it.
+///
+/// # Errors
+/// TLS or a runtime can't be had.
+pub fn test_words(config: &Config) -> Result<Vec<(Receiver, Result<(), String>)>, RunError> {
+    let telemetry = Telemetry::new(&config.telemetry);
+    let notifier = Notifier::new(config.notify.clone(), telemetry).map_err(StartError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(notifier.test()))
 }
 
 // === impl Bound ===
@@ -90,6 +105,7 @@ impl Bound {
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
         let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
+        let notifier = Notifier::new(config.notify.clone(), telemetry.clone())?;
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
             node: Node::new(node, api.clone()),
@@ -112,6 +128,7 @@ impl Bound {
             readiness: Readiness::new(),
             tasks,
             drain: Arc::new(Notify::new()),
+            notifier,
         };
         Ok(Self {
             config,
@@ -154,6 +171,7 @@ impl Bound {
             readiness,
             tasks,
             drain,
+            notifier,
         } = &parts;
 
         let timers = gate.clone();
@@ -180,6 +198,10 @@ impl Bound {
             telemetry.clone(),
             move |d, e| learner.learn(d, e),
         ));
+
+        let seen = (gate.clone(), telemetry.clone());
+        let look = move || Seen::of(&seen.0.snapshot(), &seen.1);
+        tasks.spawn_loop(notifier.clone().run(tasks.clone(), look));
 
         let asked = drain.clone();
         let handles = Handles {
@@ -295,5 +317,6 @@ impl Built {
         }
         self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());
+        self.notifier.apply(config.notify.clone());
     }
 }

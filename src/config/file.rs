@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     names::{
-        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
+        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName, OnName,
         ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
     texts::TextsSchema,
@@ -85,6 +85,8 @@ sections! {
         logging: Logging,
         /// Metrics.
         metrics: Metrics,
+        /// Word sent to the operator when something is wrong.
+        notify: Notify,
         /// How much of a request or an answer is read.
         requests: Requests,
     }
@@ -404,6 +406,38 @@ sections! {
     Metrics {
         /// What the label `user` of the two per-user counters holds.
         user_label: UserLabelName,
+    }
+    /// Word sent to the operator when something is wrong.
+    Notify {
+        /// Where words go.
+        urls: Vec<NotifyUrl>,
+        /// What is worth a word.
+        on: Vec<OnName>,
+        /// When refusals are worth a word.
+        refused: NotifyRefused,
+        /// A server is away, or a GPU is behind its viewers, for this long before a word is sent.
+        after: Span,
+        /// A word is sent again while its cause lasts.
+        repeat: SpanOrNever,
+        /// Most words, over time.
+        rate: Rate,
+        /// Whom the words are from.
+        name: String,
+    }
+    /// Where words go.
+    NotifyUrl {
+        /// `ntfys://host/topic`, `gotifys://host/token`, `discord://id/token`, `apprises://host/key`,
+        /// `jsons://host/path`, `https://host/path`; without the `s`: not over TLS.
+        url: Secret,
+        /// A file with the URL.
+        url_file: PathBuf,
+    }
+    /// When refusals are worth a word.
+    NotifyRefused {
+        /// More plays than this many are refused.
+        more_than: u32,
+        /// Within this time.
+        within: Span,
     }
     /// How much of a request or an answer is read.
     Requests {
