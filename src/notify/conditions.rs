@@ -91,6 +91,11 @@ impl Conditions {
         words
     }
 
+    #[cfg(test)]
+    pub(super) fn marks(&self) -> usize {
+        self.marks.len()
+    }
+
     fn present(&mut self, now: Instant, settings: &Settings, seen: &Seen) -> BTreeMap<Topic, u64> {
         let refused = self.refused(now, settings.refused, seen.refusals);
         let starving = seen.starving.iter();
