@@ -10,10 +10,12 @@ mod place;
 mod print;
 mod profile;
 mod read;
+mod secret;
 mod texts;
 mod tree;
 mod units;
 mod validate;
+mod word;
 
 use std::{
     path::{Path, PathBuf},

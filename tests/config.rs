@@ -468,6 +468,34 @@ fn a_secret_is_never_printed() {
 }
 
 #[test]
+fn where_words_go_is_never_printed_and_taken_over_by_a_reload() {
+    let of = |secret: &str| {
+        let text = format!(
+            "notify: {{urls: [{{url: \"gotifys://push.example/{secret}\"}}, {{url: {{env: WORD}}}}]}}\n"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("finweir.yaml");
+        fs::write(&file, text).unwrap();
+        let variables = environment(&[("WORD", "ntfys://hush-user:hush@ntfy.example/hush")]);
+        Config::load(Some(&file), &variables).unwrap()
+    };
+    let (old, new) = (of("hush-1"), of("hush-2"));
+    let printed = format!(
+        "{:?}{}{}",
+        old,
+        old.config.effective.as_yaml(),
+        old.config.summary()
+    );
+    assert!(!printed.contains("hush"), "{printed}");
+    assert!(printed.contains("Word goes to gotifys://push.example, ntfys://ntfy.example when"));
+    assert_eq!(
+        old.config.changes(&new.config),
+        ["notify.urls[0]: (changed)"]
+    );
+    assert!(old.config.needs_restart(&new.config).is_empty());
+}
+
+#[test]
 fn what_is_allowed_but_not_meant_is_a_warning() {
     let said = warnings(
         "jellyfin: {url: 'http://a', api_key: k}\n\

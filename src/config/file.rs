@@ -7,14 +7,16 @@ use serde::Deserialize;
 
 use super::{
     names::{
-        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName, OnName,
+        AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
         ShapeName, UserLabelName, VersionsName, WhenFullName,
     },
+    secret::Secret,
     texts::TextsSchema,
     units::{
         Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
         SpanOrNever, TimeOfDay, Workers,
     },
+    word::Notify,
 };
 
 /// Declares a section of the file: each key optional, unknown ones refused.
@@ -407,112 +409,11 @@ sections! {
         /// What the label `user` of the two per-user counters holds.
         user_label: UserLabelName,
     }
-    /// Word sent to the operator when something is wrong.
-    Notify {
-        /// Where words go.
-        urls: Vec<NotifyUrl>,
-        /// What is worth a word.
-        on: Vec<OnName>,
-        /// When refusals are worth a word.
-        refused: NotifyRefused,
-        /// A server is away, or a GPU is behind its viewers, for this long before a word is sent.
-        after: Span,
-        /// A word is sent again while its cause lasts.
-        repeat: SpanOrNever,
-        /// Most words, over time.
-        rate: Rate,
-        /// Whom the words are from.
-        name: String,
-    }
-    /// Where words go.
-    NotifyUrl {
-        /// `ntfys://host/topic`, `gotifys://host/token`, `discord://id/token`, `apprises://host/key`,
-        /// `jsons://host/path`, `https://host/path`; without the `s`: not over TLS.
-        url: Secret,
-        /// A file with the URL.
-        url_file: PathBuf,
-    }
-    /// When refusals are worth a word.
-    NotifyRefused {
-        /// More plays than this many are refused.
-        more_than: u32,
-        /// Within this time.
-        within: Span,
-    }
     /// How much of a request or an answer is read.
     Requests {
         /// Most of a PlaybackInfo request or a report.
         max_request: Size,
         /// Most of a PlaybackInfo answer.
         max_answer: Size,
-    }
-}
-
-/// A secret: the text itself, or where it is.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(from = "SecretText")]
-#[schemars(with = "SecretSchema")]
-pub(super) struct Secret(pub(super) SecretText);
-
-/// What a [`Secret`] is written as. Its `Debug` shows nothing.
-#[derive(Clone)]
-pub(super) enum SecretText {
-    /// The secret.
-    Plain(String),
-    /// The environment variable that holds it.
-    Env(String),
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum SecretSchema {
-    Plain(String),
-    Env(EnvName),
-}
-
-/// The environment variable that holds a secret.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct EnvName {
-    /// Its name.
-    env: String,
-}
-
-// === impl Secret ===
-
-impl From<SecretText> for Secret {
-    fn from(text: SecretText) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> serde::de::Visitor<'de> for Text {
-            type Value = SecretText;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text in quotes, or `{env: NAME}`")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
-                Ok(SecretText::Plain(text.to_owned()))
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                from: A,
-            ) -> Result<SecretText, A::Error> {
-                EnvName::deserialize(serde::de::value::MapAccessDeserializer::new(from))
-                    .map(|name| SecretText::Env(name.env))
-            }
-        }
-        from.deserialize_any(Text)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Build;
 use crate::{
-    config::file,
+    config::word,
     notify::{On, Receiver, Refused, Settings},
 };
 
@@ -14,7 +14,7 @@ const RECEIVERS: usize = 16;
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 impl Build<'_> {
-    pub(super) fn notify(&mut self, written: file::Notify) -> Settings {
+    pub(super) fn notify(&mut self, written: word::Notify) -> Settings {
         let usual = Settings::default();
         let receivers = self.receivers(written.urls.unwrap_or_default());
         let on: Vec<On> = match written.on {
@@ -58,7 +58,7 @@ impl Build<'_> {
         }
     }
 
-    fn receivers(&mut self, written: Vec<file::NotifyUrl>) -> Vec<Receiver> {
+    fn receivers(&mut self, written: Vec<word::NotifyUrl>) -> Vec<Receiver> {
         if written.len() > RECEIVERS {
             self.wrong(
                 "notify.urls",
