@@ -37,6 +37,10 @@ pub enum StartError {
     /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Spans can't be sent.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Otlp(#[from] crate::otlp::OtlpError),
     /// There is no server to forward to.
     #[error("no Jellyfin server is configured")]
     NoNode,
@@ -75,6 +79,8 @@ struct Built {
     tasks: Tasks,
     drain: Arc<Notify>,
     notifier: Notifier,
+    #[cfg(feature = "otlp")]
+    spans: Option<crate::otlp::Spans>,
 }
 
 /// Sends a test word to each receiver of a configuration, and says what became of it.
@@ -104,6 +110,8 @@ impl Bound {
         let node = config.nodes.first().ok_or(StartError::NoNode)?;
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
+        #[cfg(feature = "otlp")]
+        let spans = crate::otlp::Spans::start(&telemetry)?;
         let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
         let notifier = Notifier::new(config.notify.clone(), telemetry.clone())?;
         let tasks = Tasks::on(tokio::runtime::Handle::current());
@@ -129,6 +137,8 @@ impl Bound {
             tasks,
             drain: Arc::new(Notify::new()),
             notifier,
+            #[cfg(feature = "otlp")]
+            spans,
         };
         Ok(Self {
             config,
@@ -172,6 +182,7 @@ impl Bound {
             tasks,
             drain,
             notifier,
+            ..
         } = &parts;
 
         let timers = gate.clone();
@@ -285,6 +296,10 @@ impl Running {
         let cut = self.hop.drain(self.drain_limit).await;
         self.built.tasks.join(Duration::from_secs(5)).await;
         self.built.tasks.end_loops();
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = self.built.spans {
+            spans.end().await;
+        }
         self.admin.stop().await;
         tracing::info!(cut, "Stopped");
         cut

@@ -12,6 +12,8 @@ mod recent;
 mod spool;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "otlp")]
+mod traced;
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +27,8 @@ use std::{
 use serde::Serialize;
 use tracing::{info, warn};
 
+#[cfg(feature = "otlp")]
+pub use self::traced::Traced;
 use self::{
     labels::{Decision, Users},
     logging::Quiet,
@@ -207,6 +211,8 @@ struct Inner {
     /// Plays that were refused, since the start.
     refusals: AtomicU64,
     journal_trouble: AtomicBool,
+    #[cfg(feature = "otlp")]
+    tracer: traced::Tracer,
     quiet_upstream: Quiet,
     /// In the order of [`FailOpen::ALL`].
     quiet_fail_open: Vec<Quiet>,
@@ -234,6 +240,8 @@ impl Telemetry {
             config_ok: AtomicBool::new(true),
             refusals: AtomicU64::new(0),
             journal_trouble: AtomicBool::new(false),
+            #[cfg(feature = "otlp")]
+            tracer: traced::Tracer::default(),
             quiet_upstream: Quiet::new(now),
             quiet_fail_open: FailOpen::ALL.iter().map(|_| Quiet::new(now)).collect(),
         }))
@@ -248,6 +256,8 @@ impl Telemetry {
                 if decision.turns_away() {
                     self.0.refusals.fetch_add(1, Ordering::Relaxed);
                 }
+                #[cfg(feature = "otlp")]
+                self.0.tracer.tell(&decision, self.0.names);
                 self.0.recent.push(Decided::new(clock::wall(), &decision));
             }
         }
@@ -292,6 +302,12 @@ impl Telemetry {
     /// Counts what became of a direct play that was asked for in place of a transcode.
     pub fn direct_play(&self, result: DirectPlay) {
         self.0.metrics.direct_play(result);
+    }
+
+    /// Tells `tell` of each decision from now on. It may not block; only the first one that is given is told.
+    #[cfg(feature = "otlp")]
+    pub fn trace(&self, tell: impl Fn(&Traced<'_>) + Send + Sync + 'static) {
+        self.0.tracer.set(Box::new(tell));
     }
 
     /// Counts what became of a word to the operator.

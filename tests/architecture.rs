@@ -67,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    ("otlp", &["clock", "tasks", "telemetry", "upstream"]),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
     ("scenario", &["ident", "admission", "telemetry", "gpu"]),
     (
