@@ -76,13 +76,7 @@ fn a_collector_gets_a_span_for_each_decision() {
             assert_eq!(span["name"], "decision");
             let text = |key: &str| attributes.get(key)?["stringValue"].as_str();
             let decision = text("finweir.decision").unwrap();
-            for key in [
-                "finweir.reason",
-                "finweir.class",
-                "finweir.node",
-                "user.id",
-                "client.name",
-            ] {
+            for key in ["finweir.reason", "finweir.class", "finweir.node", "user.id"] {
                 assert!(
                     text(key).is_some_and(|text| !text.is_empty()),
                     "{key}: {span}"
