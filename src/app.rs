@@ -18,7 +18,7 @@ use crate::{
     control,
     gate::{EndJob, Gate},
     hop,
-    notify::{Notifier, Receiver, Seen},
+    notify::{Notifier, Seen, Tried},
     proxy::{Node, Parts, Proxy},
     tasks::Tasks,
     telemetry::Telemetry,
@@ -87,7 +87,7 @@ struct Built {
 ///
 /// # Errors
 /// TLS or a runtime can't be had.
-pub fn test_words(config: &Config) -> Result<Vec<(Receiver, Result<(), String>)>, RunError> {
+pub fn test_words(config: &Config) -> Result<Vec<Tried>, RunError> {
     let telemetry = Telemetry::new(&config.telemetry);
     let notifier = Notifier::new(config.notify.clone(), telemetry).map_err(StartError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -100,6 +100,9 @@ pub struct Seen {
     pub journal_trouble: bool,
 }
 
+/// A receiver, and what became of a test word.
+pub type Tried = (Receiver, Result<(), String>);
+
 /// Sends words. Cheap to clone.
 #[derive(Clone)]
 pub struct Notifier(Arc<Inner>);
@@ -204,7 +207,7 @@ impl Notifier {
     }
 
     /// Sends a word to each receiver, once, and says what became of it.
-    pub async fn test(&self) -> Vec<(Receiver, Result<(), String>)> {
+    pub async fn test(&self) -> Vec<Tried> {
         let settings = self.0.settings.borrow().clone();
         let word = Word::test(clock::wall());
         let mut results = Vec::new();
