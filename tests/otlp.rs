@@ -1,6 +1,7 @@
 //! Spans of decisions, as a collector gets them.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test reports by panicking, and reads the clock for its deadline"
