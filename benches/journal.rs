@@ -17,8 +17,8 @@ use std::{
 
 use finweir::{
     admission::{
-        Activity, Admission, Codec, Decision, Demand, Ended, Event, Hdr, Input, Kind, Mode, Origin,
-        Policy, Rung, Running, Seats, Who, Work,
+        Activity, Admission, Bitrate, Codec, Decision, Demand, Ended, Event, Hdr, Input, Kind,
+        Mode, Origin, Policy, Rung, Running, Seats, Who, Work,
     },
     ident::{DeviceId, GpuId, ItemId, NodeId, PlaySessionId, UserId},
     journal::{Journal, Reading, Settings},
@@ -109,6 +109,7 @@ fn demand(nth: u64) -> Demand {
             size_out: (1280, 720),
             ..WORK
         }),
+        rate: Bitrate::new(2_000_000),
         index: 0,
     };
     Demand {
@@ -118,6 +119,7 @@ fn demand(nth: u64) -> Demand {
         node: NodeId::new("node"),
         kind: Kind::Video(WORK),
         origin: Origin::Negotiation,
+        rate: Bitrate::new(4_000_000),
         library: None,
         rungs: vec![rung],
         would: None,
@@ -197,6 +199,7 @@ fn write(dir: &Path, rules: &Arc<Policy>) -> u64 {
                     who: who(*nth),
                     item: demand(*nth).item,
                     kind: Kind::Video(WORK),
+                    rate: Bitrate::new(4_000_000),
                     completion: Some(0.2),
                     runtime: Some(Duration::from_secs(5400)),
                     position: None,

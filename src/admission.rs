@@ -13,6 +13,7 @@
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
 //!
@@ -49,6 +50,7 @@ mod swing;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod uplink;
 mod view;
 
 use std::{
@@ -77,6 +79,7 @@ pub use self::{
         QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
     },
     quota::{Amounts, Book, GPU_SECOND, Measure, Period, Quota, QuotaView, Today},
+    uplink::{Bitrate, Uplink, UplinkView},
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
 
@@ -110,6 +113,8 @@ pub struct Admission {
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
+    /// What flows out of the house beside the leases, as measured.
+    flow: Bitrate,
     draining: bool,
     events: Vec<Event>,
 }
@@ -160,6 +165,8 @@ pub struct Demand {
     pub origin: Origin,
     /// The library that the item is in, if it is known.
     pub library: Option<Arc<str>>,
+    /// What it sends to its viewer, as far as is known. Zero: nothing worth counting.
+    pub rate: Bitrate,
     /// Cheaper forms of the same playback, dearest first. Empty: it can't step down.
     pub rungs: Vec<Rung>,
     /// A rule outside the core that only observes was exceeded: its start rate.
@@ -200,6 +207,8 @@ pub enum Origin {
 pub struct Rung {
     /// What would be done instead.
     pub kind: Kind,
+    /// What that sends to its viewer.
+    pub rate: Bitrate,
     /// The place of this rung in the list that the demand's author keeps.
     pub index: usize,
 }
@@ -298,6 +307,8 @@ pub struct Running {
     pub position: Option<Duration>,
     /// The viewer has paused.
     pub paused: bool,
+    /// What it sends to its viewer, as far as is known.
+    pub rate: Bitrate,
 }
 
 /// All that is held and waiting, for `/state`, tests and replay.
@@ -311,6 +322,8 @@ pub struct Snapshot {
     pub leases: Vec<LeaseView>,
     /// Each waiting demand, in the order they would be served.
     pub waiting: Vec<WaiterView>,
+    /// The line out of the house.
+    pub uplink: UplinkView,
     /// Video transcodes that hold a lease, over all GPUs.
     pub transcodes: u32,
 }
@@ -332,6 +345,8 @@ pub struct GpuView {
     pub max_sessions: Option<u32>,
     /// Demands that wait for this GPU.
     pub waiting: u32,
+    /// Transcodes here that are slower than their viewers, who have little in hand.
+    pub starving: u32,
 }
 
 /// One lease now.
@@ -363,6 +378,8 @@ pub struct LeaseView {
     pub cost: Seats,
     /// What it holds now.
     pub held: Seats,
+    /// What it holds of the line out of the house, bit/s.
+    pub rate: Bitrate,
     /// Its state.
     pub state: LeaseState,
     /// Why it was let in.

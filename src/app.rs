@@ -20,6 +20,7 @@ use crate::{
     gate::{EndJob, Gate},
     hop,
     journal::{Journal, Note},
+    notify::{Notifier, Seen, Tried},
     proxy::{DirectPlay, Node, Parts, Proxy},
     scenario::{Rules, When},
     tasks::Tasks,
@@ -60,6 +61,10 @@ pub enum StartError {
     /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Spans can't be sent.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Otlp(#[from] crate::otlp::OtlpError),
     /// There is no server to forward to.
     #[error("no Jellyfin server is configured")]
     NoNode,
@@ -98,6 +103,22 @@ struct Built {
     tasks: Tasks,
     drain: Arc<Notify>,
     usage: Option<UsageFile>,
+    notifier: Notifier,
+    #[cfg(feature = "otlp")]
+    spans: Option<crate::otlp::Spans>,
+}
+
+/// Sends a test word to each receiver of a configuration, and says what became of it.
+///
+/// # Errors
+/// TLS or a runtime can't be had.
+pub fn test_words(config: &Config) -> Result<Vec<Tried>, RunError> {
+    let telemetry = Telemetry::new(&config.telemetry);
+    let notifier = Notifier::new(config.notify.clone(), telemetry).map_err(StartError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(notifier.test()))
 }
 
 // === impl Bound ===
@@ -116,6 +137,9 @@ impl Bound {
         let telemetry = Telemetry::new(&config.telemetry);
         let now = clock::now();
         let (gate, ends) = Gate::new(now, config.policy.clone(), telemetry.clone());
+        #[cfg(feature = "otlp")]
+        let spans = crate::otlp::Spans::start(&telemetry)?;
+        let notifier = Notifier::new(config.notify.clone(), telemetry.clone())?;
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
             node: Node::new(node, api.clone()),
@@ -164,6 +188,9 @@ impl Bound {
             tasks,
             drain: Arc::new(Notify::new()),
             usage,
+            notifier,
+            #[cfg(feature = "otlp")]
+            spans,
         };
         Ok(Self {
             config,
@@ -207,6 +234,8 @@ impl Bound {
             tasks,
             drain,
             usage,
+            notifier,
+            ..
         } = &parts;
 
         let timers = gate.clone();
@@ -215,6 +244,7 @@ impl Bound {
         if let Some(file) = usage {
             tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
         }
+        tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
@@ -236,6 +266,10 @@ impl Bound {
             telemetry.clone(),
             move |d, e| learner.learn(d, e),
         ));
+
+        let seen = (gate.clone(), telemetry.clone());
+        let look = move || Seen::of(&seen.0.snapshot(), &seen.1);
+        tasks.spawn_loop(notifier.clone().run(tasks.clone(), look));
 
         let asked = drain.clone();
         let handles = Handles {
@@ -326,6 +360,10 @@ impl Running {
         if let Some(file) = &self.built.usage {
             control::write_usage(&self.built.gate, file, true);
         }
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = self.built.spans {
+            spans.end().await;
+        }
         self.admin.stop().await;
         if let Some(journal) = self.built.gate.journal().cloned() {
             journal.note(clock::now(), Note::Stopped);
@@ -368,5 +406,6 @@ impl Built {
         }
         self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());
+        self.notifier.apply(config.notify.clone());
     }
 }

@@ -12,10 +12,12 @@ mod print;
 mod profile;
 mod quota;
 mod read;
+mod secret;
 mod texts;
 mod tree;
 mod units;
 mod validate;
+mod word;
 
 use std::{
     path::{Path, PathBuf},
@@ -33,7 +35,7 @@ pub use self::{
 use crate::{
     admin,
     admission::{Policy, Seats},
-    control, hop, proxy, telemetry, upstream,
+    control, hop, notify, proxy, telemetry, upstream,
 };
 
 /// `config/default.yaml`: every key, its default, and what it does.
@@ -56,6 +58,8 @@ pub struct Config {
     pub telemetry: telemetry::Settings,
     /// What is written down of every decision.
     pub journal: crate::journal::Settings,
+    /// Whom the operator wants told, and of what.
+    pub notify: notify::Settings,
     /// The admin listener.
     pub admin: admin::Settings,
     /// Where what must outlive a restart is kept.
@@ -207,12 +211,18 @@ fn assemble(
         }
     }
     let mut config = build.config(file, effective);
+    let urls: Vec<_> = config.notify.receivers.iter().enumerate().collect();
+    let urls = urls
+        .into_iter()
+        .map(|(nth, url)| (format!("notify.urls[{nth}]"), Some(url.secret())))
+        .collect::<Vec<_>>();
     config.effective.note_secrets(
         config
             .nodes
             .iter()
             .map(|n| (format!("{} api_key", n.node), n.api_key.clone()))
             .chain([("admin.token".to_owned(), config.admin.token.clone())])
+            .chain(urls)
             .collect(),
     );
     if build.mistakes.is_empty() {

@@ -26,8 +26,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
-        Activity, Admission, Covered, Decision, Demand, Ended, Event, Input, Kind, Policy, Reason,
-        Snapshot,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Input, Kind, Policy,
+        Reason, Snapshot, Who,
     },
     clock,
     ident::{DeviceId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -219,6 +219,26 @@ impl Gate {
     /// Whether this demand would be let in at once as things stand. Nothing comes of asking.
     pub fn fits(&self, demand: &Demand) -> bool {
         self.apply(None, |state, _| state.core.fits(demand))
+    }
+
+    /// Whether the line out of the house can spare what this sends, as Finweir's own choice.
+    pub fn spares(&self, demand: &Demand) -> bool {
+        self.spares_rate(&demand.who, demand.rate)
+    }
+
+    /// Whether the line out of the house can spare so much for this viewer.
+    pub fn spares_rate(&self, who: &Who, rate: Bitrate) -> bool {
+        self.lock().core.spares(who, rate)
+    }
+
+    /// What the line out of the house has left for this viewer; `None`: as much as he wants.
+    pub fn line_room(&self, who: &Who) -> Option<Bitrate> {
+        self.lock().core.line_room(who)
+    }
+
+    /// Viewers outside who play a file as it is.
+    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<std::net::IpAddr>)> {
+        self.lock().core.direct_viewers()
     }
 
     /// Whether this device of the user's plays something now.

@@ -28,6 +28,8 @@
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
 //! | 4 | [`replay`] | decides a journal again: explains it, or tries another policy on it |
+//! | 4 | [`notify`] | sends word to the operator when something is wrong |
+//! | 4 | `otlp` | sends a span for each decision; only with the feature of that name |
 //! | 4 | [`scenario`] | measures policies with viewers in virtual time |
 //! | 4 | [`sim`] | is a Jellyfin server, for tests and the demo |
 //! | 5 | [`config`] | turns YAML into each module's settings |
@@ -91,6 +93,9 @@ pub mod hop;
 pub mod ident;
 pub mod jellyfin;
 pub mod journal;
+pub mod notify;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod proxy;
 pub mod replay;
 pub mod scenario;

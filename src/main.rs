@@ -5,16 +5,12 @@
     reason = "a command speaks to the terminal"
 )]
 
+#[path = "main/healthcheck.rs"]
+mod healthcheck;
 #[path = "main/history.rs"]
 mod history;
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use finweir::{
@@ -79,10 +75,12 @@ enum Command {
     Replay(history::ReplayArguments),
     /// Says what one more GPU, other files or another client would have changed, from a journal.
     Plan(history::PlanArguments),
+    /// Tries whether words to the operator arrive.
+    Notify(Word),
     /// Prints the JSON schema of the configuration, for editors.
     Schema,
     /// Asks a running Finweir whether it is ready; for containers.
-    Healthcheck(Healthcheck),
+    Healthcheck(healthcheck::Healthcheck),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -192,14 +190,13 @@ struct Simulate {
 }
 
 #[derive(Debug, Args)]
-struct Healthcheck {
-    /// What to ask: http://address:port/path of the admin listener.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9097/ready"
-    )]
-    url: String,
+struct Word {
+    /// The configuration.
+    #[arg(long, short, value_name = "FILE", env = "FINWEIR_CONFIG")]
+    config: PathBuf,
+    /// Send a test word to each of `notify.urls`, and say what became of it.
+    #[arg(long, required = true)]
+    test: bool,
 }
 
 fn main() -> ExitCode {
@@ -212,11 +209,12 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => history::explain(&arguments),
         Command::Replay(arguments) => history::replay(&arguments),
         Command::Plan(arguments) => history::plan(&arguments),
+        Command::Notify(arguments) => word(&arguments),
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS
         }
-        Command::Healthcheck(arguments) => healthcheck(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
     }
 }
 
@@ -428,50 +426,28 @@ fn scenarios(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn healthcheck(arguments: &Healthcheck) -> ExitCode {
-    match ask(&arguments.url) {
-        Ok(200) => ExitCode::SUCCESS,
-        Ok(status) => {
-            eprintln!("{} answers {status}", arguments.url);
-            ExitCode::from(FAILED)
-        }
-        Err(problem) => {
-            eprintln!("{}: {problem}", arguments.url);
-            ExitCode::from(FAILED)
-        }
+fn word(arguments: &Word) -> ExitCode {
+    let loaded = match Config::load(Some(&arguments.config), &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return bad(&mistakes),
+    };
+    if loaded.config.notify.receivers.is_empty() {
+        eprintln!("finweir: `notify.urls` is empty: there is nobody to tell");
+        return ExitCode::from(BAD_CONFIG);
     }
-}
-
-/// Asks for the status of a plain HTTP URL.
-fn ask(url: &str) -> Result<u16, String> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or("must begin with http://")?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let addresses = std::net::ToSocketAddrs::to_socket_addrs(host).map_err(|e| e.to_string())?;
-    let mut problem = "no address".to_owned();
-    for address in addresses {
-        let answer = TcpStream::connect_timeout(&address, PATIENCE).and_then(|mut stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            let request =
-                format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes())?;
-            let mut head = String::new();
-            stream.take(64).read_to_string(&mut head)?;
-            Ok(head)
-        });
-        match answer {
-            Ok(head) => {
-                return head
-                    .split(' ')
-                    .nth(1)
-                    .and_then(|status| status.parse().ok())
-                    .ok_or_else(|| "this is not HTTP".to_owned());
+    let results = match app::test_words(&loaded.config) {
+        Ok(results) => results,
+        Err(error) => return failed(&error),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (receiver, result) in results {
+        match result {
+            Ok(()) => println!("{receiver}: sent"),
+            Err(problem) => {
+                println!("{receiver}: not sent, {problem}");
+                code = ExitCode::from(FAILED);
             }
-            Err(error) => problem = error.to_string(),
         }
     }
-    Err(problem)
+    code
 }

@@ -6,6 +6,7 @@
 
 mod charge;
 mod fingerprints;
+mod flows;
 mod playback;
 mod quota;
 mod refusal;
@@ -21,8 +22,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
-pub use self::settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Texts};
-use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused, tried::Tried};
+use self::{
+    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+};
+pub use self::{
+    flows::measure,
+    settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
+};
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{Gate, Outcome, Throttle},
@@ -57,6 +63,7 @@ pub struct Proxy {
     judged: Fingerprints,
     refused: Refused,
     tried: Tried,
+    flows: Flows,
     tasks: Tasks,
 }
 
@@ -127,6 +134,7 @@ impl Proxy {
             judged: Fingerprints::default(),
             refused: Refused::default(),
             tried: Tried::default(),
+            flows: Flows::default(),
             tasks,
         }
     }
@@ -153,6 +161,7 @@ impl Proxy {
             origin: self.node.origin.clone(),
             label: served.as_str(),
             finish: false,
+            meter: None,
             on_done: None,
         }
     }
@@ -267,7 +276,14 @@ impl Handler for Proxy {
                 item,
                 head: false,
                 ..
-            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query),
+            } => stream::progressive(
+                self,
+                *media,
+                item,
+                routed.starts_ffmpeg(),
+                routed.query,
+                head.peer,
+            ),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))
@@ -284,6 +300,7 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
+            Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
             Route::Login | Route::BitrateTest | Route::Other => {
                 Step::Forward(self.forward(Served::Other))
             }

@@ -72,6 +72,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "journal",
         ],
     ),
+    (
+        "notify",
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "telemetry",
+            "upstream",
+        ],
+    ),
+    ("otlp", &["clock", "tasks", "telemetry", "upstream"]),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
     ("replay", &["ident", "admission", "journal"]),
     ("scenario", &["ident", "admission", "telemetry", "gpu"]),
@@ -88,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
             "journal",
             "admin",
+            "notify",
         ],
     ),
 ];

@@ -6,6 +6,7 @@
 
 mod quota;
 mod text;
+mod uplink;
 
 use std::{
     fmt::{self, Write},
@@ -56,6 +57,7 @@ fn draw(out: &mut String, view: &View) -> fmt::Result {
         draw_gpu(out, gpu, &view.leases)?;
     }
     out.write_str("</div></section>\n")?;
+    uplink::draw(out, &view.uplink)?;
     leases(out, view)?;
     waiting(out, view)?;
     quota::quotas(out, view)?;

@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, WaiterView},
+    admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
     ident::NodeId,
     telemetry::{Decided, NodeHealth, Telemetry},
 };
@@ -69,6 +69,8 @@ pub struct View {
     pub leases: Vec<LeaseView>,
     /// Each waiting demand.
     pub waiting: Vec<WaiterView>,
+    /// The line out of the house.
+    pub uplink: UplinkView,
     /// Each node.
     pub nodes: Vec<NodeView>,
     /// The last decisions, newest first.
@@ -240,6 +242,7 @@ impl View {
             gpus: snapshot.gpus,
             leases: snapshot.leases,
             waiting: snapshot.waiting,
+            uplink: snapshot.uplink,
             nodes,
             recent,
             quotas: Vec::new(),

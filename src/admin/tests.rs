@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::{
     admission::{
-        GpuView, LeaseState, LeaseView, Mode, Policy, Reason, Seats, Snapshot, WaiterView,
+        Bitrate, GpuView, LeaseState, LeaseView, Mode, Policy, Reason, Seats, Snapshot, UplinkView,
+        WaiterView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
     telemetry::{self, Decided, NodeHealth},
@@ -47,6 +48,7 @@ fn lease(
         work: work.to_owned(),
         cost: Seats::from_milli(cost),
         held: Seats::from_milli(held),
+        rate: Bitrate::ZERO,
         state,
         reason: if cost == 0 {
             Reason::Cheap
@@ -155,6 +157,7 @@ fn evening() -> View {
                 sessions: 4,
                 max_sessions: Some(8),
                 waiting: 1,
+                starving: 0,
             },
             GpuView {
                 gpu: GpuId::new("cpu"),
@@ -164,10 +167,17 @@ fn evening() -> View {
                 sessions: 0,
                 max_sessions: None,
                 waiting: 0,
+                starving: 0,
             },
         ],
         leases,
         waiting: vec![waiter],
+        uplink: UplinkView {
+            limit: Some(Bitrate::new(40_000_000)),
+            held: Bitrate::new(23_400_000),
+            other: Bitrate::new(5_100_000),
+            waiting: 0,
+        },
         transcodes: 5,
     };
     let now = 1_790_000_000.0;
@@ -429,6 +439,13 @@ async fn every_route_answers_with_its_type_and_the_headers_that_protect_it() {
             assert!(head.contains(header), "{path}: {header} is not in {head}");
         }
     }
+    let open = "Host: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
+    let answer = fixture.ask("GET /metrics", open).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.to_lowercase().contains(kind), "{head}");
+    assert!(head.to_lowercase().contains("vary: accept"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
     assert_eq!(fixture.status("GET /nothing", LOCAL).await, 404);
     assert_eq!(fixture.status("HEAD /metrics", LOCAL).await, 200);
     fixture.admin.stop().await;

@@ -27,6 +27,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::UserStreams => "this user runs all the streams allowed",
         Reason::ClassLimit => "this class runs all the transcodes allowed",
         Reason::ServerLimit => "the server runs all the transcodes allowed",
+        Reason::UplinkFull => "the line out of the house is full",
         Reason::GpuFull => "the GPU has too few seats left",
         Reason::GpuSessions => "the GPU runs all the sessions its driver allows",
         Reason::UhdDenied => "this class may not transcode 4K",
@@ -64,6 +65,7 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::UhdDenied

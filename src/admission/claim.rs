@@ -8,6 +8,7 @@ use super::{
     ledger::Usage,
     queue::{Lane, Place},
     rules::{Asked, Judgement},
+    uplink::Freed,
 };
 use crate::ident::{LeaseId, Ticket, UserId};
 
@@ -33,8 +34,8 @@ pub(super) struct Claim {
     pub(super) right: bool,
     /// The old thing was another item: rules about this one still hold.
     other_item: bool,
-    /// Streams of this user that it takes the place of.
-    pub(super) freed: u32,
+    /// What comes free on its own screen.
+    pub(super) freed: Freed,
 }
 
 impl Claim {
@@ -177,7 +178,9 @@ impl Admission {
                 if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
                 {
                     claim.takes.push(lease.id);
-                } else {
+                }
+                // The file itself in place of its transcode, or after a long pause.
+                if !video && (lease.is_video() || lease.state == LeaseState::Parked) {
                     claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {
@@ -233,12 +236,13 @@ impl Admission {
     }
 
     fn with_freed(&self, mut claim: Claim) -> Claim {
-        claim.freed += claim
-            .takes
-            .iter()
-            .filter_map(|id| self.leases.get(id))
-            .map(|lease| u32::from(lease.held.stream))
-            .sum::<u32>();
+        let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
+        for lease in taken {
+            claim.freed.streams += u32::from(lease.held.stream);
+            claim.freed.rate = claim.freed.rate.plus(lease.held.rate);
+            let watched = lease.held.stream || lease.state == LeaseState::Parked;
+            claim.freed.goes_on |= watched && !claim.other_item;
+        }
         claim
     }
 }

@@ -362,6 +362,7 @@ impl Admission {
             | Reason::UserStreams
             | Reason::ClassLimit
             | Reason::ServerLimit
+            | Reason::UplinkFull
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull

@@ -66,6 +66,11 @@ impl Admission {
                     line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
                     continue;
                 }
+                if here == Line::Uplink {
+                    self.settle_uplink(now);
+                    line = self.queue.next_shared(Some(&here));
+                    continue;
+                }
                 while self
                     .queue
                     .head(&here)

@@ -78,6 +78,8 @@ labels! {
         ClassLimit = "class-limit",
         /// The server runs as many transcodes as it may.
         ServerLimit = "server-limit",
+        /// The line out of the house has no room for its bitrate.
+        UplinkFull = "uplink-full",
         /// The GPU has too few seats left.
         GpuFull = "gpu-full",
         /// The GPU runs as many sessions as its driver allows.

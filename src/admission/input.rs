@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, Admission, Book, Decision, Demand, Ended, Event, Kind, Policy, Reason, Running,
-    Sample, Seats, Today,
+    Activity, Admission, Bitrate, Book, Decision, Demand, Ended, Event, Kind, Policy, Reason,
+    Running, Sample, Seats, Today,
 };
 use crate::ident::{
     ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
@@ -136,6 +136,8 @@ pub enum Input {
     },
     /// [`Admission::restore_usage`].
     Usage(Box<Book>),
+    /// [`Admission::set_flow`].
+    Flow(Bitrate),
     /// [`Admission::drain`].
     Drain,
 }
@@ -233,6 +235,7 @@ impl Admission {
                 self.spend_session_bytes(now, session, *bytes);
             }
             Input::Usage(book) => self.restore_usage(book.as_ref().clone()),
+            Input::Flow(flow) => self.set_flow(now, *flow),
             Input::Drain => self.drain(now),
         }
         None

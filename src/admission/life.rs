@@ -57,6 +57,7 @@ impl Admission {
             last_decision: 0,
             last_lease: 0,
             last_ticket: 0,
+            flow: super::Bitrate::ZERO,
             draining: false,
             events: Vec::new(),
         }

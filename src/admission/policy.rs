@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::week::WEEK;
-use super::{CostModel, Quota, Seats};
+use super::{CostModel, Quota, Seats, Uplink};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
 /// Whether a rule is enforced or only watched.
@@ -97,6 +97,8 @@ pub struct Policy {
     pub libraries: Vec<LibraryRule>,
     /// Time windows.
     pub windows: Vec<Window>,
+    /// The line out of the house.
+    pub uplink: Uplink,
     /// Whether a stream without a login may transcode (static streams always may).
     pub anonymous: Access,
     /// From this part of a GPU's seats on it is under pressure: plays are made cheaper. 1: only when it is full.
@@ -352,6 +354,7 @@ impl Policy {
             classes: vec![Class::everybody()],
             libraries: Vec::new(),
             windows: Vec::new(),
+            uplink: Uplink::default(),
             anonymous: Access::Deny,
             pressure: Fraction(1.0),
             queue: QueueBounds::default(),

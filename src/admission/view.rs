@@ -27,6 +27,7 @@ impl Admission {
                 work: subject.work.clone(),
                 cost: lease.asked.cost,
                 held: lease.held.seats,
+                rate: lease.held.rate,
                 state: lease.state,
                 reason: lease.reason,
                 age: since(lease.since),
@@ -63,6 +64,7 @@ impl Admission {
                 sessions: used.transcodes,
                 max_sessions: gpu.max_sessions,
                 waiting: u32::try_from(self.queue.len_of_gpu(index)).unwrap_or(u32::MAX),
+                starving: self.starving_on(now, &gpu.id),
             }
         });
         Snapshot {
@@ -70,6 +72,7 @@ impl Admission {
             gpus: gpus.collect(),
             leases: leases.collect(),
             waiting: waiting.collect(),
+            uplink: self.uplink_view(),
             transcodes: self.ledger.all().transcodes,
         }
     }

@@ -9,14 +9,16 @@ use super::{
     journal::Journal,
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName,
     },
     quota::{Quotas, State},
+    secret::Secret,
     texts::TextsSchema,
     units::{
-        Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
-        SpanOrNever, TimeOfDay, Workers,
+        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size,
+        Span, SpanOrNever, TimeOfDay, Workers,
     },
+    word::Notify,
 };
 
 /// Declares a section of the file: each key optional, unknown ones refused.
@@ -62,10 +64,14 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// The line out of the house.
+        uplink: Uplink,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
         /// From this part of a GPU's seats on it is under pressure.
         pressure: Percent,
+        /// When a text subtitle that would be drawn into the picture goes beside it.
+        subtitles: SubtitlesName,
         /// Which version of a film a client plays that asked for none.
         versions: Versions,
         /// Whether a stream without a login may transcode.
@@ -91,6 +97,8 @@ sections! {
         metrics: Metrics,
         /// What is written down of every decision, to explain and replay it.
         journal: Journal,
+        /// Word sent to the operator when something is wrong.
+        notify: Notify,
         /// How much of a request or an answer is read.
         requests: Requests,
         /// What must outlive a restart.
@@ -331,6 +339,15 @@ sections! {
         /// Mode of this rule.
         mode: ModeName,
     }
+    /// The line out of the house.
+    Uplink {
+        /// What it carries.
+        limit: BitrateLimit,
+        /// Networks inside the house: their viewers don't use it.
+        local: Vec<Network>,
+        /// Mode of this limit.
+        mode: ModeName,
+    }
     /// Which version of a film a client plays that asked for none.
     Versions {
         /// `cheapest` puts first what plays without a transcode, or else with a cheaper one; `as-is` changes nothing.
@@ -423,74 +440,5 @@ sections! {
         max_request: Size,
         /// Most of a PlaybackInfo answer.
         max_answer: Size,
-    }
-}
-
-/// A secret: the text itself, or where it is.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(from = "SecretText")]
-#[schemars(with = "SecretSchema")]
-pub(super) struct Secret(pub(super) SecretText);
-
-/// What a [`Secret`] is written as. Its `Debug` shows nothing.
-#[derive(Clone)]
-pub(super) enum SecretText {
-    /// The secret.
-    Plain(String),
-    /// The environment variable that holds it.
-    Env(String),
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum SecretSchema {
-    Plain(String),
-    Env(EnvName),
-}
-
-/// The environment variable that holds a secret.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct EnvName {
-    /// Its name.
-    env: String,
-}
-
-// === impl Secret ===
-
-impl From<SecretText> for Secret {
-    fn from(text: SecretText) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> serde::de::Visitor<'de> for Text {
-            type Value = SecretText;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text in quotes, or `{env: NAME}`")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<SecretText, E> {
-                Ok(SecretText::Plain(text.to_owned()))
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                from: A,
-            ) -> Result<SecretText, A::Error> {
-                EnvName::deserialize(serde::de::value::MapAccessDeserializer::new(from))
-                    .map(|name| SecretText::Env(name.env))
-            }
-        }
-        from.deserialize_any(Text)
     }
 }

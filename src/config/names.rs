@@ -6,7 +6,8 @@ use serde::Deserialize;
 use crate::{
     admission::{Access, Mode, WhenFull},
     jellyfin::{Client, Shape},
-    proxy::{DirectPlay, OnError},
+    notify::On,
+    proxy::{DirectPlay, OnError, Subtitles},
     telemetry::{LogFormat, UserLabel},
 };
 
@@ -51,6 +52,19 @@ names! {
         /// Only step down.
         StepDown = "step-down" => Self::StepDown,
     }
+    /// What is worth a word to the operator.
+    OnName for On {
+        /// Transcodes are slower than their viewers.
+        GpuStarving = "gpu-starving" => Self::GpuStarving,
+        /// A server does not answer.
+        NodeDown = "node-down" => Self::NodeDown,
+        /// Many plays are refused.
+        Refused = "refused" => Self::Refused,
+        /// The configuration was rejected.
+        ConfigRejected = "config-rejected" => Self::ConfigRejected,
+        /// The journal can't be written.
+        JournalTrouble = "journal-trouble" => Self::JournalTrouble,
+    }
     /// What happens to a request that can't be judged.
     OnErrorName for OnError {
         /// It passes.
@@ -66,6 +80,15 @@ names! {
         Pressure = "pressure" => Self::Pressure,
         /// Whenever it would transcode.
         Always = "always" => Self::Always,
+    }
+    /// When a text subtitle that would be drawn into the picture goes beside it.
+    SubtitlesName for Subtitles {
+        /// Never.
+        AsIs = "as-is" => Self::AsIs,
+        /// When its transcode would have to wait or be refused.
+        Pressure = "pressure" => Self::Pressure,
+        /// Whenever it would be drawn in.
+        External = "external" => Self::External,
     }
     /// Which version of a film is listed first.
     VersionsName for bool {

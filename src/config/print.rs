@@ -16,7 +16,7 @@ use crate::{
     admission::{Access, Fraction, Mode, UserLimits, WhenFull},
     hop::Listen,
     ident::Token,
-    proxy::DirectPlay,
+    proxy::{DirectPlay, Subtitles},
 };
 
 /// Keys whose value is never shown.
@@ -51,8 +51,10 @@ sections! {
     "classes" true,
     "libraries" true,
     "windows" true,
+    "uplink" true,
     "direct_play" true,
     "pressure" true,
+    "subtitles" true,
     "versions" true,
     "anonymous" true,
     "queue" true,
@@ -61,6 +63,7 @@ sections! {
     "clients" true,
     "texts" true,
     "messages" true,
+    "notify" true,
     "poll" false,
     "journal" false,
     "requests" true,
@@ -144,10 +147,11 @@ impl Effective {
         let secret_changed = |name: &str| {
             new.secrets.iter().any(|(key, secret)| {
                 let admin = key.starts_with("admin.");
+                let word = key.starts_with("notify.");
                 let here = match name {
                     "admin" => admin,
                     "jellyfin" => !admin && key.starts_with("jellyfin "),
-                    "nodes" => !admin && !key.starts_with("jellyfin "),
+                    "nodes" => !admin && !word && !key.starts_with("jellyfin "),
                     _ => false,
                 };
                 here && self.secrets.get(key).is_some_and(|old| old != secret)
@@ -207,7 +211,7 @@ impl Effective {
         }
         let text = match empty {
             Some(empty) => empty.to_owned(),
-            None if SECRET.contains(&key) && !matches!(node.value, Value::Null) => {
+            None if is_secret(key, path) && !matches!(node.value, Value::Null) => {
                 "(set)".to_owned()
             }
             None => scalar(&node.value),
@@ -224,6 +228,11 @@ impl Effective {
             self.flat.insert(path.to_owned(), text);
         }
     }
+}
+
+/// Whether the value of a key is never shown. A URL that words go to holds a token.
+fn is_secret(key: &str, path: &str) -> bool {
+    SECRET.contains(&key) || key == "url" && path.starts_with("notify.")
 }
 
 /// Puts keys in the order of the defaults.
@@ -381,6 +390,16 @@ pub(super) fn summary(config: &Config) -> String {
             window.name
         ));
     }
+    let uplink = &config.policy.uplink;
+    if let Some(limit) = uplink.limit {
+        lines.push(format!(
+            "The line out of the house carries {limit}{}.",
+            match uplink.mode {
+                Mode::Enforce => "; a play for which it has no room waits, gets a smaller picture, or is refused",
+                Mode::Observe => "; nobody waits or is refused for it",
+            }
+        ));
+    }
     lines.push(
         match config.proxy.cheaper.direct_play {
             DirectPlay::Off => "Nobody is made to play a file as it is instead of a transcode.",
@@ -391,9 +410,31 @@ pub(super) fn summary(config: &Config) -> String {
         }
         .to_owned(),
     );
+    match config.proxy.cheaper.subtitles {
+        Subtitles::AsIs => {}
+        Subtitles::Pressure => lines.push(
+            "Text subtitles go beside the picture when drawing them in would have to wait or be refused."
+                .to_owned(),
+        ),
+        Subtitles::External => {
+            lines.push("Text subtitles go beside the picture where the player can show them.".to_owned());
+        }
+    }
     if let Some(floor) = config.proxy.cheaper.version_floor {
         lines.push(format!(
             "Of several versions of a film the one that costs least is played, down to {floor} lines."
+        ));
+    }
+    if !config.notify.receivers.is_empty() {
+        let receivers: Vec<String> = config
+            .notify
+            .receivers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        lines.push(format!(
+            "Word goes to {} when something is wrong.",
+            receivers.join(", ")
         ));
     }
     lines.push(format!(

@@ -78,6 +78,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
             "The server is busy just now. Please try again in a few minutes, or choose \"Original\" quality.",
             "Der Server ist gerade ausgelastet. Bitte versuche es in ein paar Minuten noch einmal oder wähle die Qualität \"Original\".",
         ),
+        Reason::UplinkFull => (
+            "The server's internet connection is busy just now. Please choose a lower quality, or try again in a few minutes.",
+            "Die Internetverbindung des Servers ist gerade ausgelastet. Bitte wähle eine geringere Qualität oder versuche es in ein paar Minuten noch einmal.",
+        ),
         Reason::UhdDenied => (
             "This 4K video can't be converted for you. Please choose another version of it, or a player that plays 4K directly.",
             "Dieses 4K-Video kann für dich nicht umgewandelt werden. Bitte wähle eine andere Version oder ein Gerät, das 4K direkt abspielt.",

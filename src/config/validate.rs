@@ -8,6 +8,7 @@ mod quota;
 mod rules;
 mod servers;
 mod wire;
+mod word;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -176,6 +177,7 @@ impl Build<'_> {
             classes: rules.classes,
             libraries: rules.libraries,
             windows: rules.windows,
+            uplink: self.uplink(file.uplink.unwrap_or_default()),
             anonymous: file
                 .anonymous
                 .map_or(crate::admission::Access::Deny, Into::into),
@@ -220,6 +222,7 @@ impl Build<'_> {
             nodes: policy.nodes.iter().map(|n| n.id.to_string()).collect(),
             classes: policy.classes.iter().map(|c| c.id.to_string()).collect(),
         };
+        let notify = self.notify(file.notify.unwrap_or_default());
         let control = self.poll(&file.poll.unwrap_or_default());
         let (shapes, patience) = self.clients(file.clients.unwrap_or_default());
         let journal = self.journal(file.journal.unwrap_or_default(), state_dir.as_deref());
@@ -244,6 +247,7 @@ impl Build<'_> {
             control,
             telemetry,
             journal,
+            notify,
             admin,
             state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),

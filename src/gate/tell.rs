@@ -2,7 +2,7 @@
 
 use super::Gate;
 use crate::{
-    admission::{Ended, Input, Running, Sample},
+    admission::{Bitrate, Ended, Input, Running, Sample},
     ident::{DeviceId, GpuId, ItemId, NodeId, UserId},
     journal::Journal,
 };
@@ -67,5 +67,10 @@ impl Gate {
     /// Refuses all that waits and all new demands from now on.
     pub fn drain(&self) {
         self.tell(Input::Drain);
+    }
+
+    /// What flows out of the house beside the known plays, as measured.
+    pub fn set_flow(&self, flow: Bitrate) {
+        self.tell(Input::Flow(flow));
     }
 }

@@ -193,6 +193,7 @@ impl Pseudonyms {
             | Input::Sample { .. }
             | Input::Week { .. }
             | Input::Today(_)
+            | Input::Flow(_)
             | Input::Drain) => other,
         }
     }
@@ -224,7 +225,8 @@ pub(super) fn is_blurred(policy: &Policy) -> bool {
         ipnet::IpNet::V6(net) => net.prefix_len() > 48,
     };
     let classes = &policy.classes;
-    policy.users.iter().any(|rule| is_pattern(&rule.user))
+    policy.uplink.local.iter().any(narrow)
+        || policy.users.iter().any(|rule| is_pattern(&rule.user))
         || classes
             .iter()
             .any(|c| c.users.iter().any(|u| is_pattern(u)) || c.networks.iter().any(narrow))

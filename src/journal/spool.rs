@@ -207,7 +207,6 @@ impl Writer {
             }
         }
         if lost > 0 {
-            self.telemetry.journal_lost(lost);
             let t = self.header.t;
             put(&mut buffer, &Line::Gap { t, lost }).ok();
         }
@@ -217,6 +216,9 @@ impl Writer {
                     self.telemetry.journal_written(records, buffer.len());
                 }
                 Err(error) => self.fail(&error, records),
+            }
+            if lost > 0 {
+                self.telemetry.journal_lost(lost);
             }
         } else if self.size > 0 && clock::now() >= self.cleared + CLEAR {
             self.cleared = clock::now();

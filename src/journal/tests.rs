@@ -10,7 +10,7 @@ use std::{
 
 use super::{spool::WAITING, *};
 use crate::{
-    admission::{Activity, Demand, Kind, Mode, Origin, Seats, Who},
+    admission::{Activity, Bitrate, Demand, Kind, Mode, Origin, Seats, Who},
     clock,
     ident::{GpuId, ItemId, NodeId, PlaySessionId, UserId},
     telemetry,
@@ -72,6 +72,7 @@ fn demand() -> Demand {
         node: NodeId::new("node"),
         kind: Kind::Direct,
         origin: Origin::Negotiation,
+        rate: Bitrate::ZERO,
         library: None,
         rungs: Vec::new(),
         would: None,

@@ -1,11 +1,14 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
 //!
-//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`]. What
-//! does not fit may still get a smaller picture: [`smaller`].
+//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`subtitles`], [`direct`],
+//! [`copied`]. What does not fit may still get a smaller picture ([`smaller`]), or less bitrate ([`uplink`]).
 
 mod again;
+mod copied;
 mod direct;
 mod smaller;
+mod subtitles;
+mod uplink;
 mod versions;
 
 use std::{
@@ -24,8 +27,8 @@ use crate::{
     hop::{Body, Exchanged, Peer},
     ident::{DeviceId, ItemId, Token},
     jellyfin::{
-        Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
-        Source, Step,
+        Change, Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query,
+        Shape, Source, Step,
     },
     telemetry::FailOpen,
     upstream::Verified,
@@ -54,6 +57,8 @@ struct Offer {
     /// The source that the client will play.
     source: Source,
     demand: Demand,
+    /// What was changed in the request for it.
+    change: Change,
     /// Smaller pictures, by the index of the demand's rungs.
     steps: Vec<Step>,
 }
@@ -190,7 +195,10 @@ impl Negotiation<'_> {
         }
 
         let offer = self.offer(parts, answer, source, verified).await;
+        let offer = self.or_external(offer, verified).await;
         let offer = self.or_direct(offer, verified).await;
+        let offer = self.or_copied(offer, verified).await;
+        let offer = self.or_slimmer(offer, verified).await;
         self.decide(offer, verified).await
     }
 
@@ -279,8 +287,13 @@ impl Negotiation<'_> {
         verified: Option<&Verified>,
     ) -> Offer {
         let proxy = self.proxy;
-        let kind = demand::kind_of(&self.plan(&source, verified));
-        let (steps, rungs) = self.steps(&proxy.gate.policy(), &source, &kind, verified);
+        let plan = self.plan(&source, verified);
+        let (kind, rate) = (
+            demand::kind_of(&plan),
+            demand::rate_of_source(&source, &plan),
+        );
+        let policy = proxy.gate.policy();
+        let (steps, rungs) = self.steps(&policy, &source, (&kind, rate), verified);
         let demand = Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),
             item: self.item.clone(),
@@ -289,6 +302,7 @@ impl Negotiation<'_> {
             kind,
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
+            rate,
             rungs,
             would: None,
             patience: self.patience(),
@@ -298,6 +312,7 @@ impl Negotiation<'_> {
             answer,
             source,
             demand,
+            change: Change::default(),
             steps,
         }
     }

@@ -131,6 +131,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::TimeWindow

@@ -10,7 +10,7 @@ use http::{Request, header};
 
 use super::{Proxy, Refusal, charge::Payer, header_text, refusal};
 use crate::{
-    admission::{Activity, Covered, Demand, Kind, Origin, Reason},
+    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
@@ -102,6 +102,7 @@ pub(super) fn progressive(
     item: &ItemId,
     starts: Starts,
     query: Option<&str>,
+    peer: &Peer,
 ) -> Step {
     let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
     let source = stream.source.as_ref().unwrap_or(item);
@@ -112,7 +113,7 @@ pub(super) fn progressive(
     };
     // Whose bytes they are is found out on the longer way.
     if starts == Starts::Static && is_file && !proxy.counts_bytes() {
-        return Step::Forward(proxy.forward(Served::Static));
+        return Step::Forward(proxy.forward_file(peer, stream.device.as_ref(), false));
     }
     Step::Decide
 }
@@ -165,7 +166,8 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         session: asked.stream.session.clone(),
     };
     if plan == Plan::Direct {
-        let forward = proxy.forward(Served::Static);
+        let device = asked.stream.device.as_ref().or(claims.device.as_ref());
+        let forward = proxy.forward_file(peer, device, false);
         return Verdict::Forward(proxy.charged(forward, payer));
     }
     let kind = demand::kind_of(&plan);
@@ -177,7 +179,8 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         return asked.pass(proxy, kind, request, payer).await;
     }
     let who = (verified.as_ref(), &claims);
-    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
+    let rate = demand::rate_of(&plan, source.as_deref(), asked.stream.audio_bitrate);
+    match admit(proxy, &asked, who, (kind, rate), peer, request.headers()).await {
         Ok(()) => asked.pass(proxy, kind, request, payer).await,
         Err(refused) => refused,
     }
@@ -187,7 +190,7 @@ async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    kind: Kind,
+    (kind, rate): (Kind, Bitrate),
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<(), Verdict> {
@@ -213,6 +216,7 @@ async fn admit(
         kind,
         origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
+        rate,
         rungs: Vec::new(),
         would: None,
         patience: if asked.wish == Wish::Master {
@@ -298,6 +302,7 @@ impl Wish {
             | Route::OpenLiveStream
             | Route::Main { .. }
             | Route::LiveSegment { .. }
+            | Route::Download { .. }
             | Route::Report(_)
             | Route::StopEncoding
             | Route::Login

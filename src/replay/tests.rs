@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use super::*;
 use crate::{
     admission::{
-        Activity, Class, Codec, Days, Decision, Demand, Ended, Event, Fraction, GPU_SECOND, Hdr,
-        Input, Kind, Measure, Mode, Node, Origin, Period, Quota, Reason, Rung, Running, Sample,
-        Seats, Today, UserLimits, WhenFull, Who, Window, Work,
+        Activity, Bitrate, Class, Codec, Days, Decision, Demand, Ended, Event, Fraction,
+        GPU_SECOND, Hdr, Input, Kind, Measure, Mode, Node, Origin, Period, Quota, Reason, Rung,
+        Running, Sample, Seats, Today, UserLimits, WhenFull, Who, Window, Work,
     },
     clock,
     gate::{Gate, Outcome},
@@ -162,6 +162,7 @@ fn demand(user: &str, item: &str, session: &str, patience: u64) -> Demand {
         node: NodeId::new("node"),
         kind: Kind::Video(ONE),
         origin: Origin::Negotiation,
+        rate: Bitrate::new(4_000_000),
         library: None,
         rungs: Vec::new(),
         would: None,
@@ -178,6 +179,7 @@ fn random_demand(dice: &mut Dice, number: u64) -> Demand {
     });
     let rung = Rung {
         kind: smaller,
+        rate: Bitrate::new(1_000_000),
         index: 0,
     };
     Demand {
@@ -307,6 +309,7 @@ impl Evening {
             who: who(user, &format!("{user}-telly")),
             item: ItemId::new(*item),
             kind: Kind::Video(ONE),
+            rate: Bitrate::ZERO,
             completion: Some(0.1),
             runtime: None,
             position: None,
@@ -352,7 +355,7 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
             position: None,
         },
     ])?;
-    Some(match dice.roll(28) {
+    Some(match dice.roll(29) {
         0..8 => Input::Decide(Box::new(demand)),
         8..11 => Input::Touch { session, activity },
         11..13 => Input::Confirm {
@@ -400,6 +403,7 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
                     who: random_demand(dice, 0).who,
                     item: ItemId::new(format!("film{}", dice.roll(4))),
                     kind: Kind::Video(work(dice)),
+                    rate: Bitrate::new(dice.roll(9_000_000)),
                     completion: Some(f64::from(u32::try_from(dice.roll(1000)).unwrap()) / 999.0),
                     runtime: Some(Duration::from_secs(5400)),
                     position: Some(Duration::from_secs(dice.roll(5400))),
@@ -425,6 +429,7 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
             day_left: Duration::from_secs(dice.roll(7200)),
             week_left: Duration::from_secs(7200 + dice.roll(90_000)),
         }),
+        26 => Input::Flow(Bitrate::new(dice.roll(9_000_000))),
         _ if dice.one_in(12) => Input::Policy(Arc::new(random_policy(dice))),
         _ => Input::Week {
             minute: u16::try_from(dice.roll(200)).ok()?,
@@ -629,6 +634,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
             Input::Week { minute } => gate.set_minute_of_week(minute),
             Input::Policy(policy) => gate.set_policy(policy),
             Input::Today(today) => gate.set_today(today),
+            Input::Flow(flow) => gate.set_flow(flow),
             Input::SpendBytes { user, bytes } => gate.spend_bytes(&user, bytes),
             Input::SpendSessionBytes { session, bytes } => {
                 gate.spend_session_bytes(&session, bytes);
@@ -854,6 +860,7 @@ fn a_refusal_is_explained_by_what_would_have_let_it_in() {
         Demand {
             rungs: vec![Rung {
                 kind: small,
+                rate: Bitrate::new(1_000_000),
                 index: 0,
             }],
             ..demand("carl", "film", "c", 0)

@@ -310,6 +310,7 @@ impl World<'_> {
             | Input::Sample { .. }
             | Input::Week { .. }
             | Input::Today(_)
+            | Input::Flow(_)
             | Input::SpendBytes { .. }
             | Input::Usage(_)
             | Input::Drain => {

@@ -22,5 +22,7 @@ mod reporting;
 mod restarting;
 mod sparing;
 mod stepping;
+mod subtitles;
 mod support;
+mod uplink;
 mod waiting;

@@ -10,6 +10,7 @@ use super::{
         claim::Holds,
         lease::Lease,
         ledger::{Hold, Usage},
+        rules::Asked,
     },
     torture::Torture,
     *,
@@ -18,7 +19,7 @@ use super::{
 impl Torture {
     /// Nobody is refused whom a smaller picture within his floor would have let in.
     pub(super) fn check_refusal(&mut self, now: Instant, demand: Demand, reason: Reason) {
-        let asked = rules::Asked::new(&self.core.policy, demand);
+        let asked = Asked::new(&self.core.policy, demand);
         // At the very end of the line: whoever is before it, is before it all the same.
         let arrival = self.core.queue.arrive(Duration::MAX / 2);
         let place = self.core.place(&asked, arrival);
@@ -118,6 +119,22 @@ impl Torture {
                 Event::EndJob { .. } => {}
             }
         }
+        let by_rules = events.iter().all(|event| match event {
+            Event::Admitted { reason, .. } => {
+                matches!(reason, Reason::Fits | Reason::Cheap | Reason::RunsAlone)
+            }
+            Event::Granted { lease, .. } | Event::Downgraded { lease, .. } => {
+                let lease = self.core.leases.get(lease);
+                lease.is_some_and(|lease| {
+                    !matches!(
+                        lease.reason,
+                        Reason::Replacement | Reason::Resume | Reason::Adopted
+                    )
+                })
+            }
+            Event::Moved { .. } | Event::Reconciled { .. } | Event::PolicyChanged { .. } => false,
+            _ => true,
+        });
         let core = &self.core;
         let known: HashSet<LeaseId> = core.leases.keys().copied().collect();
         assert_eq!(
@@ -153,6 +170,11 @@ impl Torture {
         let swung = moved_limit || unasked || what == "timer" && !core.policy.windows.is_empty();
         for (limit, is) in &over {
             let was = self.before.get(limit).copied().unwrap_or(false);
+            let swung = if limit.starts_with("uplink") {
+                !by_rules || self.flowed
+            } else {
+                swung
+            };
             assert!(
                 !is || was || swung,
                 "{limit} was exceeded by {events:?} ({what})"
@@ -169,6 +191,7 @@ impl Torture {
             }
         }
         self.before = over;
+        self.flowed = false;
     }
 
     fn check_sums(&self) {
@@ -298,6 +321,12 @@ impl Torture {
                 note("user", user.as_str(), full);
             }
         }
+        if policy.uplink.mode == Mode::Enforce
+            && let Some(limit) = policy.uplink.limit
+        {
+            let used = core.ledger.all().rate.plus(core.flow);
+            note("uplink", "", used > limit);
+        }
         note(
             "server",
             "",
@@ -316,6 +345,7 @@ fn add(usage: &mut Usage, hold: Hold) {
     }
     usage.transcodes += u32::from(hold.transcode);
     usage.streams += u32::from(hold.stream);
+    usage.rate = usage.rate.plus(hold.rate);
 }
 
 fn concerns(limit: &str, lease: &Lease) -> bool {
@@ -326,6 +356,8 @@ fn concerns(limit: &str, lease: &Lease) -> bool {
         "gpu" => video && subject.gpu.as_ref().is_some_and(|gpu| gpu.as_str() == of),
         "class" => video && subject.class.as_str() == of,
         "user" => subject.user.as_str() == of,
+        // What goes on with as much as before is let in over it.
+        "uplink" => false,
         _ => video,
     }
 }

@@ -130,6 +130,7 @@ fn gpu_time_concerns_only_what_needs_the_gpu() {
     let remux = Rung {
         kind: Kind::Remux,
         index: 3,
+        rate: Bitrate::ZERO,
     };
     let mut demand = ask("ann", "phone", "another", Kind::Video(ONE));
     demand.rungs = vec![remux];

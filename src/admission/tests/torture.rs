@@ -47,6 +47,8 @@ pub(super) struct Torture {
     pub(super) leases: HashSet<LeaseId>,
     pub(super) tickets: HashSet<Ticket>,
     pub(super) before: BTreeMap<String, bool>,
+    /// What flows beside the leases has just been told.
+    pub(super) flowed: bool,
 }
 
 fn random_policy(dice: &mut Dice) -> Policy {
@@ -140,6 +142,13 @@ fn random_policy(dice: &mut Dice) -> Policy {
         }]
         .into();
     }
+    if dice.one_in(2) {
+        let bits = dice.pick(&[16, 32, 64]) * 1_000_000;
+        policy.uplink.limit = Some(Bitrate::new(bits));
+        if dice.one_in(6) {
+            policy.uplink.mode = Mode::Observe;
+        }
+    }
     policy.user.floor = dice.pick(&[None, None, Some(720)]);
     policy.pressure = Fraction::new(dice.pick(&[1.0, 0.9, 0.5, 0.0])).unwrap();
     policy.queue = QueueBounds {
@@ -166,7 +175,11 @@ fn ladder(rungs: u64) -> Vec<Rung> {
         .into_iter()
         .take(rungs)
         .enumerate()
-        .map(|(index, kind)| Rung { kind, index })
+        .map(|(index, kind)| Rung {
+            kind,
+            rate: Bitrate::new(6_000_000 >> index),
+            index,
+        })
         .collect()
 }
 
@@ -205,6 +218,7 @@ impl Torture {
             leases: HashSet::new(),
             tickets: HashSet::new(),
             before: BTreeMap::new(),
+            flowed: false,
         }
     }
 
@@ -249,6 +263,7 @@ impl Torture {
                 (false, _) => Origin::Negotiation,
             },
             library: dice.pick(&self.names.libraries),
+            rate: Bitrate::new(dice.pick(&[0, 2, 8, 30]) * 1_000_000),
             rungs: ladder(dice.roll(5)),
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
@@ -382,7 +397,12 @@ impl Torture {
                 self.core
                     .touch_device(now, &who.user, &who.device, activity);
             }
-            87..91 => {
+            87 => {
+                let bits = self.dice.pick(&[0, 0, 5, 40]) * 1_000_000;
+                self.core.set_flow(now, Bitrate::new(bits));
+                self.flowed = true;
+            }
+            88..91 => {
                 let gpu = self.core.policy.gpus[0].id.clone();
                 let throughput = self.dice.one_in(2).then_some(4.0);
                 let starving = u32::from(self.dice.one_in(3));
@@ -467,6 +487,7 @@ impl Torture {
                 runtime: Some(secs(600)),
                 position: Some(secs(self.dice.roll(600))),
                 paused: self.dice.one_in(4),
+                rate: Bitrate::ZERO,
             })
             .collect();
         self.core.reconcile(self.now, &node, &running);

@@ -133,6 +133,12 @@ impl Asks<'_> {
                 }
             });
         }
+        if !user.quotas.is_empty() && self.with(|policy| self.user(policy).quotas = Arc::from([])) {
+            found.push("more of the user's quota".to_owned());
+        }
+        if policy.uplink.limit.is_some() && self.with(|policy| policy.uplink.limit = None) {
+            found.push("more room on the line out of the house".to_owned());
+        }
         if user.seats.is_some() && self.with(|policy| self.user(policy).seats = None) {
             found.push("no limit of the user's seats".to_owned());
         }
@@ -207,6 +213,7 @@ impl Asks<'_> {
             ..UserLimits::default()
         };
         policy.anonymous = Access::Allow;
+        policy.uplink.limit = None;
         for class in &mut policy.classes {
             class.user = None;
             class.transcodes = None;

@@ -2,7 +2,7 @@
 
 use super::super::traces::Form;
 use crate::{
-    admission::{Demand, Input, Kind, Running, Who},
+    admission::{Bitrate, Demand, Input, Kind, Running, Who},
     ident::{DeviceId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
 };
 
@@ -31,6 +31,7 @@ pub(super) struct Play {
     pub(super) node: NodeId,
     /// As it is done in this run.
     pub(super) kind: Kind,
+    pub(super) rate: Bitrate,
     /// The cheaper forms, by the numbers of their author.
     rungs: Vec<(usize, Kind)>,
     /// The form that it had in the journal.
@@ -60,6 +61,7 @@ impl Play {
             item: demand.item.clone(),
             node: demand.node.clone(),
             kind: demand.kind,
+            rate: demand.rate,
             rungs: demand.rungs.iter().map(|r| (r.index, r.kind)).collect(),
             their_form: None,
             form: None,
@@ -127,6 +129,7 @@ impl Play {
             who: self.who.clone(),
             item: self.item.clone(),
             kind: self.kind,
+            rate: self.rate,
             completion: self.kind.is_video().then(|| (ran / FILM).min(0.99)),
             runtime: None,
             position: None,
