@@ -81,6 +81,14 @@ pub enum ReadError {
         /// Its version.
         found: u32,
     },
+    /// Its beginning can't be understood: it was written by another Finweir.
+    #[error("{file}:1: the beginning can't be understood: {why}")]
+    Header {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// It is something else.
     #[error("{0}:1: does not begin like a journal")]
     Foreign(PathBuf),
@@ -187,6 +195,10 @@ impl Reading {
                         "{name}:{}: the last line is torn: the process was killed while it wrote, or writes now",
                         index + 1
                     ));
+                }
+                (Err(why), None) => {
+                    let file = file.to_owned();
+                    return Err(ReadError::Header { file, why });
                 }
                 (Err(error), known) => {
                     self.warnings.push(format!(

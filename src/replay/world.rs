@@ -449,7 +449,7 @@ impl World<'_> {
                 if let Some(session) = session.filter(|_| shift > 0) {
                     self.core.bind(now, lease, &session);
                 }
-                if began > t {
+                if began > t + plays::SAME {
                     // He waited then and doesn't now: his seats are taken from now on.
                     self.core
                         .touch_lease(now, lease, Activity::Segment { index: 0 });

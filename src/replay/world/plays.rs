@@ -8,6 +8,8 @@ use crate::{
 
 /// Words of a play that are kept until it begins.
 pub(super) const MOST_HELD: usize = 10_000;
+/// Timers fire a little late: what is no further apart than this is the same moment, nanoseconds.
+pub(super) const SAME: u64 = 1_000_000_000;
 /// An assumed job is done after this, nanoseconds.
 const FILM: f64 = 3.0 * 3600.0 * 1e9;
 
@@ -87,7 +89,8 @@ impl Play {
         self.state = State::On;
         self.lease = Some(lease);
         self.started = t;
-        self.shift = self.began.map_or(0, |began| t.saturating_sub(began));
+        let later = self.began.map_or(0, |began| t.saturating_sub(began));
+        self.shift = if later > SAME { later } else { 0 };
         if let Some(rung) = rung {
             self.form = u64::try_from(rung).ok();
             let form = self.rungs.iter().find(|(index, _)| *index == rung);
@@ -116,7 +119,7 @@ impl Play {
         match self.began {
             None => true,
             Some(began) => {
-                self.shift > 0 || t < began.saturating_add(unseen) && began > self.started
+                self.shift > 0 || t < began.saturating_add(unseen) && began > self.started + SAME
             }
         }
     }
