@@ -10,6 +10,7 @@
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `step`: a cheaper form where the whole does not fit.
+//! - `yielding`, `preempt`: what goes on in a smaller form, or is ended, for who goes before it.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `swing`, `timers`: what moves the limits, and what time does.
@@ -35,6 +36,7 @@ mod lease;
 mod ledger;
 mod life;
 mod policy;
+mod preempt;
 mod probe;
 mod queue;
 mod reconcile;
@@ -46,9 +48,10 @@ mod swing;
 mod tests;
 mod timers;
 mod view;
+mod yielding;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -61,6 +64,7 @@ use self::{
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
+    yielding::Missed,
 };
 pub use self::{
     capacity::Sample,
@@ -69,7 +73,7 @@ pub use self::{
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
-        QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
+        Preemption, QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window, Yields,
     },
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
@@ -103,6 +107,14 @@ pub struct Admission {
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
+    /// Refused for want of seats a moment ago.
+    missed: Vec<Missed>,
+    /// Leases that hold more than their price until their old job is gone.
+    yielding: BTreeSet<LeaseId>,
+    /// Leases that are to be ended for somebody else.
+    sentenced: BTreeSet<LeaseId>,
+    /// When somebody was preempted on a GPU last.
+    preempted: BTreeMap<usize, Instant>,
     draining: bool,
     events: Vec<Event>,
 }
@@ -131,6 +143,7 @@ enum Timer {
     Lease(LeaseId),
     Deadline(Ticket),
     Recheck(Ticket),
+    Preempt(Ticket),
     Right(Screen),
     Window,
     Step(usize),

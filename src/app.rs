@@ -159,7 +159,10 @@ impl Bound {
         let timers = gate.clone();
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
-        tasks.spawn_loop(control::end_jobs(api.clone(), ends));
+        let speaker = proxy.clone();
+        tasks.spawn_loop(control::end_jobs(api.clone(), ends, move |end| {
+            speaker.notice_of(end)
+        }));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
             api.clone(),

@@ -25,7 +25,7 @@ pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
         Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-        Running, Sample, Snapshot,
+        Running, Sample, Seats, Snapshot, Subject,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -84,10 +84,27 @@ pub enum Outcome {
 pub struct EndJob {
     /// The server that runs it.
     pub node: NodeId,
-    /// Its PlaySession.
-    pub session: PlaySessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Its PlaySession, if it is known.
+    pub session: Option<PlaySessionId>,
     /// Its device.
     pub device: DeviceId,
+    /// What is to be done.
+    pub ending: Ending,
+}
+
+/// How a job is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The job alone: nobody watches.
+    Job,
+    /// Not yet: the viewer is told that it will be in so long.
+    Announce(Duration),
+    /// Not at all: the viewer is told.
+    Spare,
+    /// The player is stopped, then the job.
+    Player,
 }
 
 /// Takes a waiting demand out when its future is dropped.
@@ -226,6 +243,11 @@ impl Gate {
             .core
             .item_of(session)
             .is_none_or(|known| known == item)
+    }
+
+    /// What the lease of this session covers, in seats, if it was stepped down to that.
+    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
+        self.lock().core.stepped_to(session)
     }
 
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
@@ -396,6 +418,7 @@ impl Gate {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => None,
@@ -404,17 +427,18 @@ impl Gate {
 
     fn act(&self, events: &[Event]) {
         for event in events {
-            if let Event::EndJob { subject, .. } = event
-                && let Some(session) = subject.session.clone()
-            {
-                let end = EndJob {
-                    node: subject.node.clone(),
-                    session,
-                    device: subject.device.clone(),
-                };
-                if self.0.actions.try_send(end).is_err() {
-                    tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
-                }
+            let Some((subject, ending)) = ending(event) else {
+                continue;
+            };
+            let end = EndJob {
+                node: subject.node.clone(),
+                user: subject.user.clone(),
+                session: subject.session.clone(),
+                device: subject.device.clone(),
+                ending,
+            };
+            if self.0.actions.try_send(end).is_err() {
+                tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
             }
         }
     }
@@ -433,6 +457,56 @@ impl Gate {
     /// A panic inside the core has already cost its one request; the ledger is still the best truth there is.
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an event asks to be done to a stream.
+fn ending(event: &Event) -> Option<(&Subject, Ending)> {
+    match event {
+        Event::EndJob { subject, ended, .. } => {
+            let ending = match ended {
+                Ended::Preempted => Ending::Player,
+                Ended::Stopped
+                | Ended::Idle
+                | Ended::Abandoned
+                | Ended::Replaced
+                | Ended::Gone
+                | Ended::Undelivered
+                | Ended::UpstreamFailed
+                | Ended::DeadPlayer
+                | Ended::Parked
+                | Ended::Revoked => Ending::Job,
+            };
+            Some((subject, ending))
+        }
+        Event::Preempting { subject, grace, .. } => {
+            Some((subject, grace.map_or(Ending::Spare, Ending::Announce)))
+        }
+        Event::Granted { .. }
+        | Event::Refused { .. }
+        | Event::Downgraded { .. }
+        | Event::Admitted { .. }
+        | Event::Queued { .. }
+        | Event::Withdrawn { .. }
+        | Event::Moved { .. }
+        | Event::LeaseEnded { .. }
+        | Event::Reconciled { .. }
+        | Event::CapacityChanged { .. }
+        | Event::PolicyChanged { .. } => None,
+    }
+}
+
+// === impl Ending ===
+
+impl Ending {
+    /// What is done, for the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Job => "job",
+            Self::Announce(_) => "announce",
+            Self::Spare => "spare",
+            Self::Player => "player",
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Waited => "seats came free",
         Reason::Observed => "over a limit that only observes",
         Reason::FailOpen => "it could not be judged",
+        Reason::Yields => "somebody who goes first needs the seats",
         Reason::RunsAlone => "wider than the GPU, which was empty",
         Reason::UserLimit => "this user runs all the transcodes allowed",
         Reason::UserStreams => "this user runs all the streams allowed",
@@ -57,7 +58,8 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone => plain.to_owned(),
-        Reason::UserLimit
+        Reason::Yields
+        | Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit

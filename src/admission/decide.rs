@@ -49,6 +49,9 @@ impl Admission {
         let place = self.place(&asked, turn.arrival);
         let holds = self.holds_claim(&claim, &asked, Some(place));
         if let Holds::Yes(reason, passes) = holds {
+            if let Some(smaller) = self.smaller_form(&asked, &claim, place) {
+                return self.go_on_smaller(now, &asked, claim, reason, smaller);
+            }
             self.note_passed(passes);
             return self.admit(now, asked, claim, reason, None);
         }
@@ -81,12 +84,14 @@ impl Admission {
         }
         // Where no wait can help, or less now is wanted rather than more later.
         let rule = asked.limits.when_full;
-        let first = rule.steps_first() || line.is_none();
+        // Who has a smaller picture already keeps it rather than wait.
+        let keeps = holds != Holds::No && self.was_stepped(&asked, &claim);
+        let first = rule.steps_first() || line.is_none() || keeps;
         if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }
         let wait = asked.demand.patience.min(asked.max_wait);
-        let (mut why, mut expected) = (reason, None);
+        let (mut why, mut expected, mut vain) = (reason, None, None);
         if let Some(line) = line {
             let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
             expected = self.expected(now, &asked, &line, place);
@@ -98,10 +103,18 @@ impl Admission {
                 } else {
                     return self.enqueue(now, asked, turn, (line, expected), reason, wait);
                 }
+                vain = (why == Reason::WaitTooLong).then_some((line, expected));
             }
         }
         if !first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
+        }
+        if let Some(line) = vain {
+            let victims = self.victims(now, &asked, reason, now + wait);
+            if !victims.is_empty() {
+                self.sentence(now, &asked, victims);
+                return self.enqueue(now, asked, turn, line, reason, wait);
+            }
         }
         if why == Reason::WaitTooLong {
             let until = now + self.policy.queue.keep_place;
@@ -141,6 +154,9 @@ impl Admission {
 
     fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
         let retry_after = self.retry_after(reason, expected);
+        if reason.is_want_of_seats() {
+            self.note_missed(self.latest, asked, retry_after);
+        }
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -188,10 +204,14 @@ impl Admission {
         reason: Reason,
     ) -> LeaseId {
         self.make_room(now, &asked);
+        if !self.missed.is_empty() {
+            self.forget_missed(now, &asked.screen());
+        }
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
         let mut before = Before::Nothing;
         let mut aliases = Vec::new();
+        let mut sentence = None;
         if claim.right
             && let Some(right) = self.forget_right(&asked.screen())
         {
@@ -203,6 +223,8 @@ impl Admission {
             };
             aliases.extend(old.aliases.iter().cloned());
             aliases.extend(old.session().cloned());
+            // Asking again is no way out.
+            sentence = sentence.or(old.sentence);
             before = self.keep(now, before, old);
         }
         aliases.retain(|alias| Some(alias) != asked.demand.session.as_ref());
@@ -236,10 +258,15 @@ impl Admission {
             before,
             aliases,
             seen: Seen::default(),
+            shrinks_at: None,
+            sentence,
             frees: None,
             armed: None,
             asked,
         };
+        if sentence.is_some() {
+            self.sentenced.insert(id);
+        }
         self.screens.entry(lease.screen()).or_default().insert(id);
         let session = lease.session().cloned();
         self.leases.insert(id, lease);
@@ -319,6 +346,7 @@ impl Admission {
             Timer::Lease(id) => self.leases.get(id),
             Timer::Deadline(_)
             | Timer::Recheck(_)
+            | Timer::Preempt(_)
             | Timer::Right(_)
             | Timer::Window
             | Timer::Step(_) => None,
@@ -371,6 +399,7 @@ impl Admission {
             | Reason::Waited
             | Reason::Observed
             | Reason::FailOpen
+            | Reason::Yields
             | Reason::RunsAlone => secs(1),
         }
     }

@@ -28,6 +28,8 @@ impl Admission {
             | Ended::Replaced
             | Ended::Undelivered
             | Ended::UpstreamFailed
+            | Ended::Parked
+            | Ended::Preempted
             | Ended::Revoked => false,
         };
         let anonymous = lease.asked.account.user == UserId::anonymous();
@@ -54,6 +56,8 @@ impl Admission {
             | Ended::Replaced
             | Ended::Gone
             | Ended::DeadPlayer
+            | Ended::Parked
+            | Ended::Preempted
             | Ended::Revoked => false,
         };
         match lease.before {
@@ -89,6 +93,8 @@ impl Admission {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
         self.forget_end(id, lease.frees);
+        self.yielding.remove(&id);
+        self.sentenced.remove(&id);
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());
         if lease.held.transcode && why != Ended::Replaced {

@@ -58,6 +58,8 @@ labels! {
         Observed = "observed",
         /// Finweir could not judge it, so it passed.
         FailOpen = "fail-open",
+        /// Somebody who goes before it needs the seats, so it goes on in a smaller picture.
+        Yields = "yields",
         /// It is wider than the GPU and the GPU was empty.
         RunsAlone = "runs-alone",
         /// The user runs as many transcodes as he may.
@@ -120,8 +122,22 @@ labels! {
         UpstreamFailed = "upstream-failed",
         /// A player that shows nothing and reports on.
         DeadPlayer = "dead-player",
+        /// Its viewer has paused for long, and a rule ends its job meanwhile.
+        Parked = "parked",
+        /// Ended for somebody who goes before it, by the rule of a class.
+        Preempted = "preempted",
         /// Ended by a rule or by the operator.
         Revoked = "revoked",
+    }
+}
+
+impl Reason {
+    /// Whether a demand refused for it would be served if seats of its GPU came free.
+    pub(super) const fn is_want_of_seats(self) -> bool {
+        matches!(
+            self,
+            Self::GpuFull | Self::WaitedOut | Self::WaitTooLong | Self::QueueFull
+        )
     }
 }
 
@@ -269,6 +285,15 @@ pub enum Event {
         lease: Option<LeaseId>,
         /// What was found.
         found: Reconciled,
+    },
+    /// A running stream is to be ended for somebody who goes before it.
+    Preempting {
+        /// Whose and what.
+        subject: Arc<Subject>,
+        /// The lease.
+        lease: LeaseId,
+        /// In how long. `None`: it plays on after all.
+        grace: Option<Duration>,
     },
     /// A rule asks that Jellyfin's job of this session be ended.
     EndJob {

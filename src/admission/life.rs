@@ -1,14 +1,14 @@
 //! What happens to a lease: signs of life and stops.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Policy,
-    Reason,
+    Reason, Seats,
     claim::Claim,
     foresee::Foresight,
     lease::{Before, Lease, Leave},
@@ -54,6 +54,10 @@ impl Admission {
             queue: Queue::default(),
             timers: BTreeSet::new(),
             foresight,
+            missed: Vec::new(),
+            yielding: BTreeSet::new(),
+            sentenced: BTreeSet::new(),
+            preempted: BTreeMap::new(),
             last_lease: 0,
             last_ticket: 0,
             draining: false,
@@ -138,6 +142,17 @@ impl Admission {
             Known::Right(screen) => &self.rights.get(screen)?.asked,
         };
         Some(&asked.demand.item)
+    }
+
+    /// What the lease of this session covers, in seats, if it was stepped down to that.
+    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
+        match self.sessions.get(session)? {
+            Known::Lease(id) => {
+                let lease = self.leases.get(id).filter(|lease| !lease.is_revoked())?;
+                lease.asked.stepped.then_some(lease.asked.cost)
+            }
+            Known::Alias(_) | Known::Right(_) => None,
+        }
     }
 
     /// Notes a sign of life. `false`: no lease is known for this session.
@@ -426,6 +441,11 @@ impl Admission {
         let from = std::mem::replace(&mut lease.state, to);
         if to == LeaseState::Active {
             lease.lives_anew(self.latest);
+            lease.starts_to_shrink(self.latest, self.policy.timers.linger);
+        } else {
+            // Who does not encode needs no more be ended.
+            lease.sentence = None;
+            self.sentenced.remove(&id);
         }
         let held = Lease::holds(&lease.asked, to);
         let old = std::mem::replace(&mut lease.held, held);
@@ -444,7 +464,7 @@ impl Admission {
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.
-    fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
+    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };

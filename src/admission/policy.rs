@@ -54,6 +54,19 @@ pub enum WhenFull {
     StepDown,
 }
 
+/// For whom somebody who plays steps down when he asks again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Yields {
+    /// For who goes before him: a class below its share if his is above, else a class of a higher priority.
+    #[default]
+    ToHigher,
+    /// For everybody who waits.
+    Always,
+    /// For nobody.
+    Never,
+}
+
 /// A part of one, 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 pub struct Fraction(f64);
@@ -107,6 +120,10 @@ pub struct Policy {
     pub cost: CostModel,
     /// End Jellyfin's job of a dead player, beside taking its seats back.
     pub end_dead_jobs: bool,
+    /// End Jellyfin's job of a viewer whose seats are lent out.
+    pub end_parked_jobs: bool,
+    /// How streams are ended for others, where a class has a rule for it.
+    pub preemption: Preemption,
 }
 
 /// A GPU, or the CPU for software encoding.
@@ -148,6 +165,8 @@ pub struct UserLimits {
     pub when_full: WhenFull,
     /// Stepping down never goes below this height, in pixels. `None`: as low as there is.
     pub floor: Option<u32>,
+    /// For whom he steps down in mid-play, when he asks again.
+    pub yields: Yields,
     /// Mode of this rule.
     pub mode: Mode,
 }
@@ -193,6 +212,8 @@ pub struct Class {
     pub reserve: Fraction,
     /// Served before classes with a smaller number.
     pub priority: u32,
+    /// Classes whose streams may be ended for it where it would be refused. Only such of a smaller priority are.
+    pub preempt: Vec<ClassId>,
     /// Mode of this rule.
     pub mode: Mode,
 }
@@ -256,6 +277,15 @@ pub struct QueueBounds {
     pub max_wait: Duration,
     /// How long who has left or been refused may ask again for the same item and have his old place.
     pub keep_place: Duration,
+}
+
+/// How streams are ended for others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preemption {
+    /// Between telling the viewer and ending his stream.
+    pub grace: Duration,
+    /// On one GPU, no more often than this.
+    pub every: Duration,
 }
 
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
@@ -353,6 +383,8 @@ impl Policy {
             timers: Timers::default(),
             cost: CostModel::default(),
             end_dead_jobs: false,
+            end_parked_jobs: false,
+            preemption: Preemption::default(),
         }
     }
 
@@ -413,6 +445,7 @@ impl Class {
             share: None,
             reserve: Fraction::default(),
             priority: 0,
+            preempt: Vec::new(),
             mode: Mode::Enforce,
         }
     }
@@ -462,6 +495,15 @@ impl Default for QueueBounds {
             per_user: 2,
             max_wait: Duration::from_secs(15),
             keep_place: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Preemption {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(5),
+            every: Duration::from_secs(60),
         }
     }
 }

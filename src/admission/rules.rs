@@ -21,6 +21,10 @@ pub(super) struct Asked {
     /// Longest wait that the class and the queue allow.
     pub(super) max_wait: Duration,
     pub(super) cost: Seats,
+    /// It is a smaller form of what was asked for.
+    pub(super) stepped: bool,
+    /// What it holds at least while its job may encode: its old job takes so much until it is gone.
+    pub(super) keeps: Seats,
     /// Cheaper forms that its user's rule allows, dearest first.
     pub(super) steps: Vec<Step>,
     pub(super) subject: Arc<Subject>,
@@ -77,6 +81,8 @@ impl Asked {
                     wait.min(policy.queue.max_wait)
                 }),
             cost,
+            stepped: false,
+            keeps: Seats::ZERO,
             steps,
             subject,
             demand,
@@ -98,12 +104,13 @@ impl Asked {
                 ..self.demand.clone()
             },
         )
+        .carrying(self)
     }
 
     /// What it holds while its job may encode.
     pub(super) fn hold(&self) -> Hold {
         Hold {
-            seats: self.cost,
+            seats: self.cost.max(self.keeps),
             transcode: self.demand.kind.is_video(),
             stream: true,
             reserved: false,

@@ -80,6 +80,25 @@ fn lines(work: &Work) -> u32 {
     height.max(width.saturating_mul(9) / 16)
 }
 
+// === impl Step ===
+
+impl Step {
+    /// [`super::Rung::index`].
+    pub(super) fn rung(self) -> usize {
+        self.rung
+    }
+
+    /// What it takes.
+    pub(super) fn cost(self) -> Seats {
+        self.cost
+    }
+
+    /// Whether it encodes video.
+    pub(super) fn is_video(&self) -> bool {
+        self.kind.is_video()
+    }
+}
+
 impl Asked {
     /// What must come free before a GPU for this demand to be served at all.
     pub(super) fn need(&self) -> Seats {
@@ -97,7 +116,7 @@ impl Asked {
     }
 
     /// The same demand in a cheaper form.
-    fn stepped(&self, step: Step) -> Self {
+    pub(super) fn stepped(&self, step: Step) -> Self {
         let video = step.kind.is_video();
         Self {
             demand: Demand {
@@ -111,6 +130,7 @@ impl Asked {
             },
             limits: self.limits.clone(),
             steps: Vec::new(),
+            stepped: true,
             cost: step.cost,
             subject: Arc::new(Subject {
                 gpu: self.subject.gpu.clone().filter(|_| video),

@@ -41,6 +41,7 @@ impl Admission {
                     self.arm_recheck(at, ticket);
                 }
             }
+            Timer::Preempt(ticket) => self.preempt(at, ticket),
             Timer::Right(screen) => {
                 if self
                     .rights
@@ -73,7 +74,12 @@ impl Admission {
             return;
         }
         match fate {
-            Fate::Park => self.change_state(id, LeaseState::Parked),
+            Fate::Park => {
+                self.end_parked_job(id);
+                self.change_state(id, LeaseState::Parked);
+            }
+            Fate::Shrink => self.shrink(id),
+            Fate::Preempt => self.carry_out(at, id),
             Fate::End(why) => {
                 if why == Ended::DeadPlayer && self.policy.end_dead_jobs {
                     let subject = Arc::clone(&lease.asked.subject);
@@ -87,6 +93,21 @@ impl Admission {
             }
         }
         self.arm(id);
+    }
+
+    /// Asks that the job of a viewer who is parked be ended, if a rule says so. Only a job that was seen to get on with a
+    /// film: live television would be over, and what is not seen needs no end.
+    fn end_parked_job(&mut self, id: LeaseId) {
+        if let Some(lease) = self.leases.get(&id)
+            && self.policy.end_parked_jobs
+            && lease.seen.completion.is_some()
+        {
+            self.events.push(Event::EndJob {
+                subject: Arc::clone(&lease.asked.subject),
+                lease: id,
+                ended: Ended::Parked,
+            });
+        }
     }
 
     /// Arms the timer of a lease, if it must fire earlier than it would.

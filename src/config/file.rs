@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, UserLabelName, VersionsName, WhenFullName, YieldsName,
     },
     texts::TextsSchema,
     units::{
@@ -70,6 +70,8 @@ sections! {
         queue: Queue,
         /// How long seats are held, and when they go back.
         leases: Leases,
+        /// How running streams are ended for others, where a class has `preempt`.
+        preemption: Preemption,
         /// The cost formula.
         cost: Cost,
         /// Players that are treated in another way than the built-in table says.
@@ -215,6 +217,8 @@ sections! {
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
         floor: u32,
+        /// For whom a play that asks again goes on in a smaller picture.
+        yields: YieldsName,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -232,6 +236,8 @@ sections! {
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
         floor: u32,
+        /// For whom a play that asks again goes on in a smaller picture.
+        yields: YieldsName,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -276,6 +282,8 @@ sections! {
         reserve: Percent,
         /// Served before classes with a smaller number.
         priority: u32,
+        /// Classes whose running streams may be ended for it where it would be refused.
+        preempt: Vec<String>,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -361,6 +369,15 @@ sections! {
         replace_idle: Span,
         /// End Jellyfin's job of a dead player too.
         end_dead_jobs: bool,
+        /// End Jellyfin's job of a viewer whose seats are lent out.
+        end_parked: bool,
+    }
+    /// How running streams are ended for others, where a class has `preempt`.
+    Preemption {
+        /// How long the viewer who is told still watches.
+        grace: Span,
+        /// On one GPU, no more often than this.
+        every: Span,
     }
     /// The cost formula: factors.
     Cost {

@@ -3,6 +3,7 @@
 mod core;
 mod direct;
 mod players;
+mod preempt;
 mod rules;
 mod servers;
 mod wire;
@@ -176,12 +177,15 @@ impl Build<'_> {
                 .map_or(crate::admission::Access::Deny, Into::into),
             queue,
             end_dead_jobs: leases.end_dead_jobs.unwrap_or(false),
+            end_parked_jobs: leases.end_parked.unwrap_or(false),
+            preemption: self.preemption(&file.preemption.unwrap_or_default()),
             timers: self.timers(&leases),
             cost: self.cost(&file.cost.unwrap_or_default()),
             gpus,
             nodes,
         };
         self.across(&policy);
+        self.preempts(&policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);

@@ -114,6 +114,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Yields
         | Reason::RunsAlone
         | Reason::UserLimit
         | Reason::UserStreams

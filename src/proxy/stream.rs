@@ -3,6 +3,8 @@
 //! A segment whose address was judged before costs one look-up and one touch. Everything else is decided here:
 //! a player that skipped PlaybackInfo, a URL that was edited, the first request after a restart.
 
+mod smaller;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use http::{Request, header};
 
 use super::{Proxy, Refusal, header_text, refusal};
 use crate::{
-    admission::{Activity, Covered, Demand, Kind, Origin, Reason},
+    admission::{Activity, Covered, Demand, Kind, Origin, Reason, Rung},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
@@ -164,24 +166,39 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         proxy.telemetry.fail_open(FailOpen::Source);
     }
 
+    let steps = match &source {
+        Some(source) if asked.wish == Wish::Master => {
+            smaller::steps(proxy, source, &target, &kind, policy)
+        }
+        Some(_) | None => smaller::Steps::default(),
+    };
     if asked.is_covered(proxy, &kind) {
-        return asked.pass(proxy, kind, request).await;
+        return match steps.under(proxy, &asked.session, &kind) {
+            Some(smaller) => smaller::master(proxy, smaller, request).await,
+            None => asked.pass(proxy, kind, request).await,
+        };
     }
     let who = (verified.as_ref(), &claims);
-    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
-        Ok(()) => asked.pass(proxy, kind, request).await,
+    let rungs = steps.rungs.clone();
+    match admit(proxy, &asked, who, (kind, rungs), peer, request.headers()).await {
+        Ok(None) => asked.pass(proxy, kind, request).await,
+        Ok(Some(rung)) => match steps.nth(rung) {
+            Some(smaller) => smaller::master(proxy, smaller, request).await,
+            None => asked.pass(proxy, kind, request).await,
+        },
         Err(refused) => refused,
     }
 }
 
+/// Asks the gate. `Some`: only this smaller form of it was let in.
 async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    kind: Kind,
+    (kind, rungs): (Kind, Vec<Rung>),
     peer: &Peer,
     headers: &http::HeaderMap,
-) -> Result<(), Verdict> {
+) -> Result<Option<usize>, Verdict> {
     let stranger = match verified {
         Some(Verified::User(_) | Verified::ApiKey) => false,
         Some(Verified::Refused) => true,
@@ -204,7 +221,7 @@ async fn admit(
         kind,
         origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
-        rungs: Vec::new(),
+        rungs,
         would: None,
         patience: if asked.wish == Wish::Master {
             HOLD_PLAYLIST
@@ -223,11 +240,17 @@ async fn admit(
         Verdict::Answer(refusal.http(&proxy.current.load().settings))
     };
     match proxy.enter(demand).await {
-        Outcome::Admitted(reservation) | Outcome::Downgraded { reservation, .. } => {
+        Outcome::Admitted(reservation) => {
             reservation.bind(Some(&asked.session));
             // A playlist only shows intent; what starts FFmpeg makes the lease active.
             asked.is_covered(proxy, &kind);
-            Ok(())
+            Ok(None)
+        }
+        // Only a playlist is offered in smaller forms.
+        Outcome::Downgraded { reservation, rung } => {
+            reservation.bind(Some(&asked.session));
+            proxy.gate.touch(&asked.session, Activity::Playlist);
+            Ok(Some(rung))
         }
         Outcome::Rejected {
             reason,

@@ -267,6 +267,7 @@ impl Core {
                 | Event::Moved { .. }
                 | Event::LeaseEnded { .. }
                 | Event::Reconciled { .. }
+                | Event::Preempting { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
                 | Event::PolicyChanged { .. } => {}

@@ -59,6 +59,14 @@ impl Metrics {
                     families.leases_started_total.inc();
                 }
             }
+            Event::Preempting { grace, .. } => families
+                .preemptions_total
+                .with_label_values(&[if grace.is_some() {
+                    "announced"
+                } else {
+                    "spared"
+                }])
+                .inc(),
             Event::EndJob { ended, .. } => families
                 .jobs_ended_total
                 .with_label_values(&[ended.as_str()])

@@ -99,6 +99,7 @@ impl<'a> Decision<'a> {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => return None,

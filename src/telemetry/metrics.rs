@@ -152,6 +152,8 @@ metrics! {
         node_transcodes: IntGaugeVec ["node"],
         /// Jobs that Finweir asked Jellyfin to end, by why.
         jobs_ended_total: IntCounterVec ["ended"],
+        /// Streams that were to be ended for somebody else, by what the viewer was told.
+        preemptions_total: IntCounterVec ["told"],
         /// Demands that wait, by class.
         queue_depth: IntGaugeVec ["class"],
         /// How long demands waited, however the wait ended.
@@ -340,7 +342,15 @@ impl Families {
         for ended in Ended::ALL {
             self.leases_ended_total.with_label_values(&[ended.as_str()]);
         }
-        for ended in [Ended::DeadPlayer, Ended::Revoked] {
+        for told in ["announced", "spared"] {
+            self.preemptions_total.with_label_values(&[told]);
+        }
+        for ended in [
+            Ended::DeadPlayer,
+            Ended::Parked,
+            Ended::Preempted,
+            Ended::Revoked,
+        ] {
             self.jobs_ended_total.with_label_values(&[ended.as_str()]);
         }
         for outcome in QueueOutcome::ALL {
@@ -378,6 +388,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone => &[Verdict::Admit],
+        Reason::Yields => &[Verdict::Downgrade],
         Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit

@@ -119,6 +119,11 @@ fn every_event() -> Vec<Event> {
             lease: Some(LeaseId(7)),
             found: Reconciled::Adopted,
         },
+        Event::Preempting {
+            subject: about(),
+            lease: LeaseId(7),
+            grace: Some(Duration::from_secs(5)),
+        },
         Event::EndJob {
             subject: about(),
             lease: LeaseId(7),

@@ -6,7 +6,7 @@ use super::{Build, limit, words};
 use crate::{
     admission::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
-        Seats, UserLimits, UserRule, WhenFull, Window,
+        Seats, UserLimits, UserRule, WhenFull, Window, Yields,
     },
     config::{file, names::AccessName, tree::steps},
     ident::{ClassId, GpuId},
@@ -42,6 +42,7 @@ impl Build<'_> {
             streams: None,
             when_full: WhenFull::default(),
             floor: None,
+            yields: Yields::default(),
             mode: Mode::Enforce,
         };
         let user = over(&usual, &written.users.default.unwrap_or_default());
@@ -93,6 +94,7 @@ impl Build<'_> {
                     streams: rule.streams,
                     when_full: rule.when_full,
                     floor: rule.floor,
+                    yields: rule.yields,
                     mode: rule.mode,
                 },
             );
@@ -152,6 +154,12 @@ impl Build<'_> {
                     .and_then(|p| Fraction::new(p.0))
                     .unwrap_or_default(),
                 priority: class.priority.unwrap_or(0),
+                preempt: class
+                    .preempt
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(ClassId::new)
+                    .collect(),
                 mode: class.mode.map_or(Mode::Enforce, Mode::from),
             };
             if everybody(&class) && nth + 1 < count {
@@ -451,6 +459,7 @@ fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
         streams: written.streams.map_or(usual.streams, |l| l.0),
         when_full: written.when_full.map_or(usual.when_full, WhenFull::from),
         floor: written.floor.or(usual.floor),
+        yields: written.yields.map_or(usual.yields, Yields::from),
         mode: written.mode.map_or(usual.mode, Mode::from),
     }
 }
