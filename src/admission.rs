@@ -329,6 +329,8 @@ pub struct GpuView {
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
     pub reserved: Seats,
+    /// Seats of paused viewers that are lent out: each may take them back at any moment, beyond what is free.
+    pub lent: Seats,
     /// Transcodes that hold seats here.
     pub sessions: u32,
     /// The hard count limit, if there is one.

@@ -13,10 +13,12 @@ mod limits;
 mod lost_seats;
 mod numbers;
 mod polls;
+mod preempting;
 mod probe;
 mod rungs;
 mod torture;
 mod waiting;
+mod yielding;
 
 use std::{
     sync::Arc,

@@ -35,7 +35,7 @@ const MOST_MISSED: usize = 32;
 /// A demand that was refused for want of seats, and may come back.
 #[derive(Clone, Debug)]
 pub(super) struct Missed {
-    lane: Lane,
+    pub(super) lane: Lane,
     priority: u32,
     screen: Screen,
     until: Instant,

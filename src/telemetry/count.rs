@@ -200,6 +200,7 @@ impl Metrics {
                 (&families.gpu_seats_capacity, view.capacity),
                 (&families.gpu_seats_held, view.held),
                 (&families.gpu_seats_reserved, view.reserved),
+                (&families.gpu_seats_lent, view.lent),
             ] {
                 family.with_label_values(gpu).set(seats.as_f64());
             }
@@ -265,6 +266,7 @@ impl Metrics {
             &families.gpu_seats_capacity,
             &families.gpu_seats_held,
             &families.gpu_seats_reserved,
+            &families.gpu_seats_lent,
         ] {
             // An error says that it was not there, which is what is wanted.
             family.remove_label_values(&[gpu]).ok();

@@ -132,6 +132,8 @@ metrics! {
         gpu_seats_held: GaugeVec ["gpu"],
         /// Seats that are held for an answer whose FFmpeg has not started.
         gpu_seats_reserved: GaugeVec ["gpu"],
+        /// Seats of paused viewers that are lent out; each may take them back at once, beyond what is free.
+        gpu_seats_lent: GaugeVec ["gpu"],
         /// Transcodes that hold seats.
         gpu_sessions: IntGaugeVec ["gpu"],
         /// Demands that wait for a GPU.
@@ -315,6 +317,7 @@ impl Families {
                 &self.gpu_seats_capacity,
                 &self.gpu_seats_held,
                 &self.gpu_seats_reserved,
+                &self.gpu_seats_lent,
             ] {
                 gauge.with_label_values(&[gpu.as_str()]);
             }

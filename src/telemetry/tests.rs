@@ -541,6 +541,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         capacity: Seats::from_milli(9400),
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
+        lent: Seats::ZERO,
         sessions: 2,
         max_sessions: None,
         waiting: 0,

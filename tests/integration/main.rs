@@ -23,3 +23,4 @@ mod sparing;
 mod stepping;
 mod support;
 mod waiting;
+mod yielding;

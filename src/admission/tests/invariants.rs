@@ -79,7 +79,10 @@ impl Torture {
                         "ended twice"
                     );
                     let claimed = self.core.leases.get(lease).is_some_and(|lease| {
-                        matches!(lease.reason, Reason::Replacement | Reason::Resume)
+                        matches!(
+                            lease.reason,
+                            Reason::Replacement | Reason::Resume | Reason::Yields
+                        )
                     });
                     unasked |= claimed;
                     // A remux may be let in where transcodes are over a limit.
@@ -87,6 +90,7 @@ impl Torture {
                         asked.push(*lease);
                     }
                 }
+                Event::Preempting { .. } => {}
                 Event::EndJob { .. } => {}
             }
         }
@@ -153,6 +157,13 @@ impl Torture {
         for lease in core.leases.values() {
             assert_eq!(lease.held, Lease::holds(&lease.asked, lease.state));
             assert_ne!(lease.state, LeaseState::Ended);
+            let keeps = lease.asked.keeps > lease.asked.cost;
+            assert_eq!(
+                keeps,
+                core.yielding.contains(&lease.id),
+                "what is kept is given up"
+            );
+            assert_eq!(lease.sentence.is_some(), core.sentenced.contains(&lease.id));
             let account = &lease.asked.account;
             add(&mut all, lease.held);
             if let Some(gpu) = account.gpu {
@@ -218,11 +229,23 @@ impl Torture {
             assert_eq!(lease.asked.account.gpu, Some(gpu));
             assert!(lease.held.transcode, "only what is held comes free");
         }
+        for (_, timer) in &core.timers {
+            if let Timer::Preempt(ticket) = timer {
+                assert!(
+                    core.queue
+                        .get(*ticket)
+                        .is_some_and(|w| w.preempts.is_some())
+                );
+            }
+        }
         for (_, waiter) in core.queue.iter() {
             assert!(waiter.passed <= waiter.asked.cost, "it is not starved");
         }
         let others = core.timers.iter().filter(|(_, timer)| {
-            matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))
+            matches!(
+                timer,
+                Timer::Recheck(_) | Timer::Preempt(_) | Timer::Window | Timer::Step(_)
+            )
         });
         assert_eq!(
             core.timers.len(),

@@ -127,6 +127,20 @@ fn random_policy(dice: &mut Dice) -> Policy {
         WhenFull::StepDown,
     ]);
     policy.user.floor = dice.pick(&[None, None, Some(720)]);
+    policy.user.yields = dice.pick(&[
+        Yields::ToHigher,
+        Yields::ToHigher,
+        Yields::Always,
+        Yields::Never,
+    ]);
+    if dice.one_in(2) {
+        policy.classes[0].preempt = vec!["default".into()];
+        policy.preemption = Preemption {
+            grace: secs(dice.roll(6)),
+            every: secs(dice.pick(&[0, 10, 60])),
+        };
+    }
+    policy.end_parked_jobs = dice.one_in(2);
     policy.queue = QueueBounds {
         length: 6,
         per_user: 3,
@@ -305,7 +319,9 @@ impl Torture {
             0..18 => {
                 let demand = self.demand();
                 let session = demand.session.is_some();
+                let before = self.who_waits(&demand);
                 let decision = self.core.decide(now, demand);
+                self.check_yielding(&decision, before);
                 if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
                     && !session
                     && !self.dice.one_in(8)
@@ -396,6 +412,39 @@ impl Torture {
             self.core.next_deadline().is_none_or(|at| at > now),
             "nothing is overdue"
         );
+    }
+
+    /// What stands before this demand by class, if it goes on where it is: the best that waits or was missed.
+    fn who_waits(&self, demand: &Demand) -> Option<(bool, u32)> {
+        let core = &self.core;
+        let gpu = core.policy.gpu_index(&demand.node)?;
+        let rank = |class: usize| {
+            let priority = core.policy.classes[class].priority;
+            (core.borrows(gpu, class), u32::MAX - priority)
+        };
+        let own = core.policy.class_index(&demand.who)?;
+        let waits = core.queue.lanes(gpu).map(|(lane, _, _)| lane.class);
+        let missed = core.missed.iter().filter(|m| m.lane.gpu == gpu);
+        let before = waits.chain(missed.map(|m| m.lane.class)).map(rank).min()?;
+        let always = core.policy.limits_of(&demand.who).yields == Yields::Always;
+        (before < rank(own) || always).then_some(before)
+    }
+
+    /// Nobody steps down for who does not go before him, and nobody who holds on gives seats away that nobody has.
+    fn check_yielding(&self, decision: &Decision, before: Option<(bool, u32)>) {
+        if let Decision::Downgrade {
+            lease,
+            reason: Reason::Yields,
+            ..
+        } = decision
+        {
+            assert!(before.is_some(), "it yields, but to nobody");
+            let lease = self.core.leases.get(lease);
+            assert!(
+                lease.is_none_or(|lease| lease.asked.keeps > lease.asked.cost),
+                "what it yields stays with it until its old job is gone"
+            );
+        }
     }
 
     fn poll(&mut self) {

@@ -158,6 +158,12 @@ impl Setting {
         self
     }
 
+    /// Requests whose head contains `what` ask for more than they did when they come to Jellyfin.
+    pub(crate) fn raising(mut self, what: &'static str) -> Self {
+        self.fault = Some((what, Fault::Raises));
+        self
+    }
+
     /// The file, for a Jellyfin at this address.
     pub(crate) fn yaml(&self, jellyfin: SocketAddr) -> String {
         let key = if self.key { KEY } else { "null" };
