@@ -75,7 +75,7 @@ impl Admission {
         }
         match fate {
             Fate::Park => {
-                self.end_parked_job(id);
+                self.end_parked_job(at, id);
                 self.change_state(id, LeaseState::Parked);
             }
             Fate::Shrink => self.shrink(id),
@@ -96,11 +96,13 @@ impl Admission {
     }
 
     /// Asks that the job of a viewer who is parked be ended, if a rule says so. Only a job that was seen to get on with a
-    /// film: live television would be over, and what is not seen needs no end.
-    fn end_parked_job(&mut self, id: LeaseId) {
+    /// film: live television would be over, and what is not seen needs no end. A player that reads on though it is
+    /// paused is left its job: nothing is cut.
+    fn end_parked_job(&mut self, at: Instant, id: LeaseId) {
         if let Some(lease) = self.leases.get(&id)
             && self.policy.end_parked_jobs
             && lease.seen.completion.is_some()
+            && at >= lease.last_read + self.policy.timers.replace_idle
         {
             self.events.push(Event::EndJob {
                 subject: Arc::clone(&lease.asked.subject),

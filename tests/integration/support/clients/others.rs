@@ -30,6 +30,8 @@ pub(crate) struct Kodi {
     version: Version,
     /// The bitrate of the add-on's settings.
     pub(crate) bitrate: u64,
+    /// What it can play.
+    pub(crate) profile: &'static str,
 }
 
 /// A program that Finweir has no table for.
@@ -162,13 +164,14 @@ impl Kodi {
             device,
             version: house.version,
             bitrate: 1_200_000,
+            profile: "tv-box",
         }
     }
 
     pub(crate) async fn play(&self, item: &str) -> Shown {
         let body = json!({
             "UserId": self.device.user_id,
-            "DeviceProfile": profile(self.version, "tv-box", self.bitrate.max(1_500_000)),
+            "DeviceProfile": profile(self.version, self.profile, self.bitrate.max(1_500_000)),
             "AutoOpenLiveStream": true,
         });
         let answer = self.device.playback_info(item, "", &body).await;
