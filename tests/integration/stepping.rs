@@ -133,9 +133,7 @@ async fn kodi_which_writes_its_own_bitrate_gets_a_smaller_picture_at_its_master_
         let mut kodi = Kodi::login(&house, "ben", "htpc").await;
         kodi.bitrate = 60_000_000;
         kodi.profile = "browser";
-        let shown = kodi.play(items::HDR).await;
-        eprintln!("DBG {:#?} {:?} {:?}", house.finweir().telemetry().recent(), house.snapshot(), house.sim().log().iter().map(|l| format!("{l:?}")).collect::<Vec<_>>());
-        let play = shown.playing();
+        let play = kodi.play(items::HDR).await.playing();
         assert_eq!((stepped_down(&house), house.refused()), (1, 0));
         // Its own wish stands in the address, and not in what Jellyfin lists for it.
         assert_eq!(value(&play.url, "VideoBitrate"), Some(60_000_000));
@@ -181,9 +179,7 @@ async fn a_second_answer_that_costs_more_is_not_given() {
             .raising("maxStreamingBitrate=");
         let house = occupied(setting).await;
         let web = fast(&house, "ben").await;
-        let shown = web.play(items::HDR).await;
-        eprintln!("DBG2 {:#?}", house.finweir().telemetry().recent());
-        let play = shown.playing();
+        let play = web.play(items::HDR).await.playing();
         assert_eq!((stepped_down(&house), house.refused()), (1, 0));
         assert_eq!(house.asked("PlaybackInfo"), 3, "it was asked again");
         assert!(
@@ -231,7 +227,6 @@ async fn a_channel_that_does_not_fit_gets_a_smaller_picture_and_its_tuner_is_ask
         let before = house.asked("PlaybackInfo");
         let answer = web.device.playback_info(&channel, "", &body).await.json();
         let source = &answer["MediaSources"][0];
-        eprintln!("DBG3 {:#?}", house.finweir().telemetry().recent());
         let mut play = Play::transcoded(&channel, &answer, source).unwrap();
         assert_eq!((stepped_down(&house), house.refused()), (1, 0));
         assert_eq!(house.asked("PlaybackInfo"), before + 1);

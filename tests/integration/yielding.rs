@@ -189,9 +189,9 @@ async fn a_viewer_whose_seats_are_lent_comes_back_at_once() {
                     &format!("{{recovery: 0s, linger: 100ms, end_parked: {end_parked}}}"),
                 )
                 .tune(|config| {
-                    std::sync::Arc::make_mut(&mut config.policy)
-                        .timers
-                        .park_after = Duration::from_millis(300);
+                    let timers = &mut std::sync::Arc::make_mut(&mut config.policy).timers;
+                    timers.park_after = Duration::from_millis(1500);
+                    timers.replace_idle = Duration::from_secs(1);
                 })
                 .start()
                 .await;
