@@ -188,6 +188,7 @@ async fn a_viewer_whose_seats_are_lent_comes_back_at_once() {
                     "leases",
                     &format!("{{recovery: 0s, linger: 100ms, end_parked: {end_parked}}}"),
                 )
+                .encoding_at(16.0)
                 .tune(|config| {
                     let timers = &mut std::sync::Arc::make_mut(&mut config.policy).timers;
                     timers.park_after = Duration::from_millis(1500);
@@ -210,6 +211,9 @@ async fn a_viewer_whose_seats_are_lent_comes_back_at_once() {
             let runs = if end_parked { 1 } else { 2 };
             until("his job is ended, or not", || house.sim().running() == runs).await;
             assert_eq!(house.asked("ActiveEncodings"), usize::from(end_parked));
+            // He presses play: the player says so, and reads on.
+            let at = Duration::from_secs(9);
+            assert_eq!(ben.device.report("/Progress", &film, at, false).await, 204);
             ben.seek(&film, 2).await;
             assert_eq!((house.held(), house.refused()), (2, 0), "he is not refused");
             assert!(
