@@ -120,7 +120,13 @@ impl Admission {
             let until = now + self.policy.queue.keep_place;
             self.queue.keep(now, until, &asked, turn);
         }
-        self.reject(&asked, why, expected)
+        let decision = self.reject(&asked, why, expected);
+        if let Decision::Reject { retry_after, .. } = decision
+            && reason == Reason::GpuFull
+        {
+            self.note_missed(now, &asked, retry_after);
+        }
+        decision
     }
 
     /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
@@ -154,9 +160,6 @@ impl Admission {
 
     fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
         let retry_after = self.retry_after(reason, expected);
-        if reason.is_want_of_seats() {
-            self.note_missed(self.latest, asked, retry_after);
-        }
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,

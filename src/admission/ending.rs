@@ -68,7 +68,9 @@ impl Admission {
                 let state = former.state;
                 let mut demand = former.asked.demand.clone();
                 demand.origin = Origin::Stream;
-                let asked = Arc::new(Asked::new(&self.policy, demand));
+                let mut asked = Asked::new(&self.policy, demand);
+                asked.stepped = former.asked.stepped;
+                let asked = Arc::new(asked);
                 let subject = Arc::clone(&asked.subject);
                 let id = self.open(now, asked, Claim::default(), Reason::Resume);
                 let reason = Reason::Resume;

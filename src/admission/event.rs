@@ -131,16 +131,6 @@ labels! {
     }
 }
 
-impl Reason {
-    /// Whether a demand refused for it would be served if seats of its GPU came free.
-    pub(super) const fn is_want_of_seats(self) -> bool {
-        matches!(
-            self,
-            Self::GpuFull | Self::WaitedOut | Self::WaitTooLong | Self::QueueFull
-        )
-    }
-}
-
 labels! {
     /// What a comparison with Jellyfin found.
     Reconciled {

@@ -308,7 +308,9 @@ impl Admission {
         let right = self.forget_right(screen)?;
         let mut demand = right.asked.demand.clone();
         demand.origin = Origin::Stream;
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let mut asked = Asked::new(&self.policy, demand);
+        asked.stepped = right.asked.stepped;
+        let asked = Arc::new(asked);
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, Claim::default(), Reason::Resume);
         let reason = Reason::Resume;

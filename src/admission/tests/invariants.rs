@@ -90,8 +90,16 @@ impl Torture {
                         asked.push(*lease);
                     }
                 }
-                Event::Preempting { .. } => {}
-                Event::EndJob { .. } => {}
+                Event::Preempting { subject, .. } => {
+                    assert_eq!(subject.class.as_str(), "default", "only whom a rule names");
+                }
+                Event::EndJob { subject, ended, .. } => {
+                    let named = subject.class.as_str() == "default";
+                    assert!(
+                        *ended != Ended::Preempted || named,
+                        "only whom a rule names"
+                    );
+                }
             }
         }
         let core = &self.core;

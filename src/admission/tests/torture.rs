@@ -254,6 +254,22 @@ impl Torture {
         }
     }
 
+    /// What somebody who plays asks when he changes something.
+    fn asks_again(&mut self) -> Option<Demand> {
+        let id = self.lease();
+        let lease = self.core.leases.get(&id)?;
+        let demand = lease.asked.demand.clone();
+        let work = self.dice.pick(&[ONE, ONE, Work::UNKNOWN]);
+        Some(Demand {
+            session: None,
+            kind: Kind::Video(work),
+            origin: Origin::Negotiation,
+            rungs: ladder(self.dice.roll(4)),
+            patience: secs(self.dice.pick(&[0, 20])),
+            ..demand
+        })
+    }
+
     fn session(&mut self) -> PlaySessionId {
         if self.sessions.len() > 24 {
             let surplus = self.sessions.len() - 24;
@@ -317,7 +333,11 @@ impl Torture {
         let op = self.dice.roll(100);
         match op {
             0..18 => {
-                let demand = self.demand();
+                let again = self.dice.one_in(3).then(|| self.asks_again()).flatten();
+                let demand = match again {
+                    Some(demand) => demand,
+                    None => self.demand(),
+                };
                 let session = demand.session.is_some();
                 let before = self.who_waits(&demand);
                 let decision = self.core.decide(now, demand);

@@ -390,3 +390,89 @@ fn the_job_of_a_parked_viewer_is_ended_only_if_a_rule_says_so_and_it_is_a_film()
         );
     }
 }
+
+/// Random evenings of a family and its guests: what is yielded is never held twice, and never by the family.
+#[test]
+fn whatever_they_ask_nothing_is_held_twice_and_only_guests_yield() {
+    let (mut yields, mut up) = (0, 0);
+    for seed in 1..=120_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut roll = move |sides: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % sides
+        };
+        let mut policy = house(2500 + 250 * u32::try_from(roll(5)).unwrap());
+        policy.classes[0].preempt = if roll(2) == 0 {
+            vec!["default".into()]
+        } else {
+            Vec::new()
+        };
+        policy.preemption.every = secs(10);
+        let mut world = World::new(policy);
+        let users = ["fa", "fb", "ga", "gb", "gc", "gd"];
+        let mut named = 0;
+        for step in 0..150_i64 {
+            let user = users[usize::try_from(roll(6)).unwrap()];
+            let family = user.starts_with('f');
+            if roll(3) == 0 {
+                let held = world
+                    .core
+                    .leases
+                    .values()
+                    .find(|lease| lease.asked.account.user.as_str() == user)
+                    .and_then(|lease| lease.session().cloned());
+                if let Some(session) = held {
+                    world.core.stop(world.now, &session, Ended::Stopped);
+                }
+            } else {
+                let waits = world.core.queue.len() > 0 || !world.core.missed.is_empty();
+                let was =
+                    world.core.leases.values().any(|lease| {
+                        lease.asked.account.user.as_str() == user && lease.asked.stepped
+                    });
+                let decision = world.decide(ask_ladder(user, "film"));
+                match decision {
+                    Decision::Downgrade { reason, .. } if reason == Reason::Yields => {
+                        assert!(!family && waits, "seed {seed}, step {step}");
+                        yields += 1;
+                    }
+                    Decision::Admit { .. } if was => up += 1,
+                    _ => {}
+                }
+            }
+            let new: Vec<LeaseId> = world
+                .core
+                .leases
+                .values()
+                .filter(|lease| lease.session().is_none())
+                .map(|lease| lease.id)
+                .collect();
+            for lease in new {
+                named += 1;
+                world
+                    .core
+                    .bind(world.now, lease, &PlaySessionId::new(format!("s{named}")));
+            }
+            let playing: Vec<PlaySessionId> = world
+                .core
+                .leases
+                .values()
+                .filter(|lease| lease.leave.is_none())
+                .filter_map(|lease| lease.session().cloned())
+                .collect();
+            for session in playing {
+                let read = Activity::Segment { index: step };
+                world.core.touch(world.now, &session, read);
+            }
+            world.wait(roll(4));
+            let gpu = &world.core.snapshot(world.now).gpus[0];
+            assert!(
+                gpu.held <= gpu.capacity,
+                "seed {seed}, step {step}: {gpu:?}"
+            );
+        }
+    }
+    assert!(yields > 20 && up > 10, "{yields} yielded, {up} let up");
+}
