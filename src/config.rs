@@ -10,6 +10,7 @@ mod place;
 mod print;
 mod profile;
 mod read;
+mod secret;
 mod texts;
 mod tree;
 mod units;

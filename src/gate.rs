@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod ending;
 mod reservation;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,16 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use self::{reservation::Reservation, throttle::Throttle};
+use self::ending::ending;
+pub use self::{
+    ending::{EndJob, Ending},
+    reservation::Reservation,
+    throttle::Throttle,
+};
 use crate::{
     admission::{
         Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-        Running, Sample, Seats, Snapshot, Subject,
+        Running, Sample, Seats, Snapshot,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -77,34 +83,6 @@ pub enum Outcome {
         /// When it may be tried again.
         retry_after: Duration,
     },
-}
-
-/// A job that a rule wants ended in Jellyfin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndJob {
-    /// The server that runs it.
-    pub node: NodeId,
-    /// Whose it is.
-    pub user: UserId,
-    /// Its PlaySession, if it is known.
-    pub session: Option<PlaySessionId>,
-    /// Its device.
-    pub device: DeviceId,
-    /// What is to be done.
-    pub ending: Ending,
-}
-
-/// How a job is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The job alone: nobody watches.
-    Job,
-    /// Not yet: the viewer is told that it will be in so long.
-    Announce(Duration),
-    /// Not at all: the viewer is told.
-    Spare,
-    /// The player is stopped, then the job.
-    Player,
 }
 
 /// Takes a waiting demand out when its future is dropped.
@@ -457,56 +435,6 @@ impl Gate {
     /// A panic inside the core has already cost its one request; the ledger is still the best truth there is.
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What an event asks to be done to a stream.
-fn ending(event: &Event) -> Option<(&Subject, Ending)> {
-    match event {
-        Event::EndJob { subject, ended, .. } => {
-            let ending = match ended {
-                Ended::Preempted => Ending::Player,
-                Ended::Stopped
-                | Ended::Idle
-                | Ended::Abandoned
-                | Ended::Replaced
-                | Ended::Gone
-                | Ended::Undelivered
-                | Ended::UpstreamFailed
-                | Ended::DeadPlayer
-                | Ended::Parked
-                | Ended::Revoked => Ending::Job,
-            };
-            Some((subject, ending))
-        }
-        Event::Preempting { subject, grace, .. } => {
-            Some((subject, grace.map_or(Ending::Spare, Ending::Announce)))
-        }
-        Event::Granted { .. }
-        | Event::Refused { .. }
-        | Event::Downgraded { .. }
-        | Event::Admitted { .. }
-        | Event::Queued { .. }
-        | Event::Withdrawn { .. }
-        | Event::Moved { .. }
-        | Event::LeaseEnded { .. }
-        | Event::Reconciled { .. }
-        | Event::CapacityChanged { .. }
-        | Event::PolicyChanged { .. } => None,
-    }
-}
-
-// === impl Ending ===
-
-impl Ending {
-    /// What is done, for the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Job => "job",
-            Self::Announce(_) => "announce",
-            Self::Spare => "spare",
-            Self::Player => "player",
-        }
     }
 }
 

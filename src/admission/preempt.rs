@@ -19,6 +19,8 @@ use super::{
 };
 use crate::ident::{ClassId, LeaseId, Ticket};
 
+/// What is due at once is due a moment later, so that no timer is ever armed for the present.
+pub(super) const SOON: Duration = Duration::from_millis(1);
 /// Streams that are looked at as victims; more make the choice no better.
 const MOST_LOOKED_AT: usize = 256;
 
@@ -48,11 +50,6 @@ impl Admission {
         }
     }
 
-    /// Whether a demand would be worth preempting somebody for, if it waits so long.
-    pub(super) fn could_preempt(&self, asked: &Asked, wait: Duration) -> bool {
-        !self.preempts(asked).is_empty() && wait >= self.preemption_takes() + Preemption::SLACK
-    }
-
     /// Arms the last moment at which preempting somebody still serves a waiting demand.
     pub(super) fn arm_preemption(&mut self, now: Instant, ticket: Ticket) {
         let takes = self.preemption_takes() + Preemption::SLACK;
@@ -60,10 +57,10 @@ impl Admission {
             return;
         };
         let left = waiter.deadline.saturating_duration_since(now);
-        if !self.could_preempt(&waiter.asked, left) {
+        if self.preempts(&waiter.asked).is_empty() || left < takes {
             return;
         }
-        let at = now + left.saturating_sub(takes);
+        let at = now + left.saturating_sub(takes).max(SOON);
         if let Some(waiter) = self.queue.get_mut(ticket) {
             waiter.preempts = Some(at);
             self.timers.insert((at, Timer::Preempt(ticket)));
@@ -90,7 +87,7 @@ impl Admission {
             return;
         };
         self.preempted.insert(gpu, now);
-        let grace = self.policy.preemption.grace;
+        let grace = self.policy.preemption.grace.max(SOON);
         for id in victims {
             let Some(lease) = self.leases.get_mut(&id) else {
                 continue;
@@ -134,8 +131,9 @@ impl Admission {
         let every = self.policy.preemption.every;
         let recent = self.preempted.get(&gpu).is_some_and(|at| now < *at + every);
         let of_gpu = matches!(reason, Reason::GpuFull | Reason::GpuSessions);
-        if recent || !of_gpu || !self.could_preempt(asked, deadline.saturating_duration_since(now))
-        {
+        let left = deadline.saturating_duration_since(now);
+        let named = !self.preempts(asked).is_empty();
+        if recent || !of_gpu || !named || left < self.preemption_takes() {
             return Vec::new();
         }
         let (lacks, session) = self.still_lacks(gpu, asked, deadline);

@@ -23,6 +23,7 @@ use super::{
     lease::Lease,
     ledger::Usage,
     policy::Yields,
+    preempt::SOON,
     queue::{Lane, Place, Screen},
     rules::Asked,
     step::Step,
@@ -302,10 +303,11 @@ impl Asked {
 }
 
 impl Lease {
-    /// When the old job of a lease that stepped down is gone.
+    /// Its job begins: when the old one of a lease that stepped down is gone, and no earlier than now it is ended for others.
     pub(super) fn starts_to_shrink(&mut self, now: Instant, linger: Duration) {
+        self.sentence = self.sentence.map(|at| at.max(now + SOON));
         if self.asked.keeps > Seats::ZERO && self.state == LeaseState::Active {
-            self.shrinks_at.get_or_insert(now + linger);
+            self.shrinks_at.get_or_insert(now + linger.max(SOON));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod core;
 mod direct;
+mod overlap;
 mod players;
 mod preempt;
 mod rules;

@@ -223,6 +223,10 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
             "found=adopted lease=L7 node=jellyfin-1",
         ),
         (
+            "A stream is to be ended for somebody who goes before it",
+            "lease=L7 grace_s=5",
+        ),
+        (
             "Asked Jellyfin to end a job",
             "lease=L7 ended=dead-player node=jellyfin-1",
         ),

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Build, limit, words};
+use super::{
+    Build, limit,
+    overlap::{overlap, share_a_class},
+    words,
+};
 use crate::{
     admission::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
@@ -14,8 +18,6 @@ use crate::{
 
 /// Minutes of a day.
 const DAY: u16 = 1440;
-/// Minutes of a week.
-const WEEK: u32 = 7 * 1440;
 
 /// The rules of the file.
 pub(super) struct Written {
@@ -473,33 +475,4 @@ fn everybody(class: &Class) -> bool {
         && class.clients.is_empty()
         && class.networks.is_empty()
         && class.admin.is_none()
-}
-
-fn share_a_class(a: &Window, b: &Window) -> bool {
-    a.classes.is_empty() || b.classes.is_empty() || a.classes.iter().any(|c| b.classes.contains(c))
-}
-
-/// Whether there is a minute of the week in both.
-fn overlap(a: &Window, b: &Window) -> bool {
-    let spans = |w: &Window| -> Vec<(u32, u32)> {
-        let length = if w.to > w.from {
-            w.to - w.from
-        } else {
-            w.to + DAY - w.from
-        };
-        (0..7u8)
-            .filter(|day| w.days.has(*day))
-            .map(|day| {
-                (
-                    u32::from(day) * u32::from(DAY) + u32::from(w.from),
-                    u32::from(length),
-                )
-            })
-            .collect()
-    };
-    spans(a).iter().any(|(start, length)| {
-        spans(b).iter().any(|(other, other_length)| {
-            (other + WEEK - start) % WEEK < *length || (start + WEEK - other) % WEEK < *other_length
-        })
-    })
 }
