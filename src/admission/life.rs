@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Policy,
-    Reason, Seats,
+    Reason,
     claim::Claim,
     foresee::Foresight,
     lease::{Before, Lease, Leave},
     ledger::Ledger,
     queue::{Queue, Screen},
-    rules::{Asked, price},
+    rules::Asked,
 };
 use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
@@ -142,17 +142,6 @@ impl Admission {
             Known::Right(screen) => &self.rights.get(screen)?.asked,
         };
         Some(&asked.demand.item)
-    }
-
-    /// What the lease of this session covers, in seats, if it was stepped down to that.
-    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
-        match self.sessions.get(session)? {
-            Known::Lease(id) => {
-                let lease = self.leases.get(id).filter(|lease| !lease.is_revoked())?;
-                lease.asked.stepped.then_some(lease.asked.cost)
-            }
-            Known::Alias(_) | Known::Right(_) => None,
-        }
     }
 
     /// Notes a sign of life. `false`: no lease is known for this session.
@@ -290,17 +279,6 @@ impl Admission {
     /// The policy in force.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
-    }
-
-    /// Whether a lease for `asked` covers a request for `kind`.
-    fn covers(&self, asked: &Asked, kind: &Kind) -> bool {
-        match kind {
-            Kind::Direct | Kind::Remux | Kind::Audio => true,
-            Kind::Video(_) => {
-                asked.demand.kind.is_video()
-                    && price(&self.policy, asked.account.gpu, kind) <= asked.cost
-            }
-        }
     }
 
     /// A session that ended a moment ago is read again: its lease is made anew, without asking.

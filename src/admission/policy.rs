@@ -2,6 +2,7 @@
 
 mod check;
 mod matching;
+mod precedence;
 mod week;
 
 use std::{
@@ -13,6 +14,7 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub use self::precedence::{Preemption, Yields};
 pub(super) use self::week::WEEK;
 use super::{CostModel, Seats};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
@@ -52,19 +54,6 @@ pub enum WhenFull {
     Wait,
     /// It steps down, and never waits.
     StepDown,
-}
-
-/// For whom somebody who plays steps down when he asks again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Yields {
-    /// For who goes before him: a class below its share if his is above, else a class of a higher priority.
-    #[default]
-    ToHigher,
-    /// For everybody who waits.
-    Always,
-    /// For nobody.
-    Never,
 }
 
 /// A part of one, 0..=1.
@@ -279,15 +268,6 @@ pub struct QueueBounds {
     pub keep_place: Duration,
 }
 
-/// How streams are ended for others.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preemption {
-    /// Between telling the viewer and ending his stream.
-    pub grace: Duration,
-    /// On one GPU, no more often than this.
-    pub every: Duration,
-}
-
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timers {
@@ -495,15 +475,6 @@ impl Default for QueueBounds {
             per_user: 2,
             max_wait: Duration::from_secs(15),
             keep_place: Duration::from_secs(30),
-        }
-    }
-}
-
-impl Default for Preemption {
-    fn default() -> Self {
-        Self {
-            grace: Duration::from_secs(5),
-            every: Duration::from_secs(60),
         }
     }
 }

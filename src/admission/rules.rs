@@ -172,6 +172,17 @@ impl Judgement {
 }
 
 impl Admission {
+    /// Whether a lease for `asked` covers a request for `kind`.
+    pub(super) fn covers(&self, asked: &Asked, kind: &Kind) -> bool {
+        match kind {
+            Kind::Direct | Kind::Remux | Kind::Audio => true,
+            Kind::Video(_) => {
+                asked.demand.kind.is_video()
+                    && price(&self.policy, asked.account.gpu, kind) <= asked.cost
+            }
+        }
+    }
+
     /// Looks through all rules that hold for a demand. `freed`: streams of the same user that it would replace.
     pub(super) fn judge(&self, asked: &Asked, place: Place, freed: u32) -> Judgement {
         let mut verdict = Judgement::default();

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Event, LeaseState, Mode, Origin, Reason, Seats, UserLimits,
+    Admission, Decision, Event, Known, LeaseState, Mode, Origin, Reason, Seats, UserLimits,
     claim::Claim,
     lease::Lease,
     ledger::Usage,
@@ -28,7 +28,7 @@ use super::{
     rules::Asked,
     step::Step,
 };
-use crate::ident::{LeaseId, UserId};
+use crate::ident::{LeaseId, PlaySessionId, UserId};
 
 /// Demands that were refused for want of seats and are remembered.
 const MOST_MISSED: usize = 32;
@@ -52,6 +52,17 @@ pub(super) struct Smaller {
 }
 
 impl Admission {
+    /// What the lease of this session covers, in seats, if it was stepped down to that.
+    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
+        match self.sessions.get(session)? {
+            Known::Lease(id) => {
+                let lease = self.leases.get(id).filter(|lease| !lease.is_revoked())?;
+                lease.asked.stepped.then_some(lease.asked.cost)
+            }
+            Known::Alias(_) | Known::Right(_) => None,
+        }
+    }
+
     /// What a claim's leases hold on a GPU.
     pub(super) fn own_of(&self, claim: &Claim, gpu: usize) -> Usage {
         let mut own = Usage::default();

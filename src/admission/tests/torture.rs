@@ -434,39 +434,6 @@ impl Torture {
         );
     }
 
-    /// What stands before this demand by class, if it goes on where it is: the best that waits or was missed.
-    fn who_waits(&self, demand: &Demand) -> Option<(bool, u32)> {
-        let core = &self.core;
-        let gpu = core.policy.gpu_index(&demand.node)?;
-        let rank = |class: usize| {
-            let priority = core.policy.classes[class].priority;
-            (core.borrows(gpu, class), u32::MAX - priority)
-        };
-        let own = core.policy.class_index(&demand.who)?;
-        let waits = core.queue.lanes(gpu).map(|(lane, _, _)| lane.class);
-        let missed = core.missed.iter().filter(|m| m.lane.gpu == gpu);
-        let before = waits.chain(missed.map(|m| m.lane.class)).map(rank).min()?;
-        let always = core.policy.limits_of(&demand.who).yields == Yields::Always;
-        (before < rank(own) || always).then_some(before)
-    }
-
-    /// Nobody steps down for who does not go before him, and nobody who holds on gives seats away that nobody has.
-    fn check_yielding(&self, decision: &Decision, before: Option<(bool, u32)>) {
-        if let Decision::Downgrade {
-            lease,
-            reason: Reason::Yields,
-            ..
-        } = decision
-        {
-            assert!(before.is_some(), "it yields, but to nobody");
-            let lease = self.core.leases.get(lease);
-            assert!(
-                lease.is_none_or(|lease| lease.asked.keeps > lease.asked.cost),
-                "what it yields stays with it until its old job is gone"
-            );
-        }
-    }
-
     fn poll(&mut self) {
         let node = self.dice.pick(&self.names.nodes);
         let mut running = Vec::new();
