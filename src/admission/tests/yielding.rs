@@ -434,7 +434,10 @@ fn whatever_they_ask_nothing_is_held_twice_and_only_guests_yield() {
                     });
                 let decision = world.decide(ask_ladder(user, "film"));
                 match decision {
-                    Decision::Downgrade { reason, .. } if reason == Reason::Yields => {
+                    Decision::Downgrade {
+                        reason: Reason::Yields,
+                        ..
+                    } => {
                         assert!(!family && waits, "seed {seed}, step {step}");
                         yields += 1;
                     }
