@@ -165,7 +165,7 @@ impl Build<'_> {
             &queue,
         );
         let leases = file.leases.unwrap_or_default();
-        let policy = Policy {
+        let mut policy = Policy {
             mode,
             transcodes: limit(file.limits.unwrap_or_default().transcodes),
             user: rules.user,
@@ -187,6 +187,8 @@ impl Build<'_> {
         };
         self.across(&policy);
         self.preempts(&policy);
+        let keyed = upstreams.iter().all(|node| node.api_key.is_some());
+        self.preempts_with_a_key(&mut policy, keyed);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);

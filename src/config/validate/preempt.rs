@@ -51,4 +51,18 @@ impl Build<'_> {
             }
         }
     }
+
+    /// Without an API key no player is stopped and no job ended, so that their seats would be handed out twice.
+    pub(super) fn preempts_with_a_key(&mut self, policy: &mut Policy, keyed: bool) {
+        for (nth, class) in policy.classes.iter_mut().enumerate() {
+            if !keyed && !class.preempt.is_empty() {
+                class.preempt.clear();
+                let key = format!("{}.preempt", self.entry("classes", nth));
+                self.warn(
+                    &key,
+                    "does nothing without an API key: no player is stopped and no job ended",
+                );
+            }
+        }
+    }
 }
