@@ -61,6 +61,9 @@ pub struct Handles {
     pub drain: Arc<dyn Fn() + Send + Sync>,
 }
 
+/// Quotas shown, those with the least left: of a house, all.
+const QUOTAS: usize = 500;
+
 /// The type that Prometheus' text format 0.0.4 is served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -109,6 +112,7 @@ async fn js() -> impl IntoResponse {
 
 async fn metrics(State(handles): State<Handles>) -> impl IntoResponse {
     handles.telemetry.observe(&handles.gate.snapshot());
+    handles.telemetry.quotas(&handles.gate.quotas());
     (
         [(header::CONTENT_TYPE, METRICS_TYPE)],
         handles.telemetry.gather(),
@@ -145,14 +149,17 @@ async fn drain(State(handles): State<Handles>) -> impl IntoResponse {
 
 impl Handles {
     fn view(&self) -> View {
-        View::new(
+        let mut quotas = self.gate.quotas();
+        quotas.truncate(QUOTAS);
+        let view = View::new(
             clock::wall(),
             self.gate.snapshot(),
             self.telemetry.recent(),
             self.telemetry.nodes(),
             &self.keyless,
             &self.readiness.checks(&self.telemetry),
-        )
+        );
+        View { quotas, ..view }
     }
 }
 

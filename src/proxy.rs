@@ -4,9 +4,12 @@
 //! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
 //! noted by [`report`].
 
+mod charge;
 mod fingerprints;
+mod flows;
 mod languages;
 mod playback;
+mod quota;
 mod refusal;
 mod refused;
 mod report;
@@ -20,10 +23,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
-pub use self::settings::{Cheaper, DirectPlay, Notice, OnError, Settings, Starts, Texts};
 use self::{
-    fingerprints::Fingerprints, languages::Languages, refusal::Refusal, refused::Refused,
-    tried::Tried,
+    fingerprints::Fingerprints, flows::Flows, languages::Languages, refusal::Refusal,
+    refused::Refused, tried::Tried,
+};
+pub use self::{
+    flows::measure,
+    settings::{Cheaper, DirectPlay, Notice, OnError, Settings, Starts, Subtitles, Texts},
 };
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
@@ -60,6 +66,7 @@ pub struct Proxy {
     refused: Refused,
     tried: Tried,
     languages: Languages,
+    flows: Flows,
     tasks: Tasks,
 }
 
@@ -131,6 +138,7 @@ impl Proxy {
             refused: Refused::default(),
             tried: Tried::default(),
             languages: Languages::default(),
+            flows: Flows::default(),
             tasks,
         }
     }
@@ -174,6 +182,7 @@ impl Proxy {
             origin: self.node.origin.clone(),
             label: served.as_str(),
             finish: false,
+            meter: None,
             on_done: None,
         }
     }
@@ -288,7 +297,14 @@ impl Handler for Proxy {
                 item,
                 head: false,
                 ..
-            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query),
+            } => stream::progressive(
+                self,
+                *media,
+                item,
+                routed.starts_ffmpeg(),
+                routed.query,
+                head.peer,
+            ),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))
@@ -305,6 +321,7 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
+            Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
             Route::Login | Route::BitrateTest | Route::Other => {
                 Step::Forward(self.forward(Served::Other))
             }

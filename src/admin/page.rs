@@ -4,7 +4,9 @@
 //! that clients and configuration say is escaped and cut by [`Text`]; no style is written inline, so that the
 //! Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
 
+mod quota;
 mod text;
+mod uplink;
 
 use std::{
     fmt::{self, Write},
@@ -55,8 +57,10 @@ fn draw(out: &mut String, view: &View) -> fmt::Result {
         draw_gpu(out, gpu, &view.leases)?;
     }
     out.write_str("</div></section>\n")?;
+    uplink::draw(out, &view.uplink)?;
     leases(out, view)?;
     waiting(out, view)?;
+    quota::quotas(out, view)?;
     refused(out, view)?;
     decisions(out, view)?;
     nodes(out, view)

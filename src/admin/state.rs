@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    admission::{GpuView, LeaseView, Mode, Snapshot, WaiterView},
+    admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
     ident::NodeId,
     telemetry::{Decided, NodeHealth, Telemetry},
 };
@@ -69,10 +69,14 @@ pub struct View {
     pub leases: Vec<LeaseView>,
     /// Each waiting demand.
     pub waiting: Vec<WaiterView>,
+    /// The line out of the house.
+    pub uplink: UplinkView,
     /// Each node.
     pub nodes: Vec<NodeView>,
     /// The last decisions, newest first.
     pub recent: Vec<Decided>,
+    /// What each user may still use today and this week, least first.
+    pub quotas: Vec<QuotaView>,
 }
 
 /// One node now.
@@ -238,8 +242,10 @@ impl View {
             gpus: snapshot.gpus,
             leases: snapshot.leases,
             waiting: snapshot.waiting,
+            uplink: snapshot.uplink,
             nodes,
             recent,
+            quotas: Vec::new(),
         }
     }
 }

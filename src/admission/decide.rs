@@ -12,6 +12,7 @@ use super::{
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::Turn,
+    quota::begins_play,
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, PlaySessionId, UserId};
@@ -25,6 +26,8 @@ impl Admission {
         self.advance(now);
         let asked = Arc::new(Asked::new(&self.policy, demand));
         let claim = self.claim(now, &asked);
+        let quota = !asked.limits.quotas.is_empty();
+        self.ledger.meter.note(&asked.demand.who, quota);
         let turn = match claim.reason {
             Some(Reason::Resume) => None,
             Some(_) | None => self.void(now, &asked),
@@ -67,6 +70,12 @@ impl Admission {
         };
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
+            if would.is_none()
+                && !self.recovers(now, &asked)
+                && let Some(decision) = self.spare(now, &asked, place)
+            {
+                return decision;
+            }
             self.note_passed(passes);
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
@@ -82,16 +91,17 @@ impl Admission {
         if self.recovers(now, &asked) && reason != Reason::Anonymous {
             return self.admit(now, asked, claim, Reason::Adopted, None);
         }
-        // Where no wait can help, or less now is wanted rather than more later.
+        // Where no wait can help, less now is wanted rather than more later, or the whole would not be given later either.
         let rule = asked.limits.when_full;
         // Who has a smaller picture already keeps it rather than wait.
         let keeps = holds != Holds::No && self.was_stepped(&asked, &claim);
-        let first = rule.steps_first() || line.is_none() || keeps;
+        let first =
+            rule.steps_first() || line.is_none() || keeps || self.pressure(&asked).is_some();
         if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }
         let wait = asked.demand.patience.min(asked.max_wait);
-        let (mut why, mut expected, mut vain) = (reason, None, None);
+        let (mut why, mut expected, mut vain) = (reason, self.renewal(&asked, reason), None);
         if let Some(line) = line {
             let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
             expected = self.expected(now, &asked, &line, place);
@@ -215,6 +225,9 @@ impl Admission {
         let mut before = Before::Nothing;
         let mut aliases = Vec::new();
         let mut sentence = None;
+        let begins = begins_play(&claim, reason);
+        // Nothing, or whether all that went on with the same item had not begun.
+        let mut same = None;
         if claim.right
             && let Some(right) = self.forget_right(&asked.screen())
         {
@@ -228,6 +241,9 @@ impl Admission {
             aliases.extend(old.session().cloned());
             // Asking again is no way out.
             sentence = sentence.or(old.sentence);
+            if old.asked.demand.item == asked.demand.item {
+                same = Some(same.unwrap_or(true) && old.uncounted);
+            }
             before = self.keep(now, before, old);
         }
         aliases.retain(|alias| Some(alias) != asked.demand.session.as_ref());
@@ -259,6 +275,7 @@ impl Admission {
             job_from: None,
             leave: None,
             before,
+            uncounted: same.unwrap_or(begins),
             aliases,
             seen: Seen::default(),
             shrinks_at: None,
@@ -277,6 +294,7 @@ impl Admission {
             self.claim_session(now, session, id);
         }
         self.arm(id);
+        self.count_play(id);
         id
     }
 
@@ -374,6 +392,7 @@ impl Admission {
             | Reason::UserStreams
             | Reason::ClassLimit
             | Reason::ServerLimit
+            | Reason::UplinkFull
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull
@@ -391,6 +410,7 @@ impl Admission {
             | Reason::Anonymous
             | Reason::Unreadable
             | Reason::Revoked => secs(300),
+            Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
             Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
             Reason::StartRate => secs(30),
             Reason::Superseded | Reason::Draining => secs(5),
@@ -403,6 +423,7 @@ impl Admission {
             | Reason::Observed
             | Reason::FailOpen
             | Reason::Yields
+            | Reason::Pressure
             | Reason::RunsAlone => secs(1),
         }
     }

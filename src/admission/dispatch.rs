@@ -66,6 +66,11 @@ impl Admission {
                     line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
                     continue;
                 }
+                if here == Line::Uplink {
+                    self.settle_uplink(now);
+                    line = self.queue.next_shared(Some(&here));
+                    continue;
+                }
                 while self
                     .queue
                     .head(&here)
@@ -138,7 +143,12 @@ impl Admission {
             Holds::No => self.judge(&asked, place, claim.freed),
         };
         match verdict.block {
-            None => self.note_passed(verdict.passes),
+            None => {
+                if holds == Holds::No && self.spare_waiting(now, ticket) {
+                    return true;
+                }
+                self.note_passed(verdict.passes);
+            }
             Some((reason, None)) => {
                 if !self.step_waiting(now, ticket) {
                     self.refuse(now, ticket, reason);
@@ -193,7 +203,9 @@ impl Admission {
 
     /// Ends a ticket with a refusal.
     pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
-        let expected = self.expected_of(now, ticket);
+        let waiter = self.queue.get(ticket);
+        let renewal = waiter.and_then(|waiter| self.renewal(&waiter.asked, reason));
+        let expected = renewal.or_else(|| self.expected_of(now, ticket));
         if let Some(waiter) = self.unqueue(ticket) {
             let retry_after = self.retry_after(reason, expected);
             if reason == Reason::WaitedOut {

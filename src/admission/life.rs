@@ -60,6 +60,7 @@ impl Admission {
             preempted: BTreeMap::new(),
             last_lease: 0,
             last_ticket: 0,
+            flow: super::Bitrate::ZERO,
             draining: false,
             events: Vec::new(),
         }
@@ -441,6 +442,7 @@ impl Admission {
             to,
         });
         self.foresee(id);
+        self.count_play(id);
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.

@@ -228,12 +228,12 @@ impl Admission {
             });
             self.leave(now, id, ended, self.policy.timers.linger);
         } else {
-            self.spare(id);
+            self.pardon(id);
         }
     }
 
     /// A stream is no longer to be ended, and its viewer is told.
-    pub(super) fn spare(&mut self, id: LeaseId) {
+    pub(super) fn pardon(&mut self, id: LeaseId) {
         if !self.forget_sentence(id) {
             return;
         }

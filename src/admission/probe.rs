@@ -3,9 +3,11 @@
 use super::{Admission, Demand, claim::Holds, rules::Asked};
 
 impl Admission {
-    /// Says whether this demand would be let in at once as things stand. Nothing is reserved, counted or recorded.
+    /// Says whether this demand would be let in at once and as a whole as things stand, on a GPU that is not under
+    /// pressure. Nothing is reserved, counted or recorded.
     pub fn fits(&mut self, demand: &Demand) -> bool {
-        if !demand.kind.is_video() {
+        let counted = self.policy.uplink.limit.is_some() && demand.rate > super::Bitrate::ZERO;
+        if !demand.kind.is_video() && !counted {
             return true;
         }
         let asked = Asked::new(&self.policy, demand.clone());
@@ -16,7 +18,10 @@ impl Admission {
         match self.holds_claim(&claim, &asked, Some(place)) {
             Holds::Yes(..) => self.smaller_form(&asked, &claim, place).is_none(),
             Holds::Full(_) => false,
-            Holds::No => self.judge(&asked, place, claim.freed).block.is_none(),
+            Holds::No => {
+                self.pressure(&asked).is_none()
+                    && self.judge(&asked, place, claim.freed).block.is_none()
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull, Work,
+    Admission, Bitrate, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull,
+    Work,
     claim::{Claim, Holds},
     event::Subject,
     ledger::Account,
@@ -28,6 +29,7 @@ pub(super) struct Step {
     rung: usize,
     kind: Kind,
     cost: Seats,
+    rate: Bitrate,
 }
 
 /// A rung that would be let in now.
@@ -41,13 +43,19 @@ pub(super) struct Stepped {
     passes: Option<(Ticket, Seats)>,
 }
 
+impl Stepped {
+    pub(super) fn rung(&self) -> usize {
+        self.rung
+    }
+}
+
 /// The steps of a demand, dearest first.
 pub(super) fn steps(
     policy: &Policy,
     demand: &Demand,
     limits: &UserLimits,
     gpu: Option<usize>,
-    whole: Seats,
+    (whole, rate): (Seats, Bitrate),
 ) -> Vec<Step> {
     let Kind::Video(work) = demand.kind else {
         return Vec::new();
@@ -63,14 +71,17 @@ pub(super) fn steps(
             Kind::Direct | Kind::Remux | Kind::Audio => true,
         };
         let cost = price(policy, gpu, &rung.kind);
-        (high && cost < whole).then_some(Step {
+        // The same seats and less of the line out of the house is cheaper too, where that is short.
+        let slimmer = policy.uplink.limit.is_some() && cost == whole && rung.rate < rate;
+        (high && (cost < whole || slimmer)).then_some(Step {
             rung: rung.index,
             kind: rung.kind,
             cost,
+            rate: rung.rate,
         })
     });
     let mut steps: Vec<Step> = rungs.collect();
-    steps.sort_by_key(|step| std::cmp::Reverse(step.cost));
+    steps.sort_by_key(|step| std::cmp::Reverse((step.cost, step.rate)));
     steps
 }
 
@@ -121,6 +132,7 @@ impl Asked {
         Self {
             demand: Demand {
                 kind: step.kind,
+                rate: step.rate,
                 rungs: Vec::new(),
                 ..self.demand.clone()
             },
@@ -132,6 +144,7 @@ impl Asked {
             steps: Vec::new(),
             stepped: true,
             cost: step.cost,
+            rate: self.charged(step.rate),
             subject: Arc::new(Subject {
                 gpu: self.subject.gpu.clone().filter(|_| video),
                 work: step.kind.to_string(),
@@ -153,7 +166,7 @@ impl Admission {
     }
 
     /// A rung, or what is in its way.
-    fn try_step(
+    pub(super) fn try_step(
         &self,
         now: Instant,
         asked: &Asked,
@@ -235,7 +248,7 @@ impl Admission {
         true
     }
 
-    fn take_step(
+    pub(super) fn take_step(
         &mut self,
         now: Instant,
         stepped: Stepped,

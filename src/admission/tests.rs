@@ -14,9 +14,12 @@ mod lost_seats;
 mod numbers;
 mod polls;
 mod preempting;
+mod pressure;
 mod probe;
+mod quotas;
 mod rungs;
 mod torture;
+mod uplink;
 mod waiting;
 mod yielding;
 
@@ -82,6 +85,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         kind,
         origin: Origin::Negotiation,
         library: None,
+        rate: Bitrate::ZERO,
         rungs: Vec::new(),
         would: None,
         patience: Duration::ZERO,

@@ -38,6 +38,7 @@ impl Admission {
                 work: subject.work.clone(),
                 cost: lease.asked.cost,
                 held: lease.held.seats,
+                rate: lease.held.rate,
                 state: lease.state,
                 reason: lease.reason,
                 age: since(lease.since),
@@ -82,6 +83,7 @@ impl Admission {
             gpus: gpus.collect(),
             leases: leases.collect(),
             waiting: waiting.collect(),
+            uplink: self.uplink_view(),
             transcodes: self.ledger.all().transcodes,
         }
     }

@@ -5,6 +5,7 @@ mod direct;
 mod overlap;
 mod players;
 mod preempt;
+mod quota;
 mod rules;
 mod servers;
 mod wire;
@@ -35,6 +36,9 @@ pub(super) struct Build<'a> {
 }
 
 // === impl Build ===
+
+/// From this part of a GPU's seats on plays are made cheaper, if the file says nothing.
+const PRESSURE: f64 = 0.5;
 
 impl Build<'_> {
     /// Notes a mistake, unless something there was found faulty before.
@@ -173,9 +177,12 @@ impl Build<'_> {
             classes: rules.classes,
             libraries: rules.libraries,
             windows: rules.windows,
+            uplink: self.uplink(file.uplink.unwrap_or_default()),
             anonymous: file
                 .anonymous
                 .map_or(crate::admission::Access::Deny, Into::into),
+            pressure: crate::admission::Fraction::new(file.pressure.map_or(PRESSURE, |p| p.0))
+                .unwrap_or_default(),
             queue,
             end_dead_jobs: leases.end_dead_jobs.unwrap_or(false),
             end_parked_jobs: leases.end_parked.unwrap_or(false),
@@ -189,6 +196,7 @@ impl Build<'_> {
         self.preempts(&policy);
         let keyed = upstreams.iter().all(|node| node.api_key.is_some());
         self.preempts_with_a_key(&mut policy, keyed);
+        let state_dir = self.state_dir(file.state, &policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);
@@ -232,6 +240,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            counts_bytes: quota::counts_bytes(&policy),
         };
         Config {
             hop,
@@ -241,6 +250,7 @@ impl Build<'_> {
             control,
             telemetry,
             admin,
+            state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),
             drain_limit: drain.limit.map_or(Duration::from_secs(60), |s| s.0),
             effective,

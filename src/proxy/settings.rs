@@ -29,6 +29,8 @@ pub struct Settings {
     pub messages: bool,
     /// What is tried before a transcode waits or is refused.
     pub cheaper: Cheaper,
+    /// Whether the bytes of media are charged to users: somebody is held to a number of them.
+    pub counts_bytes: bool,
 }
 
 /// What is tried before a transcode waits or is refused.
@@ -38,6 +40,8 @@ pub struct Cheaper {
     pub direct_play: DirectPlay,
     /// The same for a class, where it differs.
     pub classes: BTreeMap<ClassId, DirectPlay>,
+    /// When a text subtitle that would be drawn into the picture goes beside it.
+    pub subtitles: Subtitles,
     /// The least lines of a version that may be put before a dearer one. `None`: versions stay as they come.
     pub version_floor: Option<u32>,
     /// Whether a client comes back by itself if it can't, where the operator knows better than the table.
@@ -54,6 +58,18 @@ pub enum DirectPlay {
     Pressure,
     /// Whenever it would transcode.
     Always,
+}
+
+/// When a text subtitle that would be drawn into the picture goes beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subtitles {
+    /// Never.
+    AsIs,
+    /// When the transcode that draws it would have to wait or be refused.
+    #[default]
+    Pressure,
+    /// Whenever it would be drawn.
+    External,
 }
 
 /// What is done with a request that can't be judged.
@@ -78,6 +94,16 @@ pub struct Starts {
 }
 
 impl Cheaper {
+    /// When the picture is copied for this client, of this class, though its ceiling is a little below that. Who is
+    /// made to play the file itself needs no such thing.
+    pub(super) fn copies(&self, client: Client, class: &ClassId) -> DirectPlay {
+        let said = self.clients.contains_key(client.as_str());
+        if said || client.returns_after_failed_direct_play() {
+            return DirectPlay::Off;
+        }
+        self.classes.get(class).copied().unwrap_or(self.direct_play)
+    }
+
     /// When this client, of this class, is made to play the file as it is. Only who comes back by himself when that
     /// fails is made to at all.
     pub(super) fn direct_play(&self, client: Client, class: &ClassId) -> DirectPlay {
@@ -144,22 +170,28 @@ impl Texts {
     /// The text for a reason in the first language of an `Accept-Language` that there is one for, else English.
     pub fn get(&self, accept_language: Option<&str>, reason: Reason) -> Option<&str> {
         self.find(accept_language, reason.as_str())
+            .map(|(_, text)| text)
     }
 
     /// The text of a notice, in the same way.
     pub fn notice(&self, accept_language: Option<&str>, notice: Notice) -> Option<&str> {
         self.find(accept_language, notice.as_str())
+            .map(|(_, text)| text)
     }
 
-    fn find(&self, accept_language: Option<&str>, word: &'static str) -> Option<&str> {
+    /// The text for a word, with its language.
+    pub(super) fn find(
+        &self,
+        accept_language: Option<&str>,
+        word: &'static str,
+    ) -> Option<(&str, &str)> {
         let wanted = accept_language
             .into_iter()
             .flat_map(|a| a.split(','))
             .filter_map(|l| l.split(['-', ';']).next());
-        wanted
-            .map(str::trim)
-            .chain(["en"])
-            .find_map(|l| self.0.get(&l.to_ascii_lowercase())?.get(word))
-            .map(String::as_str)
+        wanted.map(str::trim).chain(["en"]).find_map(|language| {
+            let (language, texts) = self.0.get_key_value(&language.to_ascii_lowercase())?;
+            Some((language.as_str(), texts.get(word)?.as_str()))
+        })
     }
 }

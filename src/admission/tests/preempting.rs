@@ -182,6 +182,7 @@ fn who_can_step_down_ends_nobody() {
     let mut world = full(policy);
     let mut demand = family(20);
     demand.rungs = vec![Rung {
+        rate: Bitrate::ZERO,
         kind: Kind::Video(Work {
             size_out: (640, 360),
             ..ONE

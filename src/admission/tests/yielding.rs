@@ -18,6 +18,7 @@ fn house(milli: u32) -> Policy {
 
 fn rungs() -> Vec<Rung> {
     let rung = |index, size_out| Rung {
+        rate: Bitrate::ZERO,
         kind: Kind::Video(Work { size_out, ..ONE }),
         index,
     };
@@ -315,6 +316,7 @@ fn a_dearer_quality_than_there_is_room_for_is_made_smaller_and_not_refused() {
     dearer.rungs.insert(
         0,
         Rung {
+            rate: Bitrate::ZERO,
             kind: Kind::Video(ONE),
             index: 6,
         },
@@ -361,6 +363,7 @@ fn the_job_of_a_parked_viewer_is_ended_only_if_a_rule_says_so_and_it_is_a_film()
         world.wait(20);
         let node = NodeId::new("node");
         let running = |completion| Running {
+            rate: Bitrate::ZERO,
             who: who("a", "tv"),
             item: "film".into(),
             kind: Kind::Video(ONE),

@@ -8,11 +8,11 @@ use http::{Response, header};
 
 use super::{Negotiation, Offer};
 use crate::{
-    admission::{Kind, Policy, Rung, Who},
+    admission::{Bitrate, Kind, Policy, Rung, Who},
     demand,
     gate::Reservation,
     hop::Body,
-    jellyfin::{Client, PlaybackAnswer, Source, Step, steps},
+    jellyfin::{Change, Client, PlaybackAnswer, Source, Step, steps},
     proxy::{Notice, header_text, refusal},
     upstream::Verified,
 };
@@ -23,16 +23,19 @@ impl Negotiation<'_> {
         &self,
         policy: &Policy,
         source: &Source,
-        whole: &Kind,
+        whole: (&Kind, Bitrate),
         verified: Option<&Verified>,
     ) -> (Vec<Step>, Vec<Rung>) {
+        let (whole, rate) = whole;
         if !whole.is_video() {
             return (Vec::new(), Vec::new());
         }
         let user = verified.map(Verified::policy).unwrap_or_default();
         let all = steps(source, &self.proxy.node.encoding.load(), user);
         let price = |kind: &Kind| demand::price(policy, &self.proxy.node.id, kind);
-        demand::rungs(all, price(whole), price)
+        let address = self.peer.address;
+        let slim = policy.uplink.limit.is_some() && policy.uplink.carries(address);
+        demand::rungs(all, (price(whole), rate), slim, price)
     }
 
     /// Answers with this step, whose seats are reserved.
@@ -48,6 +51,7 @@ impl Negotiation<'_> {
             mut answer,
             source,
             demand,
+            change,
             ..
         } = offer;
         // Kodi writes bitrate and size into the address itself, after the answer: its master playlist is what is made
@@ -62,7 +66,11 @@ impl Negotiation<'_> {
         let again = if live {
             None
         } else {
-            self.smaller(step, verified).await
+            let change = Change {
+                ceiling: Some(step.ceiling),
+                ..change
+            };
+            self.smaller(step, &change, verified).await
         };
         match again {
             Some((new_head, new_answer)) => (head, answer) = (new_head, new_answer),
@@ -77,9 +85,10 @@ impl Negotiation<'_> {
     async fn smaller(
         &self,
         step: &Step,
+        change: &Change,
         verified: Option<&Verified>,
     ) -> Option<(http::response::Parts, PlaybackAnswer)> {
-        let (head, mut answer) = self.again(step.ceiling).await?;
+        let (head, mut answer) = self.again(change).await?;
         self.order_versions(&mut answer, verified);
         let source = self.chosen(&answer)?;
         source.transcoding_url.as_ref()?;
@@ -89,7 +98,7 @@ impl Negotiation<'_> {
         fits.then_some((head, answer))
     }
 
-    fn tell_smaller(&self, who: &Who) {
+    pub(super) fn tell_smaller(&self, who: &Who) {
         let current = self.proxy.current.load();
         if current.settings.messages && self.client.shows_messages() {
             let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);

@@ -13,7 +13,7 @@ use http::Request;
 
 use super::{MAX_PLAYLIST, Proxy};
 use crate::{
-    admission::{Kind, Rung, Seats},
+    admission::{Bitrate, Kind, Rung, Seats},
     demand,
     hop::{Exchanged, Verdict},
     ident::PlaySessionId,
@@ -28,12 +28,13 @@ pub(super) struct Steps {
     pub(super) rungs: Vec<Rung>,
 }
 
-/// The smaller forms in which this playlist could be asked for.
+/// The smaller forms in which this playlist could be asked for. `slim`: the line out of the house is short.
 pub(super) fn steps(
     proxy: &Proxy,
     source: &Source,
     target: &str,
-    whole: &Kind,
+    (whole, rate): (&Kind, Bitrate),
+    slim: bool,
     user: UserPolicy,
 ) -> Steps {
     if !whole.is_video() {
@@ -44,7 +45,9 @@ pub(super) fn steps(
         ..source.clone()
     };
     let all = jellyfin::steps(&source, &proxy.node.encoding.load(), user);
-    let (steps, rungs) = demand::rungs(all, price(proxy, whole), |kind| price(proxy, kind));
+    let (steps, rungs) = demand::rungs(all, (price(proxy, whole), rate), slim, |kind| {
+        price(proxy, kind)
+    });
     Steps { steps, rungs }
 }
 

@@ -10,7 +10,7 @@ use super::{
     REPORT, Run, State, TICK, What, segment, who,
 };
 use crate::{
-    admission::{Activity, Running},
+    admission::{Activity, Bitrate, Running},
     ident::ItemId,
 };
 
@@ -118,11 +118,12 @@ impl Run<'_> {
             Running {
                 who: who(plan),
                 item: ItemId::new(&play.item),
-                kind: watch.kind,
+                kind: watch.form.kind,
                 completion: job.map(|job| job.encoded_to / seconds(play.lasts)),
                 runtime: Some(Duration::from_millis(play.lasts)),
                 position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
                 paused: watch.paused,
+                rate: Bitrate::ZERO,
             }
         })
         .collect()
