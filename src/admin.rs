@@ -4,6 +4,7 @@
 //! A thread of its own, so that it answers while the data path is busy or stuck. Reads from loopback need no token;
 //! everything else does, see [`auth`].
 
+mod accept;
 mod auth;
 mod page;
 mod serve;
@@ -19,7 +20,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     extract::{RawQuery, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{Html, IntoResponse, Json, Response},
     routing::{get, post},
@@ -67,6 +68,9 @@ const QUOTAS: usize = 500;
 /// The type that Prometheus' text format 0.0.4 is served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The type of OpenMetrics, for who asks for it.
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// Builds the routes, behind the check of who asks.
 pub fn router(settings: &Settings, handles: Handles) -> Router {
     let gate = Arc::new(auth::Guard::new(settings.token.clone()));
@@ -110,12 +114,17 @@ async fn js() -> impl IntoResponse {
     )
 }
 
-async fn metrics(State(handles): State<Handles>) -> impl IntoResponse {
+async fn metrics(State(handles): State<Handles>, headers: HeaderMap) -> impl IntoResponse {
     handles.telemetry.observe(&handles.gate.snapshot());
     handles.telemetry.quotas(&handles.gate.quotas());
+    let (kind, text) = if accept::open_metrics(&headers) {
+        (OPEN_METRICS_TYPE, handles.telemetry.gather_open())
+    } else {
+        (METRICS_TYPE, handles.telemetry.gather())
+    };
     (
-        [(header::CONTENT_TYPE, METRICS_TYPE)],
-        handles.telemetry.gather(),
+        [(header::CONTENT_TYPE, kind), (header::VARY, "accept")],
+        text,
     )
 }
 

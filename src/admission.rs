@@ -354,6 +354,8 @@ pub struct GpuView {
     pub max_sessions: Option<u32>,
     /// Demands that wait for this GPU.
     pub waiting: u32,
+    /// Transcodes here that are slower than their viewers, who have little in hand.
+    pub starving: u32,
 }
 
 /// One lease now.

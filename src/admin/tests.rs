@@ -157,6 +157,7 @@ fn evening() -> View {
                 sessions: 4,
                 max_sessions: Some(8),
                 waiting: 1,
+                starving: 0,
             },
             GpuView {
                 gpu: GpuId::new("cpu"),
@@ -167,6 +168,7 @@ fn evening() -> View {
                 sessions: 0,
                 max_sessions: None,
                 waiting: 0,
+                starving: 0,
             },
         ],
         leases,
@@ -438,6 +440,13 @@ async fn every_route_answers_with_its_type_and_the_headers_that_protect_it() {
             assert!(head.contains(header), "{path}: {header} is not in {head}");
         }
     }
+    let open = "Host: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
+    let answer = fixture.ask("GET /metrics", open).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.to_lowercase().contains(kind), "{head}");
+    assert!(head.to_lowercase().contains("vary: accept"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
     assert_eq!(fixture.status("GET /nothing", LOCAL).await, 404);
     assert_eq!(fixture.status("HEAD /metrics", LOCAL).await, 200);
     fixture.admin.stop().await;

@@ -76,6 +76,7 @@ impl Admission {
                 sessions: used.transcodes,
                 max_sessions: gpu.max_sessions,
                 waiting: u32::try_from(self.queue.len_of_gpu(index)).unwrap_or(u32::MAX),
+                starving: self.starving_on(now, &gpu.id),
             }
         });
         Snapshot {

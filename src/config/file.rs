@@ -17,6 +17,7 @@ use super::{
         Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size,
         Span, SpanOrNever, TimeOfDay, Workers,
     },
+    word::Notify,
 };
 
 /// Declares a section of the file: each key optional, unknown ones refused.
@@ -95,6 +96,8 @@ sections! {
         logging: Logging,
         /// Metrics.
         metrics: Metrics,
+        /// Word sent to the operator when something is wrong.
+        notify: Notify,
         /// How much of a request or an answer is read.
         requests: Requests,
         /// What must outlive a restart.

@@ -1,4 +1,4 @@
-//! A secret as it is written: the text itself, or the name of a variable that holds it.
+//! Secrets in the file: the text itself, or the environment variable that holds it.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

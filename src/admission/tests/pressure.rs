@@ -11,9 +11,9 @@ fn house(milli: u32, pressure: f64) -> World {
 
 fn wish(user: &str, device: &str) -> Demand {
     let rung = |index, size_out| Rung {
-        rate: Bitrate::ZERO,
         kind: Kind::Video(Work { size_out, ..ONE }),
         index,
+        rate: Bitrate::ZERO,
     };
     Demand {
         rungs: vec![rung(0, (1280, 720)), rung(1, (640, 360))],

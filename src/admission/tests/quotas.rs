@@ -128,9 +128,9 @@ fn gpu_time_concerns_only_what_needs_the_gpu() {
         admitted(&world.decide(ask("ann", device, "other", kind)));
     }
     let remux = Rung {
-        rate: Bitrate::ZERO,
         kind: Kind::Remux,
         index: 3,
+        rate: Bitrate::ZERO,
     };
     let mut demand = ask("ann", "phone", "another", Kind::Video(ONE));
     demand.rungs = vec![remux];
