@@ -1,6 +1,7 @@
 //! Limits, classes, rules and timers: immutable, valid by construction, swapped whole on reload.
 
 mod check;
+mod days;
 mod matching;
 mod precedence;
 mod week;
@@ -14,6 +15,7 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub use self::days::Days;
 pub use self::precedence::{Preemption, Yields};
 pub(super) use self::week::WEEK;
 use super::{CostModel, Quota, Seats, Uplink};
@@ -257,10 +259,6 @@ pub struct Window {
     pub mode: Mode,
 }
 
-/// Days of the week, bit 0 = Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Days(u8);
-
 /// Bounds of the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueBounds {
@@ -450,27 +448,6 @@ impl Fraction {
     /// Returns the number.
     pub fn get(self) -> f64 {
         self.0
-    }
-}
-
-// === impl Days ===
-
-impl Days {
-    /// Every day.
-    pub const ALL: Self = Self(0b111_1111);
-
-    /// Takes days, 0 = Monday.
-    pub fn new(days: impl IntoIterator<Item = u8>) -> Self {
-        Self(
-            days.into_iter()
-                .filter(|d| *d < 7)
-                .fold(0, |bits, day| bits | 1 << day),
-        )
-    }
-
-    /// Whether `day` (0 = Monday) is one of them.
-    pub fn has(self, day: u8) -> bool {
-        day < 7 && self.0 & (1 << day) != 0
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod backfill;
 mod fairness;
+mod houses;
 mod invariants;
 mod life;
 mod limits;
