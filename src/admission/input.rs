@@ -169,6 +169,7 @@ impl Numbers {
             Event::Withdrawn { .. }
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => return,

@@ -94,6 +94,8 @@ impl Admission {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         self.foresight.clear(gpus);
+        self.missed.clear();
+        self.preempted.clear();
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;

@@ -36,6 +36,8 @@ impl Usual {
             | Ended::Undelivered
             | Ended::UpstreamFailed
             | Ended::DeadPlayer
+            | Ended::Parked
+            | Ended::Preempted
             | Ended::Revoked => false,
         };
         if watched && subject.gpu.is_some() {

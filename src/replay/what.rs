@@ -126,6 +126,7 @@ impl<'a> What<'a> {
             },
             Event::Moved { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => Self::Other,
