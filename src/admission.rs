@@ -12,6 +12,7 @@
 //! - `step`: a cheaper form where the whole does not fit.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `operator`: what is done by hand.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
 //!
@@ -34,6 +35,7 @@ mod foresee;
 mod lease;
 mod ledger;
 mod life;
+mod operator;
 mod policy;
 mod probe;
 mod queue;
@@ -67,6 +69,7 @@ pub use self::{
     cost::{Codec, CostModel, Hdr, Seats, Work},
     event::{Ended, Event, Reason, Reconciled, Subject},
     lease::LeaseState,
+    operator::Order,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
@@ -104,6 +107,10 @@ pub struct Admission {
     last_ticket: u64,
     foresight: Foresight,
     draining: bool,
+    /// The operator lets no new transcode in.
+    paused: bool,
+    /// The mode that the policy came with, where the operator has changed it.
+    own_mode: Option<Mode>,
     events: Vec<Event>,
 }
 
@@ -295,6 +302,10 @@ pub struct Running {
 pub struct Snapshot {
     /// Whether decisions are enforced.
     pub mode: Mode,
+    /// The mode of the configuration, where the operator has changed it until the next reload.
+    pub own_mode: Option<Mode>,
+    /// The operator lets no new transcode in.
+    pub paused: bool,
     /// Each GPU, as the policy orders them.
     pub gpus: Vec<GpuView>,
     /// Each lease that has not ended, oldest first.
@@ -312,6 +323,12 @@ pub struct GpuView {
     pub gpu: GpuId,
     /// Capacity less headroom reserve, in seats: what may be handed out.
     pub capacity: Seats,
+    /// What the configuration gives.
+    pub given: Seats,
+    /// What it was found to carry, before time windows; that of the configuration if nothing is learned.
+    pub learned: Seats,
+    /// Jobs that are slower than their viewers, who have little in hand.
+    pub starving: u32,
     /// Seats held by running and reserved leases.
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
@@ -367,6 +384,12 @@ pub struct LeaseView {
     pub paused: bool,
     /// How much of the file is encoded, 0..=1.
     pub completion: Option<f64>,
+    /// How many seconds the encoder is ahead of the viewer, where two looks have told.
+    pub lead: Option<f64>,
+    /// Its job is slower than its viewer, who has little in hand.
+    pub starved: bool,
+    /// It came to light only when Finweir had run for long: it never passed through.
+    pub stray: bool,
 }
 
 /// One waiting demand now.

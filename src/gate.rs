@@ -24,8 +24,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
-        Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-        Running, Sample, Snapshot,
+        Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Order, Policy, Reason,
+        Running, Sample, Snapshot, Subject,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -292,6 +292,12 @@ impl Gate {
         self.apply(|state, now| state.core.drain(now));
     }
 
+    /// Does what the operator orders. `None`: there is nothing it could be done to. Else whom it was about, if it was
+    /// about somebody.
+    pub fn operate(&self, order: Order, who: &Arc<str>) -> Option<Option<Arc<Subject>>> {
+        self.apply(|state, now| state.core.operate(now, order, who))
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.lock().core.policy().clone()
@@ -359,9 +365,14 @@ impl Gate {
     /// The ticket that an event settles, and what its waiter is told.
     fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
         match event {
-            Event::Granted { ticket, lease, .. } => Some((
+            Event::Granted {
+                ticket,
+                lease,
+                reason,
+                ..
+            } => Some((
                 *ticket,
-                Outcome::Admitted(Reservation::new(self.clone(), *lease, Reason::Waited)),
+                Outcome::Admitted(Reservation::new(self.clone(), *lease, *reason)),
             )),
             Event::Refused {
                 ticket: Some(ticket),
@@ -398,6 +409,7 @@ impl Gate {
             | Event::Reconciled { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }

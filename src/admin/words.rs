@@ -19,6 +19,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Resume => "its session came back",
         Reason::Adopted => "it was running already",
         Reason::Waited => "seats came free",
+        Reason::Operator => "the operator let it in",
         Reason::Observed => "over a limit that only observes",
         Reason::FailOpen => "it could not be judged",
         Reason::RunsAlone => "wider than the GPU, which was empty",
@@ -37,6 +38,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::WaitedOut => "no seat came free in time",
         Reason::WaitTooLong => "no seat will come free in time",
         Reason::Superseded => "the device asked for something else",
+        Reason::Paused => "the operator lets no new transcode in",
         Reason::Draining => "Finweir is stopping",
         Reason::Unreadable => "the request could not be read",
         Reason::Anonymous => "a stream without a login may not transcode",
@@ -56,7 +58,8 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
-        | Reason::RunsAlone => plain.to_owned(),
+        | Reason::RunsAlone
+        | Reason::Operator => plain.to_owned(),
         Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit
@@ -72,6 +75,7 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::WaitedOut
         | Reason::WaitTooLong
         | Reason::Superseded
+        | Reason::Paused
         | Reason::Draining
         | Reason::Unreadable
         | Reason::Anonymous

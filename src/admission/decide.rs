@@ -360,6 +360,7 @@ impl Admission {
             | Reason::Anonymous
             | Reason::Unreadable
             | Reason::Revoked => secs(300),
+            Reason::Paused => secs(60),
             Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
             Reason::StartRate => secs(30),
             Reason::Superseded | Reason::Draining => secs(5),
@@ -371,7 +372,8 @@ impl Admission {
             | Reason::Waited
             | Reason::Observed
             | Reason::FailOpen
-            | Reason::RunsAlone => secs(1),
+            | Reason::RunsAlone
+            | Reason::Operator => secs(1),
         }
     }
 }

@@ -57,6 +57,8 @@ impl Admission {
             last_lease: 0,
             last_ticket: 0,
             draining: false,
+            paused: false,
+            own_mode: None,
             events: Vec::new(),
         }
     }
@@ -444,7 +446,7 @@ impl Admission {
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.
-    fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
+    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };

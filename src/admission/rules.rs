@@ -175,6 +175,12 @@ impl Admission {
         if video && (self.judge_access(asked, &mut verdict)) {
             return verdict;
         }
+        if video
+            && self.paused
+            && verdict.breach(self.policy.mode, Reason::Paused, Some(Line::Server))
+        {
+            return verdict;
+        }
         let _ = self.judge_user(asked, place, freed, &mut verdict)
             || video
                 && (self.judge_shared(asked, place, &mut verdict)

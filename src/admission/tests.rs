@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod lost_seats;
 mod numbers;
+mod operator;
 mod polls;
 mod probe;
 mod rungs;

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView};
+use super::{
+    Admission, Capacity, GpuView, LeaseState, LeaseView, Mode, Reason, Snapshot, WaiterView,
+    lease::Lease,
+};
 
 impl Admission {
     /// Shows all that is held and waiting.
@@ -33,6 +36,10 @@ impl Admission {
                 idle: since(lease.last_sign),
                 paused: lease.paused_since.is_some() || lease.state == LeaseState::Parked,
                 completion: lease.seen.completion,
+                lead: lease.seen.speed.map(|_| (lease.seen.lead * 10.0).round() / 10.0),
+                starved: lease.is_starved(),
+                stray: lease.reason == Reason::Adopted
+                    && lease.since > self.started + self.policy.timers.recovery,
             }
         });
         let waiting = self.in_order().into_iter().filter_map(|ticket| {
@@ -55,9 +62,15 @@ impl Admission {
         });
         let gpus = self.policy.gpus.iter().enumerate().map(|(index, gpu)| {
             let used = self.ledger.gpu(index);
+            let limiter = self.limiters.get(index);
+            let here = |lease: &&Lease| lease.asked.account.gpu == Some(index);
+            let starving = self.leases.values().filter(here).filter(|lease| lease.is_starved());
             GpuView {
                 gpu: gpu.id.clone(),
                 capacity: self.capacity_of(index, Mode::Enforce),
+                given: limiter.map_or(gpu.capacity, Capacity::given),
+                learned: limiter.map_or(gpu.capacity, Capacity::now),
+                starving: u32::try_from(starving.count()).unwrap_or(u32::MAX),
                 held: used.seats,
                 reserved: used.reserved,
                 sessions: used.transcodes,
@@ -67,6 +80,8 @@ impl Admission {
         });
         Snapshot {
             mode: self.policy.mode,
+            own_mode: self.own_mode,
+            paused: self.paused,
             gpus: gpus.collect(),
             leases: leases.collect(),
             waiting: waiting.collect(),

@@ -115,6 +115,8 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone
+        | Reason::Operator
+        | Reason::Paused
         | Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit

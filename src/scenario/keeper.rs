@@ -269,6 +269,7 @@ impl Core {
                 | Event::Reconciled { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
+                | Event::Operator { .. }
                 | Event::PolicyChanged { .. } => {}
             }
         }

@@ -67,8 +67,11 @@ impl<'a> Decision<'a> {
                 subject, reason, ..
             } => (Verdict::Queue, *reason, None, None, subject),
             Event::Granted {
-                subject, waited, ..
-            } => (Verdict::Admit, Reason::Waited, None, Some(*waited), subject),
+                subject,
+                reason,
+                waited,
+                ..
+            } => (Verdict::Admit, *reason, None, Some(*waited), subject),
             Event::Refused {
                 subject,
                 ticket,
@@ -101,6 +104,7 @@ impl<'a> Decision<'a> {
             | Event::Reconciled { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => return None,
         };
         Some(Self {

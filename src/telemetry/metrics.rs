@@ -16,7 +16,7 @@ use super::{
     DirectPlay, FailOpen, Served, Settings, UserLabel,
     labels::{QueueOutcome, Verdict},
 };
-use crate::admission::{Ended, LeaseState, Reason, Reconciled};
+use crate::admission::{Ended, LeaseState, Order, Reason, Reconciled};
 
 /// Seconds from the whole request sent to the first byte of the answer. Up to 30 s: a first segment of a 4K
 /// transcode on a slow device takes that long.
@@ -152,6 +152,8 @@ metrics! {
         node_transcodes: IntGaugeVec ["node"],
         /// Jobs that Finweir asked Jellyfin to end, by why.
         jobs_ended_total: IntCounterVec ["ended"],
+        /// What the operator did by hand.
+        operator_actions_total: IntCounterVec ["action"],
         /// Demands that wait, by class.
         queue_depth: IntGaugeVec ["class"],
         /// How long demands waited, however the wait ended.
@@ -343,6 +345,9 @@ impl Families {
         for ended in [Ended::DeadPlayer, Ended::Revoked] {
             self.jobs_ended_total.with_label_values(&[ended.as_str()]);
         }
+        for action in Order::NAMES {
+            self.operator_actions_total.with_label_values(&[*action]);
+        }
         for outcome in QueueOutcome::ALL {
             self.queue_outcomes_total
                 .with_label_values(&[outcome.as_str()]);
@@ -377,7 +382,8 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
-        | Reason::RunsAlone => &[Verdict::Admit],
+        | Reason::RunsAlone
+        | Reason::Operator => &[Verdict::Admit],
         Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit
@@ -385,6 +391,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::LibraryRule
+        | Reason::Paused
         | Reason::TimeWindow => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
         Reason::UhdDenied | Reason::TranscodeDenied => &[Verdict::Downgrade, Verdict::Reject],
         Reason::StartRate

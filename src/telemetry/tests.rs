@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::{
-    admission::{Ended, GpuView, LeaseState, LeaseView, Mode, Reconciled, Seats, Subject},
+    admission::{Ended, GpuView, LeaseState, LeaseView, Mode, Order, Reconciled, Seats, Subject},
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
 };
 
@@ -73,6 +73,7 @@ fn granted(waited: Duration) -> Event {
         subject: Arc::new(subject()),
         ticket: Ticket(3),
         lease: LeaseId(4),
+        reason: Reason::Waited,
         waited,
     }
 }
@@ -128,6 +129,11 @@ fn every_event() -> Vec<Event> {
             gpu: GpuId::new("uhd770"),
             from: Seats::from_milli(9400),
             to: Seats::from_milli(8000),
+        },
+        Event::Operator {
+            order: Order::Pause,
+            who: Arc::from("anna (127.0.0.1)"),
+            subject: Some(about()),
         },
         Event::PolicyChanged {
             mode: Mode::Enforce,
@@ -525,6 +531,9 @@ fn lease(class: &str, node: &str, state: LeaseState, held: u32) -> LeaseView {
         idle: Duration::ZERO,
         paused: false,
         completion: None,
+        lead: None,
+        starved: false,
+        stray: false,
     }
 }
 
@@ -534,6 +543,9 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
     let gpu = |name: &str, held| GpuView {
         gpu: GpuId::new(name),
         capacity: Seats::from_milli(9400),
+        given: Seats::from_milli(9400),
+        learned: Seats::from_milli(9400),
+        starving: 0,
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
         sessions: 2,
@@ -549,6 +561,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         ],
         waiting: Vec::new(),
         transcodes: 2,
+        ..Snapshot::default()
     });
     for (series, count) in [
         ("gpu_seats_held{gpu=\"uhd770\"}", Some(2.0)),
