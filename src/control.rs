@@ -8,7 +8,8 @@ use crate::{
     admission::Running,
     clock, demand,
     gate::{EndJob, Gate},
-    jellyfin::{Dialect, Encoding},
+    ident::{DeviceId, UserId},
+    jellyfin::{Dialect, Encoding, SessionRow},
     telemetry::Telemetry,
     upstream::{Api, Health},
 };
@@ -22,6 +23,8 @@ pub struct Settings {
     pub idle_poll: Duration,
 }
 
+/// What stands over an operator's message.
+const MESSAGE_HEADER: &str = "A word from your host";
 /// How often `/health` is asked.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How often while it does not answer: HAProxy must find Finweir ready before it finds the way round it.
@@ -85,6 +88,25 @@ pub async fn end_jobs(api: Api, mut ends: mpsc::Receiver<EndJob>) {
             }
         }
     }
+}
+
+/// Shows a message on the screen of a user's device.
+///
+/// # Errors
+/// Jellyfin has no such session, or did not take it; the reason is for the operator.
+pub async fn message(
+    api: &Api,
+    user: &UserId,
+    device: &DeviceId,
+    text: &str,
+) -> Result<(), String> {
+    let rows = api.sessions().await.map_err(|error| error.to_string())?;
+    let ours = |row: &&SessionRow| row.user.as_ref() == Some(user) && row.device == *device;
+    let row = rows.iter().find(ours);
+    let row = row.ok_or_else(|| "Jellyfin has no such session now".to_owned())?;
+    api.message(&row.id, MESSAGE_HEADER, text)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// Keeps the core's idea of the time of the week right, daylight saving included, for ever.

@@ -95,11 +95,6 @@ pub(super) const fn state(state: LeaseState) -> (&'static str, &'static str) {
     }
 }
 
-/// How long a wait is expected to last.
-pub(super) fn expected(wait: Option<Duration>) -> String {
-    wait.map_or_else(|| "unknown".to_owned(), span)
-}
-
 /// A time span as people say it: `8 s`, `12 min`, `2 h 05`.
 pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();

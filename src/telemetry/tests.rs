@@ -228,6 +228,7 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
             "lease=L7 ended=dead-player node=jellyfin-1",
         ),
         ("Capacity of a GPU changed", "gpu=uhd770 from=9.4 to=8.0"),
+        ("The operator acted", "action=pause"),
         ("Policy in force", "mode=enforce"),
     ]) {
         let logged = json("info", UserLabel::None, std::slice::from_ref(&event));
