@@ -24,7 +24,7 @@ use self::text::Text;
 use super::{View, auth::Caller, history::Point, session::Session};
 
 /// Refusals and other decisions shown; the rest is in `/state`.
-const SHOWN: usize = 12;
+const SHOWN: usize = 10;
 /// Longest text of a client that is shown, in characters.
 const LONGEST: usize = 48;
 

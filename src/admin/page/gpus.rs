@@ -20,7 +20,7 @@ pub(super) fn gpus(out: &mut String, sheet: &Sheet) -> fmt::Result {
         let past = sheet.past.get(index).unwrap_or(&none);
         writeln!(
             out,
-            "<article class=\"card gpu\"><h3>{name}{short}</h3>\
+            "<article class=\"card gpu\"><h3>{name}{short}</h3><div class=\"parts\"><div>\
              <p class=\"seats{full}\"><b>{held}</b> of {capacity} seats held</p>",
             name = Text(gpu.gpu.as_str()),
             short = short_of(gpu),
@@ -30,8 +30,9 @@ pub(super) fn gpus(out: &mut String, sheet: &Sheet) -> fmt::Result {
         )?;
         bar(out, gpu, &sheet.view.leases)?;
         facts(out, gpu)?;
+        out.write_str("</div>")?;
         strip(out, past)?;
-        out.write_str("</article>\n")?;
+        out.write_str("</div></article>\n")?;
     }
     out.write_str("</div></section>\n")
 }

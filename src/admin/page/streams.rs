@@ -94,7 +94,7 @@ impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(lease) = self;
         let Some(part) = lease.completion else {
-            return f.write_str("<small>–</small>");
+            return f.write_str("<small class=\"nil\">–</small>");
         };
         let percent = (part * 100.0).clamp(0.0, 100.0);
         write!(

@@ -87,7 +87,7 @@ impl Torture {
                         asked.push(*lease);
                     }
                 }
-                Event::EndJob { .. } => {}
+                Event::EndJob { .. } | Event::Operator { .. } => {}
             }
         }
         let core = &self.core;
