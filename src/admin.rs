@@ -107,6 +107,7 @@ fn router(side: Side) -> Router {
         .route("/logout", post(login::logout))
         .route("/page.css", get(css))
         .route("/page.js", get(js))
+        .route("/mark.svg", get(mark))
         .route("/metrics", get(metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
@@ -168,6 +169,13 @@ async fn js() -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
         include_str!("admin/page.js"),
+    )
+}
+
+async fn mark() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "image/svg+xml")],
+        include_str!("admin/mark.svg"),
     )
 }
 

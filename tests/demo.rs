@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::{
     browser::Page,
@@ -162,9 +162,11 @@ fn watch_page(demo: &mut Demo, scratch: &Path) {
     );
     assert_ne!(seen, changed);
     assert!(changed.contains("of 8.5 seats held"), "{changed}");
-    page.narrow(390);
+    let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true});
+    page.call("Emulation.setDeviceMetricsOverride", &phone);
     let width = page.text("String(document.documentElement.scrollWidth)");
     assert_eq!(width, "390", "nothing sticks out on a phone");
+    assert!(page.errors.is_empty(), "{:#?}", page.errors);
 }
 
 /// A real Prometheus that scrapes the demo every second under the shipped rules.

@@ -74,14 +74,14 @@ pub(super) enum Denied {
 const LONGEST_FORM: usize = 64 << 10;
 
 /// What may be had by anybody: the form for the token, and how it looks.
-const OPEN: [&str; 3] = ["/login", "/page.css", "/page.js"];
+const OPEN: [&str; 4] = ["/login", "/page.css", "/page.js", "/mark.svg"];
 
 /// Headers of every answer. Nothing is fetched from elsewhere, framed, cached or guessed. A form tells this site where
 /// it comes from, and no other.
 const HEADERS: &[(&str, &str)] = &[
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
          base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),

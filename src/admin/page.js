@@ -49,6 +49,7 @@
     for (const wanted of [...fresh.childNodes]) {
       let found = at;
       if (wanted.id) while (found && found.id !== wanted.id) found = found.nextSibling;
+      else if (wanted.nodeType === Node.ELEMENT_NODE) while (found?.nodeType === Node.TEXT_NODE) found = found.nextSibling;
       if (found && like(found, wanted)) {
         // What stands before a row that stays has gone.
         while (at !== found) {

@@ -93,7 +93,7 @@ pub(super) fn document(sheet: &Sheet, door: &Door<'_>) -> String {
     let (status, markup) = parts.next().unwrap_or_default();
     let mut main = String::with_capacity(32 * 1024);
     for (name, markup) in parts {
-        writeln!(main, "<div data-part=\"{name}\">\n{markup}</div>")
+        writeln!(main, "<div data-part=\"{name}\">{markup}</div>")
             .expect("a string can always be written to");
     }
     // Who writes a message needs longer than who reads.
@@ -132,7 +132,7 @@ fn frame_head(title: &str, again: u32, script: bool) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"mark.svg\">\n\
          <link rel=\"stylesheet\" href=\"page.css\">\n{again}</head>\n"
     )
 }
@@ -175,7 +175,7 @@ impl Table<'_> {
         }
         write!(
             out,
-            "<section class=\"card\"><table class=\"{class}\" role=\"table\"><caption><h2>{title} <small>{count}</small></h2>\
+            "<section class=\"card\"><table class=\"{class}\" role=\"table\"><caption role=\"caption\"><h2>{title} <small>{count}</small></h2>\
              </caption><thead role=\"rowgroup\"><tr role=\"row\">"
         )?;
         for column in *columns {

@@ -453,6 +453,7 @@ async fn every_route_answers_with_its_type_and_the_headers_that_protect_it() {
         ("/login", "text/html; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/mark.svg", "image/svg+xml"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
         ("/live", "text/plain; charset=utf-8"),
         ("/state", "application/json"),

@@ -98,12 +98,6 @@ impl Page {
             .to_owned()
     }
 
-    /// Makes the screen as wide as a phone's.
-    pub(crate) fn narrow(&mut self, width: u32) {
-        let screen = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": true});
-        self.call("Emulation.setDeviceMetricsOverride", &screen);
-    }
-
     /// Calls the browser itself.
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         self.sent += 1;

@@ -93,7 +93,7 @@ fn row(out: &mut String, now: f64, decided: &Decided, why: &str) -> fmt::Result 
         gpu: decided.gpu.as_deref(),
     };
     let work = Text(&decided.work);
-    cell(out, "What", format_args!("{work}<small>{place}</small>"))?;
+    cell(out, "What", format_args!("{work} <small>{place}</small>"))?;
     cell(out, "Seats", Number(decided.cost))?;
     cell(out, "Why", why)?;
     out.write_str("</tr>\n")

@@ -51,7 +51,7 @@ fn row(out: &mut String, lease: &LeaseView, now: f64, operator: bool) -> fmt::Re
     cell(
         out,
         "What",
-        format_args!("{work}<small>{place} · item {item}</small>"),
+        format_args!("{work} <small>{place} · item {item}</small>"),
     )?;
     let (held, cost) = (lease.held, lease.cost);
     if held == cost {
@@ -60,12 +60,12 @@ fn row(out: &mut String, lease: &LeaseView, now: f64, operator: bool) -> fmt::Re
         cell(out, "Seats", format_args!("{held} <small>of {cost}</small>"))?;
     }
     let paused = if lease.paused {
-        "<small>paused</small>"
+        " <small>paused</small>"
     } else {
         ""
     };
     let stray = if lease.stray {
-        "<small class=\"alarm\">went past Finweir</small>"
+        " <small class=\"alarm\">went past Finweir</small>"
     } else {
         ""
     };
@@ -120,7 +120,7 @@ fn actions(out: &mut String, lease: &LeaseView) -> fmt::Result {
     let user = Text(name(lease.user_name.as_deref(), lease.user.as_str()));
     write!(
         out,
-        "<td role=\"cell\" data-label=\"Actions\"><details class=\"more\"><summary aria-label=\"Actions for {user}\">Act…</summary>\
+        "<td role=\"cell\" data-label=\"Actions\"><details class=\"more\"><summary>Act…<span class=\"unseen\"> on the stream of {user}</span></summary>\
          <div class=\"menu\"><label for=\"text-{number}\">Message to {user}</label>\
          <input form=\"act\" id=\"text-{number}\" name=\"text-{number}\" maxlength=\"300\" autocomplete=\"off\">\
          <button form=\"act\" formaction=\"message?lease={number}\">Show it</button>\

@@ -65,7 +65,7 @@ impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "<b>{}</b> <span class=\"class\">{}</span><small>{}",
+            "<b>{}</b> <span class=\"class\">{}</span> <small>{}",
             Text(self.user),
             Text(self.class),
             Text(self.client)
@@ -106,7 +106,7 @@ impl fmt::Display for Idle {
         if self.1 < Duration::from_secs(15) {
             return Ok(());
         }
-        write!(f, "<small>quiet for {}</small>", Since(self.0, self.1))
+        write!(f, " <small>quiet for {}</small>", Since(self.0, self.1))
     }
 }
 
