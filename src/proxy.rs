@@ -5,6 +5,7 @@
 //! noted by [`report`].
 
 mod fingerprints;
+mod place;
 mod playback;
 mod refusal;
 mod refused;
@@ -55,6 +56,7 @@ pub struct Proxy {
     judged: Fingerprints,
     refused: Refused,
     tried: Tried,
+    seen: place::Seen,
     tasks: Tasks,
 }
 
@@ -125,6 +127,7 @@ impl Proxy {
             judged: Fingerprints::default(),
             refused: Refused::default(),
             tried: Tried::default(),
+            seen: place::Seen::default(),
             tasks,
         }
     }
@@ -282,13 +285,19 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
-            Route::Login | Route::BitrateTest | Route::Other => {
-                Step::Forward(self.forward(Served::Other))
-            }
+            Route::Login | Route::BitrateTest => Step::Forward(self.forward(Served::Other)),
+            Route::Other => match self.own_file(head.method, head.target) {
+                Some(file) => file.fixed().map_or(Step::Decide, Step::Answer),
+                None => Step::Forward(self.forward(Served::Other)),
+            },
         }
     }
 
     async fn decide(self: Arc<Self>, request: Request<()>, peer: Peer) -> Verdict {
+        let target = request.uri().path_and_query().map_or("", |p| p.as_str());
+        if self.own_file(request.method().as_str(), target).is_some() {
+            return place::tell(&self, &request).await;
+        }
         stream::decide(&self, request, &peer).await
     }
 
@@ -331,6 +340,13 @@ impl Handler for Proxy {
 }
 
 impl Proxy {
+    /// The file of the viewer's page that a request names, if there is such a page.
+    fn own_file(&self, method: &str, target: &str) -> Option<place::File> {
+        let base_url = &self.node.dialect.load().base_url;
+        place::File::named(method, target, base_url)
+            .filter(|_| self.current.load().settings.viewer_page)
+    }
+
     /// A report is finished upstream even if its client hangs up: a closing tab does, within 10 ms.
     fn finished(&self, served: Served) -> Forward {
         Forward {

@@ -13,6 +13,7 @@ mod browser;
 mod process;
 
 use std::{
+    ops::Not,
     process::Command,
     time::{Duration, Instant},
 };
@@ -99,14 +100,23 @@ impl Page {
 
     /// Presses what `selector` names, and waits until `condition` holds of the page that follows.
     fn press(&mut self, selector: &str, condition: &str) {
-        self.text(&format!(
-            "(() => {{ window.old = true; document.querySelector({}).click(); return '' }})()",
+        let click = format!(
+            "(() => {{ window.old = true; document.querySelector({}).click(); return 'clicked' }})()",
             json!(selector)
-        ));
-        // The page may be on its way: what is asked then is not answered, and is asked again.
+        );
+        // It may be answered by the next page, or not at all.
+        drop(self.ask("Runtime.evaluate", &json!({"expression": click, "returnByValue": true})));
         let deadline = by(20);
-        let ask = json!({"expression": format!("(() => {{ try {{ return String(!window.old && document.readyState === 'complete' && !!({condition})) }} catch {{ return '' }} }})()"), "returnByValue": true});
-        while self.call("Runtime.evaluate", &ask)["result"]["value"] != "true" {
+        let expression = format!(
+            "(() => {{ try {{ return String(!window.old && document.readyState === 'complete' && !!({condition})) }} \
+             catch {{ return '' }} }})()"
+        );
+        let ask = json!({"expression": expression, "returnByValue": true});
+        while self
+            .ask("Runtime.evaluate", &ask)
+            .is_ok_and(|answer| answer["result"]["value"] == "true")
+            .not()
+        {
             assert!(
                 Instant::now() < deadline,
                 "{selector}: {condition}: {}",
@@ -250,14 +260,13 @@ fn draw() {
     let scratch = tempfile::tempdir().unwrap();
     let mut page = Page::open(&demo.url(""), scratch.path(), by(30));
     let shoot = |page: &mut Page, name: &str| {
-        let all = json!({"captureBeyondViewport": true});
-        let shot = page.call("Page.captureScreenshot", &all);
+        let shot = page.call("Page.captureScreenshot", &json!({}));
         let file = dir.join(format!("{name}.b64"));
         std::fs::write(file, shot["data"].as_str().unwrap()).unwrap();
     };
     for (name, screen, dark) in [
-        ("desktop-light", DESKTOP, false),
-        ("desktop-dark", DESKTOP, true),
+        ("desktop-light", (1280, 1440), false),
+        ("desktop-dark", (1280, 1440), true),
         ("phone-light", (390, 1400), false),
         ("phone-dark", (390, 1400), true),
     ] {
@@ -268,7 +277,7 @@ fn draw() {
     page.load(&demo.url("login"));
     shoot(&mut page, "login");
     page.log_in(&demo);
-    page.screen((1280, 1300), true);
+    page.screen((1280, 1100), true);
     page.until("document.querySelector('.streams tbody tr')");
     page.text("(() => { document.querySelector('.streams summary').click(); return '' })()");
     shoot(&mut page, "operator-dark");

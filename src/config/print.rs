@@ -60,6 +60,7 @@ sections! {
     "clients" true,
     "texts" true,
     "messages" true,
+    "viewer_page" true,
     "poll" false,
     "requests" true,
     "logging" false,
@@ -392,6 +393,9 @@ pub(super) fn summary(config: &Config) -> String {
         lines.push(format!(
             "Of several versions of a film the one that costs least is played, down to {floor} lines."
         ));
+    }
+    if config.proxy.viewer_page {
+        lines.push("Viewers see their own place at /finweir/.".to_owned());
     }
     lines.push(format!(
         "Up to {} may wait, for at most {}.",

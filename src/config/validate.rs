@@ -225,6 +225,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            viewer_page: file.viewer_page.unwrap_or(false),
         };
         Config {
             hop,

@@ -29,6 +29,8 @@ pub struct Settings {
     pub messages: bool,
     /// What is tried before a transcode waits or is refused.
     pub cheaper: Cheaper,
+    /// Viewers are shown their own place at `/finweir/`.
+    pub viewer_page: bool,
 }
 
 /// What is tried before a transcode waits or is refused.

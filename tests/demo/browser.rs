@@ -100,6 +100,12 @@ impl Page {
 
     /// Calls the browser itself.
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.ask(method, params)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls the browser itself, which can't answer while a page is on its way.
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.sent += 1;
         let sent = self.sent;
         let mut message = json!({"id": sent, "method": method, "params": params});
@@ -112,8 +118,10 @@ impl Page {
         loop {
             let mut answer = self.read();
             if answer["id"] == json!(sent) {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
+                return match answer.get("error") {
+                    Some(error) => Err(error.to_string()),
+                    None => Ok(answer["result"].take()),
+                };
             }
         }
     }
