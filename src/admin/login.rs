@@ -3,7 +3,7 @@
 use axum::{
     Extension,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 
@@ -24,6 +24,7 @@ pub(super) async fn form(State(side): State<Side>) -> Html<String> {
 pub(super) async fn login(
     State(side): State<Side>,
     peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
     Extension(asked): Extension<Asked>,
 ) -> Response {
     let from = peer.map(|Extension(Peer(peer))| peer.ip());
@@ -49,7 +50,10 @@ pub(super) async fn login(
         return (StatusCode::INTERNAL_SERVER_ERROR, Html(page)).into_response();
     };
     tracing::info!(who = &*session.who, "The operator logged in");
-    back(Some(session.cookie()))
+    let secure = headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    back(Some(session.cookie(secure)))
 }
 
 /// Ends the session.

@@ -135,12 +135,13 @@ impl Sessions {
 // === impl Session ===
 
 impl Session {
-    /// The value of `Set-Cookie` that gives it to a browser.
-    pub(super) fn cookie(&self) -> String {
+    /// The value of `Set-Cookie` that gives it to a browser. `secure`: it came by TLS, and must not be sent without.
+    pub(super) fn cookie(&self, secure: bool) -> String {
         format!(
-            "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
+            "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
             self.id.0,
-            LIFE.as_secs()
+            LIFE.as_secs(),
+            if secure { "; Secure" } else { "" }
         )
     }
 }
@@ -199,7 +200,7 @@ mod tests {
     use crate::clock;
 
     fn cookie(session: &Session) -> String {
-        session.cookie().split(';').next().unwrap().to_owned()
+        session.cookie(false).split(';').next().unwrap().to_owned()
     }
 
     #[test]
