@@ -38,17 +38,17 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
+pub use self::{
+    act::{Message, Sent},
+    serve::{BoundAdmin, RunningAdmin, bind},
+    state::{NodeView, Readiness, View},
+};
 use self::{
     auth::{Caller, Guard},
     history::History,
     live::{LISTENERS, Live, Parts},
     page::{Door, Eye, Sheet},
     serve::Line,
-};
-pub use self::{
-    act::{Message, Sent},
-    serve::{BoundAdmin, RunningAdmin, bind},
-    state::{NodeView, Readiness, View},
 };
 use crate::{
     clock,
@@ -257,7 +257,10 @@ impl Side {
     /// What a page is drawn from.
     fn sheet(&self, eye: Eye) -> Sheet {
         let view = self.handles.view();
-        let past = view.gpus.iter().map(|gpu| self.history.of(&gpu.gpu, view.at));
+        let past = view
+            .gpus
+            .iter()
+            .map(|gpu| self.history.of(&gpu.gpu, view.at));
         Sheet {
             past: past.collect(),
             view,

@@ -193,7 +193,7 @@ impl Bound {
                 .map(|n| n.node.clone())
                 .collect(),
             drain: Arc::new(move || asked.notify_one()),
-            message: messenger(api.clone(), tasks.clone()),
+            message: messenger(api, tasks.clone()),
         };
         let admin = admin
             .serve(handles)
@@ -216,7 +216,9 @@ impl Bound {
 fn messenger(api: Api, tasks: Tasks) -> Arc<dyn Fn(admin::Message) -> admin::Sent + Send + Sync> {
     Arc::new(move |message| {
         let api = api.clone();
-        let sent = tasks.spawn(async move { control::message(&api, &message.user, &message.device, &message.text).await });
+        let sent = tasks.spawn(async move {
+            control::message(&api, &message.user, &message.device, &message.text).await
+        });
         Box::pin(async move {
             match sent.await {
                 Ok(Ok(())) => Ok(()),

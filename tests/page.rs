@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test reports by panicking, and reads the clock for its deadline"
 )]
@@ -105,7 +106,10 @@ impl Page {
             json!(selector)
         );
         // It may be answered by the next page, or not at all.
-        drop(self.ask("Runtime.evaluate", &json!({"expression": click, "returnByValue": true})));
+        drop(self.ask(
+            "Runtime.evaluate",
+            &json!({"expression": click, "returnByValue": true}),
+        ));
         let deadline = by(20);
         let expression = format!(
             "(() => {{ try {{ return String(!window.old && document.readyState === 'complete' && !!({condition})) }} \
@@ -140,7 +144,10 @@ impl Page {
         self.text(&format!(
             "(() => {{ document.getElementById('token').value = '{TOKEN}'; document.getElementById('name').value = 'anna'; return '' }})()"
         ));
-        self.press("form button", "document.querySelector('#act span').innerText.startsWith('anna (')");
+        self.press(
+            "form button",
+            "document.querySelector('#act span').innerText.startsWith('anna (')",
+        );
     }
 }
 
@@ -155,12 +162,24 @@ fn it_fits_every_screen_lives_and_keeps_nobody_out() {
     page.text("window.mine = 'kept'");
     page.until("Number(document.documentElement.dataset.frames) >= 3");
     assert_eq!(page.text("window.mine"), "kept");
-    assert_eq!(page.text("String(document.getElementById('stale').hidden)"), "true");
+    assert_eq!(
+        page.text("String(document.getElementById('stale').hidden)"),
+        "true"
+    );
     let seen = page.text("document.body.innerText");
-    for said in ["of 8.5 seats held", "anna", "Refused lately", "most held", "Log in to act"] {
+    for said in [
+        "of 8.5 seats held",
+        "anna",
+        "Refused lately",
+        "most held",
+        "Log in to act",
+    ] {
         assert!(seen.contains(said), "{said} is not in\n{seen}");
     }
-    assert_eq!(page.text("String(document.querySelectorAll('main button').length)"), "0");
+    assert_eq!(
+        page.text("String(document.querySelectorAll('main button').length)"),
+        "0"
+    );
 
     for path in ["", "login"] {
         page.load(&demo.url(path));
@@ -170,7 +189,10 @@ fn it_fits_every_screen_lives_and_keeps_nobody_out() {
     looks_well(&mut page, "as operator");
 
     // Without scripts it says the same.
-    page.call("Emulation.setScriptExecutionDisabled", &json!({"value": true}));
+    page.call(
+        "Emulation.setScriptExecutionDisabled",
+        &json!({"value": true}),
+    );
     page.load(&demo.url(""));
     let root = page.call("DOM.getDocument", &json!({}));
     let node = json!({"nodeId": root["root"]["nodeId"]});
@@ -208,12 +230,18 @@ fn an_operator_pauses_writes_and_ends_a_stream_and_nobody_else_can() {
     page.press("[formaction=pause]", &format!("{pills}.includes('paused')"));
     let said = page.text("document.querySelector('.said').innerText");
     assert!(said.contains("No new transcode is let in"), "{said}");
-    page.press("[formaction=resume]", &format!("!{pills}.includes('paused')"));
+    page.press(
+        "[formaction=resume]",
+        &format!("!{pills}.includes('paused')"),
+    );
     page.press(
         "[formaction='mode?mode=observe']",
         &format!("{pills}.includes('observing by hand')"),
     );
-    page.press("[formaction='mode?mode=enforce']", &format!("!{pills}.includes('by hand')"));
+    page.press(
+        "[formaction='mode?mode=enforce']",
+        &format!("!{pills}.includes('by hand')"),
+    );
 
     // What is open and half written stays while the page lives.
     page.until("document.querySelector('.streams tr[id] details')");
@@ -227,7 +255,10 @@ fn an_operator_pauses_writes_and_ends_a_stream_and_nobody_else_can() {
         "(() => {{ const row = document.getElementById('{id}'); if (!row) return 'gone'; const field = row.querySelector('input'); \
          return row.querySelector('details').open + ' ' + field.value + ' ' + (document.activeElement === field) }})()"
     ));
-    assert!(["true Dinner is ready true", "gone"].contains(&kept.as_str()), "{kept}");
+    assert!(
+        ["true Dinner is ready true", "gone"].contains(&kept.as_str()),
+        "{kept}"
+    );
 
     // Whoever plays longest yet is asked to stop.
     page.press(
@@ -239,8 +270,14 @@ fn an_operator_pauses_writes_and_ends_a_stream_and_nobody_else_can() {
         let counted = format!("finweir_operator_actions_total{{action=\"{action}\"}} 1");
         assert!(metrics.contains(&counted), "{counted}\n{metrics}");
     }
-    page.press("#act [formaction=logout]", "document.querySelector('a[href=login]')");
-    assert_eq!(page.text("String(document.querySelectorAll('button').length)"), "0");
+    page.press(
+        "#act [formaction=logout]",
+        "document.querySelector('a[href=login]')",
+    );
+    assert_eq!(
+        page.text("String(document.querySelectorAll('button').length)"),
+        "0"
+    );
     assert!(page.errors.is_empty(), "{:#?}", page.errors);
 }
 

@@ -85,7 +85,9 @@ fn order(path: &str, asked: &Asked) -> Result<Order, &'static str> {
     };
     let lease = || {
         let number = number("lease", 'L');
-        number.map(LeaseId).map_err(|_| "`lease` must be its number")
+        number
+            .map(LeaseId)
+            .map_err(|_| "`lease` must be its number")
     };
     match path {
         "/release" => lease().map(Order::Release),
@@ -190,5 +192,8 @@ fn nothing(order: Order) -> &'static str {
 
 /// The user's name; where that isn't known, the id.
 fn called(subject: &Subject) -> &str {
-    subject.user_name.as_deref().unwrap_or(subject.user.as_str())
+    subject
+        .user_name
+        .as_deref()
+        .unwrap_or(subject.user.as_str())
 }

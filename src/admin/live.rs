@@ -54,7 +54,10 @@ struct Frame {
 }
 
 /// The body of an answer to a page that listens.
-pub(super) struct Feed(Pin<Box<dyn Future<Output = Option<(Bytes, Listener)>> + Send>>);
+pub(super) struct Feed(Pin<Box<dyn Future<Output = Next> + Send>>);
+
+/// What is sent next, and who listens on.
+type Next = Option<(Bytes, Listener)>;
 
 /// One page that listens.
 struct Listener {
@@ -174,7 +177,10 @@ fn without_spans(markup: &str) -> String {
         };
         out.push_str(attributes);
         out.push('>');
-        rest = text.find("</span>").and_then(|end| text.get(end..)).unwrap_or(text);
+        rest = text
+            .find("</span>")
+            .and_then(|end| text.get(end..))
+            .unwrap_or(text);
     }
     out.push_str(rest);
     out
@@ -244,7 +250,9 @@ mod tests {
     #[test]
     fn spans_of_time_are_left_for_the_page_to_count() {
         assert_eq!(
-            without_spans("<b>x</b><span data-at=\"7\" data-as=\"ago\">3 s ago</span> <i>y</i><span>z</span>"),
+            without_spans(
+                "<b>x</b><span data-at=\"7\" data-as=\"ago\">3 s ago</span> <i>y</i><span>z</span>"
+            ),
             "<b>x</b><span data-at=\"7\" data-as=\"ago\"></span> <i>y</i><span>z</span>"
         );
         assert_eq!(without_spans("plain"), "plain");
@@ -275,15 +283,24 @@ mod tests {
         assert_eq!(drawn.load(Ordering::SeqCst), 1);
         for feed in [&mut first, &mut second] {
             let whole = read(feed).await;
-            assert!(whole.starts_with("retry: 2000\n\nid: 1\ndata: {"), "{whole}");
-            assert!(whole.contains("1 held") && whole.contains("\"nodes\""), "{whole}");
+            assert!(
+                whole.starts_with("retry: 2000\n\nid: 1\ndata: {"),
+                "{whole}"
+            );
+            assert!(
+                whole.contains("1 held") && whole.contains("\"nodes\""),
+                "{whole}"
+            );
         }
         held.store(2, Ordering::SeqCst);
         let changed = tokio::select! {
             () = live.run(now, draw) => unreachable!("it runs for ever"),
             changed = read(&mut first) => changed,
         };
-        assert!(changed.contains("2 held") && !changed.contains("nodes"), "{changed}");
+        assert!(
+            changed.contains("2 held") && !changed.contains("nodes"),
+            "{changed}"
+        );
         assert_eq!(read(&mut second).await, changed);
         // Nothing changes: a comment says that the connection lives.
         let silence = tokio::select! {
@@ -303,12 +320,19 @@ mod tests {
             Parts::new()
         };
         let hour = Duration::from_secs(3600);
-        assert!(tokio::time::timeout(hour, live.run(|| 0.0, draw)).await.is_err());
+        assert!(
+            tokio::time::timeout(hour, live.run(|| 0.0, draw))
+                .await
+                .is_err()
+        );
         assert_eq!(drawn.load(Ordering::SeqCst), 0);
         let feeds: Vec<_> = (0..3)
             .map(|_| live.listen(stopped.clone(), || 0.0, draw).unwrap())
             .collect();
-        assert!(live.listen(stopped.clone(), || 0.0, draw).is_none(), "a fourth is one too many");
+        assert!(
+            live.listen(stopped.clone(), || 0.0, draw).is_none(),
+            "a fourth is one too many"
+        );
         assert_eq!(live.listeners(), 3);
         drop(stop);
         for mut feed in feeds {

@@ -41,7 +41,10 @@ pub(super) async fn login(
         .is_token(asked.fields.get("token").trim().as_bytes())
     {
         sessions.failed(now, from);
-        tracing::warn!(from = from.map(|from| from.to_string()), "A login on the status page failed");
+        tracing::warn!(
+            from = from.map(|from| from.to_string()),
+            "A login on the status page failed"
+        );
         let page = page::login(true, Some("That is not the admin token."));
         return (StatusCode::UNAUTHORIZED, Html(page)).into_response();
     }

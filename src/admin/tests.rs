@@ -306,7 +306,7 @@ fn observing_is_said_in_words_with_what_would_have_been_refused() {
             0.0,
         )
     }];
-    let page = document(view.clone());
+    let page = document(view);
     assert!(page.contains("Observing: nothing is refused."));
     assert!(page.contains("would not have been: this class runs all the transcodes allowed"));
 }
@@ -342,7 +342,7 @@ fn what_clients_say_of_themselves_never_becomes_markup() {
     }
     view.warnings.push(evil.to_owned());
     view.gpus[1].gpu = GpuId::new(evil);
-    let page = document(view.clone());
+    let page = document(view);
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"));
     assert_eq!(page.matches("<script").count(), 1, "the page's own: {page}");
     assert!(!page.contains('\u{202e}') && !page.contains('\u{0}'));
@@ -352,7 +352,7 @@ fn what_clients_say_of_themselves_never_becomes_markup() {
 fn a_long_name_is_cut() {
     let mut view = evening();
     view.leases[0].client = Arc::from("x".repeat(10_000));
-    assert!(document(view.clone()).len() < 40_000);
+    assert!(document(view).len() < 40_000);
 }
 
 #[test]
@@ -649,5 +649,5 @@ fn draw_the_page() {
     view.mode = Mode::Observe;
     view.waiting.clear();
     view.recent[0].would = Some(Reason::GpuFull);
-    std::fs::write(dir.join("observe.html"), document(view.clone())).unwrap();
+    std::fs::write(dir.join("observe.html"), document(view)).unwrap();
 }

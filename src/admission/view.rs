@@ -36,7 +36,10 @@ impl Admission {
                 idle: since(lease.last_sign),
                 paused: lease.paused_since.is_some() || lease.state == LeaseState::Parked,
                 completion: lease.seen.completion,
-                lead: lease.seen.speed.map(|_| (lease.seen.lead * 10.0).round() / 10.0),
+                lead: lease
+                    .seen
+                    .speed
+                    .map(|_| (lease.seen.lead * 10.0).round() / 10.0),
                 starved: lease.is_starved(),
                 stray: lease.reason == Reason::Adopted
                     && lease.since > self.started + self.policy.timers.recovery,
@@ -64,7 +67,11 @@ impl Admission {
             let used = self.ledger.gpu(index);
             let limiter = self.limiters.get(index);
             let here = |lease: &&Lease| lease.asked.account.gpu == Some(index);
-            let starving = self.leases.values().filter(here).filter(|lease| lease.is_starved());
+            let starving = self
+                .leases
+                .values()
+                .filter(here)
+                .filter(|lease| lease.is_starved());
             GpuView {
                 gpu: gpu.id.clone(),
                 capacity: self.capacity_of(index, Mode::Enforce),

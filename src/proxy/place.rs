@@ -65,10 +65,17 @@ impl File {
         let (kind, text) = match self {
             Self::Page => ("text/html; charset=utf-8", include_str!("place/place.html")),
             Self::Style => ("text/css; charset=utf-8", include_str!("place/place.css")),
-            Self::Script => ("text/javascript; charset=utf-8", include_str!("place/place.js")),
+            Self::Script => (
+                "text/javascript; charset=utf-8",
+                include_str!("place/place.js"),
+            ),
             Self::Place => return None,
         };
-        Some(answer(StatusCode::OK, kind, Bytes::from_static(text.as_bytes())))
+        Some(answer(
+            StatusCode::OK,
+            kind,
+            Bytes::from_static(text.as_bytes()),
+        ))
     }
 }
 
@@ -172,7 +179,11 @@ mod tests {
         for (target, base, wanted) in [
             ("/finweir/", "", Some(File::Page)),
             ("/finweir/place.json?x=1", "", Some(File::Place)),
-            ("/jellyfin/finweir/place.js", "/jellyfin", Some(File::Script)),
+            (
+                "/jellyfin/finweir/place.js",
+                "/jellyfin",
+                Some(File::Script),
+            ),
             ("/finweir/", "/jellyfin", None),
             ("/finweir", "", None),
             ("/finweirs/", "", None),

@@ -176,12 +176,19 @@ pub(super) fn log(event: &Event, names: bool) {
             to = to.as_f64(),
             "Capacity of a GPU changed"
         ),
-        Event::Operator { order, who, subject } => {
+        Event::Operator {
+            order,
+            who,
+            subject,
+        } => {
             let subject = subject.as_deref();
             info!(
-                action = order.as_str(), who = &**who,
-                user.id = subject.map(|s| s.user.as_str()), user.name = subject.and_then(name).as_deref(),
-                work = subject.map(|s| s.work.as_str()), "The operator acted"
+                action = order.as_str(),
+                who = &**who,
+                user.id = subject.map(|s| s.user.as_str()),
+                user.name = subject.and_then(name).as_deref(),
+                work = subject.map(|s| s.work.as_str()),
+                "The operator acted"
             );
         }
         Event::PolicyChanged { mode } => match mode {

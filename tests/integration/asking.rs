@@ -28,9 +28,16 @@ async fn a_viewer_is_told_his_own_place_and_wait_and_nobody_elses() {
         let told = ben.device.send("GET", "/finweir/place.json", None).await;
         assert_eq!(told.status, 200);
         let told = told.json();
-        assert_eq!((&told["in_line"], &told["waiting"][0]["place"]), (&json!(1), &json!(1)));
+        assert_eq!(
+            (&told["in_line"], &told["waiting"][0]["place"]),
+            (&json!(1), &json!(1))
+        );
         assert_eq!(told["playing"], json!([]));
-        let told = anna.device.send("GET", "/finweir/place.json", None).await.json();
+        let told = anna
+            .device
+            .send("GET", "/finweir/place.json", None)
+            .await
+            .json();
         assert_eq!(told["waiting"], json!([]));
         assert_eq!(told["playing"].as_array().unwrap().len(), 1);
         assert!(!told.to_string().contains("ben"));
@@ -48,7 +55,11 @@ async fn a_viewer_is_told_his_own_place_and_wait_and_nobody_elses() {
         ] {
             let path = format!("/finweir/{path}");
             let file = ask(house.address(), "GET", &path, &[], None).await.unwrap();
-            assert_eq!((file.status, file.header("content-type")), (200, Some(kind)), "{path}");
+            assert_eq!(
+                (file.status, file.header("content-type")),
+                (200, Some(kind)),
+                "{path}"
+            );
         }
         anna.stop(&play, Duration::from_secs(60)).await;
         waits.await.unwrap().playing();
@@ -61,7 +72,13 @@ async fn a_house_without_the_page_answers_as_jellyfin_does() {
     let house = Setting::of(Version::V12_0).start().await;
     for path in ["/finweir/", "/finweir/place.json"] {
         let ours = ask(house.address(), "GET", path, &[], None).await.unwrap();
-        let theirs = ask(house.sim().address(), "GET", path, &[], None).await.unwrap();
-        assert_eq!((ours.status, &ours.body), (theirs.status, &theirs.body), "{path}");
+        let theirs = ask(house.sim().address(), "GET", path, &[], None)
+            .await
+            .unwrap();
+        assert_eq!(
+            (ours.status, &ours.body),
+            (theirs.status, &theirs.body),
+            "{path}"
+        );
     }
 }

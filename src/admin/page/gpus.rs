@@ -2,11 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{
-    Sheet, name,
-    strip::strip,
-    text::Text,
-};
+use super::{Sheet, name, strip::strip, text::Text};
 use crate::{
     admin::words,
     admission::{GpuView, LeaseView, Seats},
@@ -24,7 +20,11 @@ pub(super) fn gpus(out: &mut String, sheet: &Sheet) -> fmt::Result {
              <p class=\"seats{full}\"><b>{held}</b> of {capacity} seats held</p>",
             name = Text(gpu.gpu.as_str()),
             short = short_of(gpu),
-            full = if gpu.held >= gpu.capacity { " full" } else { "" },
+            full = if gpu.held >= gpu.capacity {
+                " full"
+            } else {
+                ""
+            },
             held = gpu.held,
             capacity = gpu.capacity,
         )?;

@@ -11,7 +11,13 @@ use crate::{admin::words, admission::WaiterView};
 /// Everybody who waits, in the order they would be served.
 pub(super) fn line(out: &mut String, sheet: &Sheet) -> fmt::Result {
     let columns = [
-        "Who", "Needs", "Waits because", "For", "Seat in", "Gives up in", "Actions",
+        "Who",
+        "Needs",
+        "Waits because",
+        "For",
+        "Seat in",
+        "Gives up in",
+        "Actions",
     ];
     let waiting = &sheet.view.waiting;
     let operator = sheet.eye == Eye::Operator;

@@ -57,7 +57,11 @@ fn row(out: &mut String, lease: &LeaseView, now: f64, operator: bool) -> fmt::Re
     if held == cost {
         cell(out, "Seats", held)?;
     } else {
-        cell(out, "Seats", format_args!("{held} <small>of {cost}</small>"))?;
+        cell(
+            out,
+            "Seats",
+            format_args!("{held} <small>of {cost}</small>"),
+        )?;
     }
     let paused = if lease.paused {
         " <small>paused</small>"
@@ -72,7 +76,9 @@ fn row(out: &mut String, lease: &LeaseView, now: f64, operator: bool) -> fmt::Re
     cell(
         out,
         "State",
-        format_args!("<span class=\"state {state}\" title=\"{hint}\">{state}</span>{paused}{stray}"),
+        format_args!(
+            "<span class=\"state {state}\" title=\"{hint}\">{state}</span>{paused}{stray}"
+        ),
     )?;
     cell(out, "Encoded", Encoded(lease))?;
     cell(

@@ -12,12 +12,21 @@ const SPANS: [u32; 4] = [5, 15, 30, 60];
 /// Draws it.
 pub(super) fn strip(out: &mut String, past: &[Point]) -> fmt::Result {
     let known = past.first().map_or(0.0, |first| first.ago);
-    let minutes = SPANS.into_iter().find(|minutes| known <= f64::from(*minutes) * 60.0);
+    let minutes = SPANS
+        .into_iter()
+        .find(|minutes| known <= f64::from(*minutes) * 60.0);
     let minutes = minutes.unwrap_or(60);
     let span = f64::from(minutes) * 60.0;
-    let most_held = past.iter().map(|point| point.held).max().unwrap_or_default();
+    let most_held = past
+        .iter()
+        .map(|point| point.held)
+        .max()
+        .unwrap_or_default();
     let most_waiting = past.iter().map(|point| point.waiting).max().unwrap_or(0);
-    let top = past.iter().map(|point| point.capacity.max(point.held).milli()).max();
+    let top = past
+        .iter()
+        .map(|point| point.capacity.max(point.held).milli())
+        .max();
     let top = f64::from(top.unwrap_or(0).max(1));
     let x = |point: &Point| WIDTH * (1.0 - point.ago / span).clamp(0.0, 1.0);
     let y = |milli: u32| 4.0 + (HEIGHT - 5.0) * (1.0 - f64::from(milli) / top);
@@ -69,12 +78,7 @@ fn steps(past: &[Point], x: &impl Fn(&Point) -> f64, y: impl Fn(&Point) -> f64) 
 }
 
 /// A mark for each sample at which somebody waited, hanging from the top.
-fn waits(
-    out: &mut String,
-    past: &[Point],
-    x: &impl Fn(&Point) -> f64,
-    most: f64,
-) -> fmt::Result {
+fn waits(out: &mut String, past: &[Point], x: &impl Fn(&Point) -> f64, most: f64) -> fmt::Result {
     let waits: Vec<&Point> = past.iter().filter(|point| point.waiting > 0).collect();
     if waits.is_empty() {
         return Ok(());
@@ -115,7 +119,10 @@ mod tests {
             out.contains("Last 5 min: at most 8.5 seats held, at most 3 waiting"),
             "{out}"
         );
-        assert!(out.contains("d=\"M360 56V49.0H400V4.0H420V55.0H420V56Z\""), "{out}");
+        assert!(
+            out.contains("d=\"M360 56V49.0H400V4.0H420V55.0H420V56Z\""),
+            "{out}"
+        );
         assert!(out.contains("M360 4.0H420H420"), "{out}");
         assert!(out.contains("M400 0v21"), "{out}");
     }

@@ -122,7 +122,10 @@ impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.0 - self.1.as_secs_f64();
         let span = words::span(self.1);
-        write!(f, "<span data-at=\"{at:.0}\" data-as=\"ago\">{span} ago</span>")
+        write!(
+            f,
+            "<span data-at=\"{at:.0}\" data-as=\"ago\">{span} ago</span>"
+        )
     }
 }
 

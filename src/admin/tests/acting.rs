@@ -146,10 +146,7 @@ async fn no_page_of_somebody_else_can_act() {
         .post(&format!("/drain?{form}"), &browser.headers(), "")
         .await;
     assert_eq!(status(&answer), 403);
-    assert_eq!(
-        fixture.status("GET /drain", &browser.headers()).await,
-        405
-    );
+    assert_eq!(fixture.status("GET /drain", &browser.headers()).await, 405);
     // Another session's secret.
     let other = fixture.log_in().await;
     let answer = fixture
@@ -213,10 +210,7 @@ async fn without_a_token_nothing_is_offered_and_the_page_says_why() {
         "{page}"
     );
     let answer = fixture.ask("GET /login", LOCAL).await;
-    assert!(
-        answer.contains("no admin token is configured"),
-        "{answer}"
-    );
+    assert!(answer.contains("no admin token is configured"), "{answer}");
     let answer = fixture.post("/login", &ours(), "token=").await;
     assert_eq!(status(&answer), 403);
 }

@@ -38,7 +38,10 @@ async fn a_page_that_listens_is_told_what_changes() {
     let who = Arc::from("test");
     assert!(fixture.gate.operate(Order::Pause, &who).is_some());
     let next = read_until(&mut page, "paused").await;
-    assert!(!next.contains("\"nodes\":"), "only what has changed: {next}");
+    assert!(
+        !next.contains("\"nodes\":"),
+        "only what has changed: {next}"
+    );
     // A stop ends it at once, and does not wait for the page.
     let at = clock::now();
     fixture.admin.stop().await;
@@ -49,7 +52,7 @@ async fn a_page_that_listens_is_told_what_changes() {
 async fn more_pages_than_there_is_room_for_leave_room_for_scrapers() {
     let fixture = start(None);
     let mut pages = Vec::new();
-    for _ in 0..live::LISTENERS {
+    for _ in 0..LISTENERS {
         let mut page = listen(&fixture).await;
         read_until(&mut page, "\r\n\r\n").await;
         pages.push(page);
