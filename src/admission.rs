@@ -388,7 +388,7 @@ pub struct LeaseView {
     pub lead: Option<f64>,
     /// Its job is slower than its viewer, who has little in hand.
     pub starved: bool,
-    /// It came to light only when Finweir had run for long: it never passed through.
+    /// It was found in Jellyfin when Finweir had run for long: as far as is known, it did not pass through here.
     pub stray: bool,
 }
 

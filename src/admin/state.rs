@@ -292,7 +292,8 @@ fn warnings(nodes: &[NodeView], checks: &Checks, snapshot: &Snapshot) -> Vec<Str
     if strays > 0 {
         let strays = super::words::plural(u32::try_from(strays).unwrap_or(u32::MAX), "transcode");
         out.push(format!(
-            "{strays} never passed through here: Jellyfin can be reached past Finweir. Close its port to all but Finweir."
+            "{strays} did not begin here: it seems that Jellyfin can be reached past Finweir. Close its port to all but \
+             Finweir and what looks after it."
         ));
     }
     out

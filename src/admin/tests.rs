@@ -637,17 +637,3 @@ async fn a_stopped_listener_takes_no_more() {
     fixture.admin.stop().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
-
-/// `FINWEIR_PAGE=DIR cargo test --lib draw_the_page -- --ignored` writes the page, to be looked at in a browser.
-#[test]
-#[ignore = "writes files for the eye"]
-fn draw_the_page() {
-    let dir = std::path::PathBuf::from(std::env::var("FINWEIR_PAGE").unwrap());
-    std::fs::write(dir.join("page.css"), include_str!("page.css")).unwrap();
-    let mut view = evening();
-    std::fs::write(dir.join("enforce.html"), document(view.clone())).unwrap();
-    view.mode = Mode::Observe;
-    view.waiting.clear();
-    view.recent[0].would = Some(Reason::GpuFull);
-    std::fs::write(dir.join("observe.html"), document(view)).unwrap();
-}

@@ -69,7 +69,7 @@ fn row(out: &mut String, lease: &LeaseView, now: f64, operator: bool) -> fmt::Re
         ""
     };
     let stray = if lease.stray {
-        " <small class=\"alarm\">went past Finweir</small>"
+        " <small class=\"alarm\">did not begin here</small>"
     } else {
         ""
     };

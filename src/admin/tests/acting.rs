@@ -354,9 +354,9 @@ fn what_is_wrong_is_said_with_what_to_do() {
     for said in [
         "uhd770 carries 7.0 of the 9.4 seats that are set",
         "uhd770 is too slow for 1 stream now",
-        "1 transcode never passed through here",
+        "1 transcode did not begin here",
         "Paused: no new transcode is let in.",
-        "went past Finweir",
+        ">did not begin here<",
     ] {
         assert!(page.contains(said), "{said} is not in\n{page}");
     }

@@ -376,7 +376,8 @@ impl Torture {
                     },
                 );
             }
-            91..99 => self.poll(),
+            91..98 => self.poll(),
+            98..99 => self.order(),
             _ => {
                 if self.dice.one_in(3) {
                     let policy = random_policy(&mut self.dice);
@@ -396,6 +397,20 @@ impl Torture {
             self.core.next_deadline().is_none_or(|at| at > now),
             "nothing is overdue"
         );
+    }
+
+    /// Something that the operator does by hand.
+    fn order(&mut self) {
+        let tickets = self.core.in_order();
+        let order = match self.dice.roll(8) {
+            0..3 if !tickets.is_empty() => Order::LetIn(self.dice.pick(&tickets)),
+            0..4 => Order::Release(self.lease()),
+            4 => Order::Pause,
+            5 | 6 => Order::Resume,
+            _ => Order::Mode(self.dice.pick(&[Mode::Observe, Mode::Enforce])),
+        };
+        let done = self.core.operate(self.now, order, &Arc::from("op"));
+        assert_eq!(done.is_none(), self.core.events.is_empty(), "{order:?}");
     }
 
     fn poll(&mut self) {
