@@ -9,7 +9,7 @@
 //!   rules; limits of the user, class, library, window, server, GPU; then admit, wait or refuse.
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
-//! - `step`: a cheaper form where the whole does not fit.
+//! - `step`, `pressure`: a cheaper form where the whole does not fit, or where seats become few.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `operator`: what is done by hand.
@@ -37,6 +37,7 @@ mod ledger;
 mod life;
 mod operator;
 mod policy;
+mod pressure;
 mod probe;
 mod queue;
 mod reconcile;

@@ -13,16 +13,39 @@ pub use self::{
 };
 use crate::{
     admin::{self, Handles, Readiness, RunningAdmin},
+    admission::Mode,
     clock,
     config::Config,
     control,
     gate::{EndJob, Gate},
     hop,
-    proxy::{Node, Parts, Proxy},
+    proxy::{DirectPlay, Node, Parts, Proxy},
+    scenario::{Rules, When},
     tasks::Tasks,
     telemetry::Telemetry,
     upstream::{Api, TlsError},
 };
+
+/// What a configuration says, in the words of a simulation.
+pub fn rules(config: &Config) -> Rules {
+    let when = |direct: DirectPlay| match direct {
+        DirectPlay::Off => When::Never,
+        DirectPlay::Pressure => When::Pressure,
+        DirectPlay::Always => When::Always,
+    };
+    let cheaper = &config.proxy.cheaper;
+    let classes = cheaper.classes.iter();
+    let starts = config.proxy.starts.filter(|s| s.mode == Mode::Enforce);
+    Rules {
+        policy: Arc::clone(&config.policy),
+        direct_play: when(cheaper.direct_play),
+        classes: classes
+            .map(|(class, direct)| (class.clone(), when(*direct)))
+            .collect(),
+        version_floor: cheaper.version_floor,
+        starts: starts.map(|s| (s.per_minute, s.burst)),
+    }
+}
 
 /// What keeps the program from starting.
 #[derive(Debug, thiserror::Error)]

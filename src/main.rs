@@ -347,7 +347,9 @@ fn simulate(arguments: &Simulate) -> ExitCode {
         let mut policies = Vec::new();
         for policy in scenario.policies() {
             match Config::parse_str(&name, &policy.yaml) {
-                Ok(loaded) => policies.push((policy.name, loaded.config.policy)),
+                Ok(loaded) => {
+                    policies.push((policy.name, app::rules(&loaded.config)));
+                }
                 Err(mistakes) => return bad(&mistakes),
             }
         }

@@ -7,7 +7,7 @@
 //!
 //! - `file`, `units`: what is written.
 //! - `chance`, `plan`: the evening that is drawn from it.
-//! - `keeper`: who decides: the same core object as in production, asked in the same order, or a plain rule.
+//! - `rules`, `keeper`: who decides: the same core object as in production, asked in the same order, or a plain rule.
 //! - `run`: viewers, players, FFmpeg and `/Sessions` around it.
 //! - `score`, `bound`: what it came to, and what it could have come to.
 //! - `report`, `picture`: for people.
@@ -19,6 +19,7 @@ mod keeper;
 mod picture;
 mod plan;
 mod report;
+mod rules;
 mod run;
 mod score;
 #[cfg(test)]
@@ -33,10 +34,16 @@ use self::{
     keeper::{Keeper, Plain},
     plan::Evening,
     run::Run,
+    score::Tally,
 };
-pub use self::{picture::picture, report::table, score::Outcome};
+pub use self::{
+    picture::picture,
+    report::table,
+    rules::{Rules, When},
+    score::Outcome,
+};
 use crate::{
-    admission::{Gpu, Mode, Node, Policy, Seats},
+    admission::{Gpu, Mode, Node, Seats},
     ident::{DeviceId, GpuId, NodeId},
 };
 
@@ -48,7 +55,8 @@ const PLAIN: [&str; 3] = ["no gate", "count limit", "fifo"];
 pub struct Scenario {
     path: String,
     file: File,
-    evening: Evening,
+    /// At least one.
+    evenings: Vec<Evening>,
 }
 
 /// Something wrong in a scenario, and where.
@@ -98,11 +106,14 @@ impl Scenario {
     /// What is wrong with it.
     pub fn parse(path: &str, text: &str) -> Result<Self, Vec<Mistake>> {
         let file = File::parse(path, text)?;
-        let evening = Evening::draw(&file);
+        let evenings = 0..file.evenings.max(1);
+        let evenings = evenings
+            .map(|number| Evening::draw(&file, number))
+            .collect();
         Ok(Self {
             path: path.to_owned(),
             file,
-            evening,
+            evenings,
         })
     }
 
@@ -123,7 +134,16 @@ impl Scenario {
 
     /// Screens with somebody before them.
     pub fn viewers(&self) -> usize {
-        self.evening.viewers.len()
+        self.evening().map_or(0, |evening| evening.viewers.len())
+    }
+
+    /// Evenings that are played.
+    pub fn evenings(&self) -> usize {
+        self.evenings.len()
+    }
+
+    fn evening(&self) -> Option<&Evening> {
+        self.evenings.first()
     }
 
     /// The policies to be compared, to be read by whoever knows Finweir's configuration.
@@ -139,43 +159,63 @@ impl Scenario {
         texts.collect()
     }
 
-    /// Plays the evening under each policy and each plain rule. `base` is the moment that virtual time begins at.
-    pub fn run(&self, base: Instant, policies: &[(String, Arc<Policy>)]) -> Vec<Outcome> {
-        let bound = bound::bound(&self.evening);
-        let fitted: Vec<(&str, Policy)> = policies
+    /// Plays the evenings under each policy and each plain rule. `base` is the moment that virtual time begins at.
+    pub fn run(&self, base: Instant, policies: &[(String, Rules)]) -> Vec<Outcome> {
+        let bound: f64 = self.evenings.iter().map(bound::bound).sum();
+        let fitted: Vec<(&str, Rules)> = policies
             .iter()
-            .map(|(name, policy)| (name.as_str(), self.fit(policy)))
+            .map(|(name, rules)| (name.as_str(), self.fit(rules)))
             .collect();
         let classes: BTreeMap<String, String> = fitted.first().map_or_else(BTreeMap::new, |p| {
-            let viewers = self.evening.viewers.iter();
-            let class = |viewer| p.1.class_of(&run::who(viewer)).id.to_string();
+            let viewers = self.evenings.iter().flat_map(|evening| &evening.viewers);
+            let class = |viewer| p.1.policy.class_of(&run::who(viewer)).id.to_string();
             viewers
                 .map(|viewer| (viewer.user.clone(), class(viewer)))
                 .collect()
         });
-        let plain =
-            PLAIN
-                .iter()
-                .zip([Plain::NoGate, Plain::Count(self.count_limit()), Plain::Fifo]);
-        let plain = plain.map(|(name, rule)| (*name, self.plain(rule)));
-        let keepers = fitted
-            .iter()
-            .map(|(name, policy)| (*name, Keeper::core(base, policy)));
+        let minute = self.file.minute_of_week();
+        let plain = [Plain::NoGate, Plain::Count(self.count_limit()), Plain::Fifo];
+        let plain = PLAIN.iter().zip(plain);
+        let plain = plain.map(|(name, rule)| {
+            let tally = self.played(&|| self.plain(rule));
+            (*name, tally)
+        });
+        let cores = fitted.iter().map(|(name, rules)| {
+            let tally = self.played(&|| Keeper::core(base, rules, minute));
+            (*name, tally)
+        });
         plain
-            .chain(keepers)
-            .map(|(name, keeper)| {
-                let tally = Run::new(&self.evening, keeper).play();
-                tally.outcome(&self.file.name, name, bound, &classes)
+            .chain(cores)
+            .filter_map(|(name, tally)| {
+                Some(tally?.outcome(&self.file.name, name, bound, &classes))
             })
             .collect()
+    }
+
+    /// All evenings under one rule.
+    fn played(&self, keeper: &dyn Fn() -> Keeper) -> Option<Tally> {
+        let mut tallies = self
+            .evenings
+            .iter()
+            .map(|evening| Run::new(evening, keeper()).play());
+        let mut all = tallies.next()?;
+        for tally in tallies {
+            all.add(tally);
+        }
+        Some(all)
     }
 
     /// Looks for a schedule that knows the evening, in so many steps: first come, first served, but some are turned away
     /// though they would fit, once, twice or always. Smooth viewer-minutes of the best that was found in which nobody
     /// stands still: less than any bound, and a schedule that exists.
     pub fn search(&self, steps: u32) -> f64 {
+        let found = |evening| self.search_one(evening, steps);
+        self.evenings.iter().map(found).sum()
+    }
+
+    fn search_one(&self, evening: &Evening, steps: u32) -> f64 {
         let mut chance = Chance::new(self.file.seed, u64::MAX);
-        let viewers = self.evening.viewers.iter();
+        let viewers = evening.viewers.iter();
         let wish: Vec<&str> = viewers
             .filter(|viewer| viewer.plays.iter().any(plan::Play::encodes))
             .map(|viewer| viewer.device.as_str())
@@ -196,7 +236,7 @@ impl Scenario {
             }
             let mut keeper = self.plain(Plain::Fifo);
             keeper.bar(other.clone());
-            let tally = Run::new(&self.evening, keeper).play();
+            let tally = Run::new(evening, keeper).play();
             if tally.is_smooth() && tally.minutes() >= best {
                 best = tally.minutes();
                 barred = other;
@@ -243,10 +283,12 @@ impl Scenario {
         if let Some(count) = self.file.count_limit {
             return usize::try_from(count).unwrap_or(usize::MAX);
         }
-        let seats: f64 = self.evening.gpus.iter().map(|gpu| gpu.seats).sum();
-        let plays = self.evening.viewers.iter().flat_map(|viewer| &viewer.plays);
+        let gpus = self.evening().into_iter().flat_map(|evening| &evening.gpus);
+        let seats: f64 = gpus.map(|gpu| gpu.seats).sum();
+        let viewers = self.evenings.iter().flat_map(|evening| &evening.viewers);
+        let plays = viewers.flat_map(|viewer| &viewer.plays);
         let dearest = plays
-            .filter_map(|play| play.forms.first()?.shape.as_ref())
+            .filter_map(|play| play.offers.first()?.forms.first()?.shape.as_ref())
             .map(|shape| {
                 crate::admission::CostModel::default()
                     .seats(&shape.work())
@@ -263,17 +305,23 @@ impl Scenario {
     }
 
     fn plain(&self, rule: Plain) -> Keeper {
-        let gpus = self.evening.gpus.iter();
+        let gpus = self.evening().into_iter().flat_map(|evening| &evening.gpus);
         let room: Vec<(f64, f64)> = gpus.map(|gpu| (gpu.seats, gpu.tone_map)).collect();
-        let servers = self.evening.servers.iter();
+        let servers = self
+            .evening()
+            .into_iter()
+            .flat_map(|evening| &evening.servers);
         let servers = servers.map(|(name, gpu)| (NodeId::new(name), *gpu));
         Keeper::plain(rule, &room, servers.collect())
     }
 
     /// The policy in this house: its servers, and its GPUs unless the policy names them itself.
-    fn fit(&self, policy: &Policy) -> Policy {
-        let mut policy = policy.clone();
-        let gpus = &self.evening.gpus;
+    fn fit(&self, rules: &Rules) -> Rules {
+        let mut policy = (*rules.policy).clone();
+        let Some(evening) = self.evening() else {
+            return rules.clone();
+        };
+        let gpus = &evening.gpus;
         let names_all = gpus
             .iter()
             .all(|gpu| policy.gpus.iter().any(|own| own.id.as_str() == gpu.name));
@@ -290,8 +338,7 @@ impl Scenario {
                 })
                 .collect();
         }
-        policy.nodes = self
-            .evening
+        policy.nodes = evening
             .servers
             .iter()
             .map(|(name, gpu)| Node {
@@ -299,6 +346,9 @@ impl Scenario {
                 gpu: GpuId::new(gpus.get(*gpu).map_or("", |gpu| gpu.name.as_str())),
             })
             .collect();
-        policy
+        Rules {
+            policy: Arc::new(policy),
+            ..rules.clone()
+        }
     }
 }

@@ -5,13 +5,12 @@
     reason = "a test reports by panicking"
 )]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use finweir::{
-    admission::Policy,
-    clock,
+    app, clock,
     config::Config,
-    scenario::{Outcome, Scenario},
+    scenario::{Outcome, Rules, Scenario},
 };
 
 fn files() -> Vec<(String, String)> {
@@ -34,13 +33,13 @@ fn files() -> Vec<(String, String)> {
 
 fn played(name: &str, text: &str) -> (Scenario, Vec<Outcome>) {
     let scenario = Scenario::parse(name, text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let policies: Vec<(String, Arc<Policy>)> = scenario
+    let policies: Vec<(String, Rules)> = scenario
         .policies()
         .into_iter()
         .map(|policy| {
             let loaded = Config::parse_str(name, &policy.yaml);
             let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
-            (policy.name, loaded.config.policy)
+            (policy.name, app::rules(&loaded.config))
         })
         .collect();
     let outcomes = scenario.run(clock::now(), &policies);
@@ -60,6 +59,11 @@ fn every_scenario_comes_out_as_it_says() {
             if outcome.stalled == 0 && outcome.smooth_share > 1.0 {
                 wrong.push(format!("{name}: {} beats the bound", outcome.policy));
             }
+        }
+        let finweir = outcomes.iter().find(|o| o.policy == "finweir").unwrap();
+        let meets = finweir.smooth_share >= 0.95 && finweir.jain >= 0.95 && finweir.stalled == 0;
+        if !meets {
+            wrong.push(format!("{name}: a bar is missed: {finweir:?}"));
         }
         assert!(
             text.contains("\nexpect:\n  - policy: finweir\n"),

@@ -23,6 +23,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Observed => "over a limit that only observes",
         Reason::FailOpen => "it could not be judged",
         Reason::RunsAlone => "wider than the GPU, which was empty",
+        Reason::Pressure => "seats are few, and others may come",
         Reason::UserLimit => "this user runs all the transcodes allowed",
         Reason::UserStreams => "this user runs all the streams allowed",
         Reason::ClassLimit => "this class runs all the transcodes allowed",
@@ -60,7 +61,8 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::FailOpen
         | Reason::RunsAlone
         | Reason::Operator => plain.to_owned(),
-        Reason::UserLimit
+        Reason::Pressure
+        | Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit

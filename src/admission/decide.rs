@@ -64,6 +64,12 @@ impl Admission {
         };
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
+            if would.is_none()
+                && !self.recovers(now, &asked)
+                && let Some(decision) = self.spare(now, &asked, place)
+            {
+                return decision;
+            }
             self.note_passed(passes);
             if would.is_none() && self.recovers(now, &asked) && asked.demand.kind.is_video() {
                 return self.admit(now, asked, claim, Reason::Adopted, None);
@@ -79,9 +85,9 @@ impl Admission {
         if self.recovers(now, &asked) && reason != Reason::Anonymous {
             return self.admit(now, asked, claim, Reason::Adopted, None);
         }
-        // Where no wait can help, or less now is wanted rather than more later.
+        // Where no wait can help, less now is wanted rather than more later, or the whole would not be given later either.
         let rule = asked.limits.when_full;
-        let first = rule.steps_first() || line.is_none();
+        let first = rule.steps_first() || line.is_none() || self.pressure(&asked).is_some();
         if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }
@@ -372,6 +378,7 @@ impl Admission {
             | Reason::Waited
             | Reason::Observed
             | Reason::FailOpen
+            | Reason::Pressure
             | Reason::RunsAlone
             | Reason::Operator => secs(1),
         }

@@ -138,7 +138,12 @@ impl Admission {
             Holds::No => self.judge(&asked, place, claim.freed),
         };
         match verdict.block {
-            None => self.note_passed(verdict.passes),
+            None => {
+                if holds == Holds::No && self.spare_waiting(now, ticket) {
+                    return true;
+                }
+                self.note_passed(verdict.passes);
+            }
             Some((reason, None)) => {
                 if !self.step_waiting(now, ticket) {
                     self.refuse(now, ticket, reason);

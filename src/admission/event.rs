@@ -62,6 +62,8 @@ labels! {
         FailOpen = "fail-open",
         /// It is wider than the GPU and the GPU was empty.
         RunsAlone = "runs-alone",
+        /// It fits, but its GPU is nearly full: a smaller picture leaves room for others.
+        Pressure = "pressure",
         /// The user runs as many transcodes as he may.
         UserLimit = "user-limit",
         /// The user streams as much as he may, direct play included.

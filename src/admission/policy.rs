@@ -99,6 +99,8 @@ pub struct Policy {
     pub windows: Vec<Window>,
     /// Whether a stream without a login may transcode (static streams always may).
     pub anonymous: Access,
+    /// From this part of a GPU's seats on it is under pressure: plays are made cheaper. 1: only when it is full.
+    pub pressure: Fraction,
     /// Bounds of the queue.
     pub queue: QueueBounds,
     /// Timers of a lease.
@@ -349,6 +351,7 @@ impl Policy {
             libraries: Vec::new(),
             windows: Vec::new(),
             anonymous: Access::Deny,
+            pressure: Fraction(1.0),
             queue: QueueBounds::default(),
             timers: Timers::default(),
             cost: CostModel::default(),

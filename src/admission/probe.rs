@@ -3,7 +3,8 @@
 use super::{Admission, Demand, claim::Holds, rules::Asked};
 
 impl Admission {
-    /// Says whether this demand would be let in at once as things stand. Nothing is reserved, counted or recorded.
+    /// Says whether this demand would be let in at once and as a whole as things stand, on a GPU that is not under
+    /// pressure. Nothing is reserved, counted or recorded.
     pub fn fits(&mut self, demand: &Demand) -> bool {
         if !demand.kind.is_video() {
             return true;
@@ -16,7 +17,10 @@ impl Admission {
         match self.holds_claim(&claim, &asked, Some(place)) {
             Holds::Yes(..) => true,
             Holds::Full(_) => false,
-            Holds::No => self.judge(&asked, place, claim.freed).block.is_none(),
+            Holds::No => {
+                self.pressure(&asked).is_none()
+                    && self.judge(&asked, place, claim.freed).block.is_none()
+            }
         }
     }
 }

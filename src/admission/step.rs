@@ -41,6 +41,22 @@ pub(super) struct Stepped {
     passes: Option<(Ticket, Seats)>,
 }
 
+impl Step {
+    pub(super) fn cost(&self) -> Seats {
+        self.cost
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        self.kind.is_video()
+    }
+}
+
+impl Stepped {
+    pub(super) fn rung(&self) -> usize {
+        self.rung
+    }
+}
+
 /// The steps of a demand, dearest first.
 pub(super) fn steps(
     policy: &Policy,
@@ -133,7 +149,7 @@ impl Admission {
     }
 
     /// A rung, or what is in its way.
-    fn try_step(
+    pub(super) fn try_step(
         &self,
         now: Instant,
         asked: &Asked,
@@ -215,7 +231,7 @@ impl Admission {
         true
     }
 
-    fn take_step(
+    pub(super) fn take_step(
         &mut self,
         now: Instant,
         stepped: Stepped,

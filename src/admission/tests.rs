@@ -14,6 +14,7 @@ mod lost_seats;
 mod numbers;
 mod operator;
 mod polls;
+mod pressure;
 mod probe;
 mod rungs;
 mod torture;

@@ -62,6 +62,8 @@ sections! {
         windows: Vec<Window>,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
+        /// From this part of a GPU's seats on it is under pressure.
+        pressure: Percent,
         /// Which version of a film a client plays that asked for none.
         versions: Versions,
         /// Whether a stream without a login may transcode.

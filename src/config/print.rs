@@ -52,6 +52,7 @@ sections! {
     "libraries" true,
     "windows" true,
     "direct_play" true,
+    "pressure" true,
     "versions" true,
     "anonymous" true,
     "queue" true,

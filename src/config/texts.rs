@@ -60,6 +60,7 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Pressure
         | Reason::RunsAlone
         | Reason::Operator => return None,
         Reason::UserLimit => (

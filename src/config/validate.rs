@@ -34,6 +34,9 @@ pub(super) struct Build<'a> {
 
 // === impl Build ===
 
+/// From this part of a GPU's seats on plays are made cheaper, if the file says nothing.
+const PRESSURE: f64 = 0.5;
+
 impl Build<'_> {
     /// Notes a mistake, unless something there was found faulty before.
     pub(super) fn wrong(&mut self, key: &str, problem: impl Into<String>) {
@@ -174,6 +177,8 @@ impl Build<'_> {
             anonymous: file
                 .anonymous
                 .map_or(crate::admission::Access::Deny, Into::into),
+            pressure: crate::admission::Fraction::new(file.pressure.map_or(PRESSURE, |p| p.0))
+                .unwrap_or_default(),
             queue,
             end_dead_jobs: leases.end_dead_jobs.unwrap_or(false),
             timers: self.timers(&leases),

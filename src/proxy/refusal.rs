@@ -114,6 +114,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Pressure
         | Reason::RunsAlone
         | Reason::Operator
         | Reason::Paused

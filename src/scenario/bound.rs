@@ -195,7 +195,7 @@ fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
 }
 
 fn cheapest(play: &Play, cost: &CostModel) -> f64 {
-    let seats = play.forms.iter().map(|form| match form.kind {
+    let seats = play.forms().map(|form| match form.kind {
         Kind::Video(work) => cost.seats(&work).as_f64(),
         Kind::Direct | Kind::Remux | Kind::Audio => 0.0,
     });

@@ -20,8 +20,14 @@ pub(super) struct File {
     pub(super) name: String,
     pub(super) story: String,
     pub(super) from: Clock,
+    /// The day of the week, for time windows.
+    #[serde(default)]
+    pub(super) day: Weekday,
     #[serde(default = "one")]
     pub(super) seed: u64,
+    /// Evenings of this kind that are played, each drawn anew.
+    #[serde(default = "one")]
+    pub(super) evenings: u64,
     pub(super) gpus: Vec<GpuFile>,
     #[serde(default)]
     pub(super) servers: Vec<ServerFile>,
@@ -34,6 +40,20 @@ pub(super) struct File {
     pub(super) policies: Vec<PolicyFile>,
     #[serde(default)]
     pub(super) expect: Vec<Expect>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Weekday {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    #[default]
+    Fri,
+    Sat,
+    Sun,
 }
 
 /// A model GPU.
@@ -82,6 +102,9 @@ pub(super) struct Shelf {
     /// Players for which only the container is changed.
     #[serde(default)]
     pub(super) remux: Vec<String>,
+    /// Players that could play it as it is, but ask for a lower bitrate: Jellyfin transcodes, unless it is asked again.
+    #[serde(default)]
+    pub(super) ceiling: Vec<String>,
     /// Other versions of the same films.
     #[serde(default)]
     pub(super) versions: Vec<Version>,
@@ -96,6 +119,8 @@ pub(super) struct Version {
     pub(super) direct: Vec<String>,
     #[serde(default)]
     pub(super) remux: Vec<String>,
+    #[serde(default)]
+    pub(super) ceiling: Vec<String>,
 }
 
 /// A player that the table does not know, or one that it knows otherwise.
@@ -316,6 +341,14 @@ impl Check<'_> {
                 self.wrong(&gpu.name, "seats must be between 0.1 and 10000".to_owned());
             }
         }
+        if !(1..=100).contains(&file.evenings) {
+            self.mistakes.push(Mistake {
+                file: self.path.to_owned(),
+                line: 1,
+                column: 1,
+                problem: "`evenings` must be between 1 and 100".to_owned(),
+            });
+        }
         if file.gpus.is_empty() || file.policies.is_empty() {
             self.mistakes.push(Mistake {
                 file: self.path.to_owned(),
@@ -333,8 +366,9 @@ impl Check<'_> {
             let versions = shelf
                 .versions
                 .iter()
-                .flat_map(|v| v.direct.iter().chain(&v.remux));
-            for player in shelf.direct.iter().chain(&shelf.remux).chain(versions) {
+                .flat_map(|v| v.direct.iter().chain(&v.remux).chain(&v.ceiling));
+            let own = shelf.direct.iter().chain(&shelf.remux);
+            for player in own.chain(&shelf.ceiling).chain(versions) {
                 self.known(&shelf.shelf, "player", player, &players);
             }
             if shelf.titles == 0 || shelf.lasts.0 == 0 {
@@ -410,6 +444,12 @@ impl Check<'_> {
 }
 
 impl File {
+    /// When the evening begins, minutes from Monday, 0:00.
+    pub(super) fn minute_of_week(&self) -> u16 {
+        let minute = self.from.0 / 60_000 % (24 * 60);
+        self.day as u16 * 24 * 60 + u16::try_from(minute).unwrap_or(0)
+    }
+
     fn changes_are_sane(&self, sane: impl Fn(f64) -> bool) -> bool {
         let changes = self.gpus.iter().flat_map(|gpu| &gpu.changes);
         changes.clone().all(|change| sane(change.seats))

@@ -6,11 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::units::Ms;
+use super::{
+    Rules,
+    plan::Play,
+    rules::{Starts, When},
+    units::Ms,
+};
 use crate::{
     admission::{
-        Activity, Admission, CostModel, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-        Running,
+        Activity, Admission, CostModel, Decision, Demand, Ended, Event, Kind, Reason, Running,
     },
     ident::{DeviceId, LeaseId, NodeId, PlaySessionId, Ticket},
 };
@@ -56,6 +60,8 @@ pub(super) enum Keeper {
 pub(super) struct Core {
     base: Instant,
     admission: Admission,
+    rules: Rules,
+    starts: Option<Starts>,
 }
 
 /// A plain rule at work.
@@ -96,14 +102,62 @@ struct Waiting {
 // === impl Keeper ===
 
 impl Keeper {
-    pub(super) fn core(base: Instant, policy: &Policy) -> Self {
+    /// `minute`: of the week, at `base`.
+    pub(super) fn core(base: Instant, rules: &Rules, minute: u16) -> Self {
         // The recovery after a start belongs to another evening.
-        let mut policy = policy.clone();
+        let mut policy = (*rules.policy).clone();
         policy.timers.recovery = Duration::ZERO;
+        let mut admission = Admission::new(base, Arc::new(policy));
+        admission.set_minute_of_week(base, minute);
         Self::Core(Box::new(Core {
             base,
-            admission: Admission::new(base, Arc::new(policy)),
+            admission,
+            starts: rules.starts.map(Starts::new),
+            rules: rules.clone(),
         }))
+    }
+
+    /// The version of a film that is played: Jellyfin's first, or the cheapest that is good enough.
+    pub(super) fn version(&self, play: &Play) -> usize {
+        let Self::Core(core) = self else { return 0 };
+        let Some(floor) = core.rules.version_floor else {
+            return 0;
+        };
+        let cost = |at: &usize| {
+            let form = play.offers.get(*at).and_then(|offer| offer.forms.first());
+            form.map_or(u32::MAX, super::plan::Form::cost)
+        };
+        let first = play.offers.first().map_or(0, |offer| offer.lines);
+        let good = |at: &usize| {
+            let lines = play.offers.get(*at).map_or(0, |offer| offer.lines);
+            *at == 0 || lines >= floor.min(first)
+        };
+        (0..play.offers.len())
+            .filter(good)
+            .min_by_key(cost)
+            .unwrap_or(0)
+    }
+
+    /// Whether the player is made to play the file as it is instead of this.
+    pub(super) fn plays_direct(&mut self, now: Ms, demand: &Demand) -> bool {
+        let Self::Core(core) = self else { return false };
+        if !demand.kind.is_video() {
+            return false;
+        }
+        let at = core.at(now);
+        core.admission.advance(at);
+        let class = &core.rules.policy.class_of(&demand.who).id;
+        let rules = &core.rules;
+        match rules
+            .classes
+            .get(class)
+            .copied()
+            .unwrap_or(rules.direct_play)
+        {
+            When::Never => false,
+            When::Pressure => !core.admission.fits(demand),
+            When::Always => !core.admission.replaces(demand),
+        }
     }
 
     /// `room`: seats that may be handed out, and the factor for tone-mapping, of each GPU.
@@ -234,6 +288,15 @@ impl Core {
     fn ask(&mut self, now: Ms, demand: Demand) -> Verdict {
         let at = self.at(now);
         let session = demand.session.clone();
+        if demand.kind.is_video()
+            && let Some(starts) = &self.starts
+            && !self.admission.replaces(&demand)
+            && !starts.allows(now, &demand.who.user)
+        {
+            let wait = Duration::from_secs(10);
+            self.admission.turn_away(&demand, Reason::StartRate, wait);
+            return Verdict::No(Reason::StartRate);
+        }
         let verdict = match self.admission.decide(at, demand) {
             Decision::Admit { lease, .. } => (Verdict::Go(0), Some(lease)),
             Decision::Downgrade { lease, rung, .. } => (Verdict::Go(rung), Some(lease)),

@@ -80,8 +80,8 @@ pub(super) struct Play {
     pub(super) shelf: String,
     /// How long the film is.
     pub(super) lasts: Ms,
-    /// What is asked for, then what would do, dearest first.
-    pub(super) forms: Vec<Form>,
+    /// The versions that there are, as Jellyfin lists them.
+    pub(super) offers: Vec<Offer>,
     /// Between the play before and the wish for this one.
     pub(super) after: Ms,
     /// From the first picture until the viewer goes.
@@ -90,6 +90,17 @@ pub(super) struct Play {
     pub(super) acts: Vec<(Ms, Act)>,
     /// Stretches in which the picture moves, counted from the first picture: from, to.
     pub(super) watched: Vec<(Ms, Ms)>,
+}
+
+/// A version of a film for one player.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// What Jellyfin would do for it, then what would do instead, dearest first.
+    pub(super) forms: Vec<Form>,
+    /// The file as it is, if Jellyfin, asked again with a higher ceiling, lets the player have that.
+    pub(super) direct: Option<Form>,
+    /// Height of the picture that Jellyfin would make.
+    pub(super) lines: u32,
 }
 
 /// What a viewer does in mid-play.
@@ -114,7 +125,15 @@ pub(super) struct Form {
 impl Play {
     /// Whether what is asked for needs a GPU.
     pub(super) fn encodes(&self) -> bool {
-        self.forms.first().is_some_and(|form| form.shape.is_some())
+        let asked = self.offers.first().and_then(|offer| offer.forms.first());
+        asked.is_some_and(|form| form.shape.is_some())
+    }
+
+    /// Every form that the play may be served in.
+    pub(super) fn forms(&self) -> impl Iterator<Item = &Form> {
+        self.offers
+            .iter()
+            .flat_map(|offer| offer.forms.iter().chain(&offer.direct))
     }
 
     /// How long the picture would move.
@@ -124,7 +143,9 @@ impl Play {
 }
 
 impl Evening {
-    pub(super) fn draw(file: &File) -> Self {
+    /// `number`: of the evening, from 0.
+    pub(super) fn draw(file: &File, number: u64) -> Self {
+        let seed = file.seed.wrapping_add(number);
         let gpus: Vec<Gpu> = file
             .gpus
             .iter()
@@ -157,11 +178,12 @@ impl Evening {
                     let row = index << 40 | user << 20 | device;
                     let draw = Draw {
                         file,
+                        seed,
                         group,
                         players: &players,
                         servers: &servers,
                     };
-                    let viewer = draw.viewer(&mut Chance::new(file.seed, row), user, device);
+                    let viewer = draw.viewer(&mut Chance::new(seed, row), user, device);
                     viewers.extend(viewer);
                 }
             }
@@ -182,7 +204,7 @@ fn players(file: &File) -> Vec<Player> {
             called: (*called).to_owned(),
             patience: patience * 1000,
             output: FULL_HD,
-            step_down: Vec::new(),
+            step_down: ladder(name),
         })
         .collect();
     for own in &file.players {
@@ -194,7 +216,7 @@ fn players(file: &File) -> Vec<Player> {
                 called: name.clone(),
                 patience: 15_000,
                 output: FULL_HD,
-                step_down: Vec::new(),
+                step_down: ladder(name),
             },
             |at| all.swap_remove(at),
         );
@@ -215,6 +237,16 @@ fn players(file: &File) -> Vec<Player> {
     all
 }
 
+/// The pictures that production offers instead of a larger one (`jellyfin::ladder`). Kodi is not stepped down.
+fn ladder(player: &str) -> Vec<Lines> {
+    const LADDER: [(u32, u32); 3] = [(1280, 720), (960, 540), (640, 360)];
+    if player == "kodi" {
+        Vec::new()
+    } else {
+        LADDER.map(Lines).to_vec()
+    }
+}
+
 /// One play as its viewer's habits make it: see [`Play`].
 struct Habits {
     stay: Ms,
@@ -224,6 +256,7 @@ struct Habits {
 
 struct Draw<'a> {
     file: &'a File,
+    seed: u64,
     group: &'a Group,
     players: &'a [Player],
     servers: &'a [(String, usize)],
@@ -273,7 +306,7 @@ impl Draw<'_> {
         let shelf = self.file.library.iter().find(|s| s.shelf.value == *name)?;
         let title = chance.between(1, shelf.titles);
         // A title is as long for everybody.
-        let mut of_title = Chance::new(self.file.seed, title << 20 | u64::from(name_hash(name)));
+        let mut of_title = Chance::new(self.seed, title << 20 | u64::from(name_hash(name)));
         let lasts = shelf.lasts.draw(&mut of_title).max(10_000);
         let drawn = group.stay.map(|stay| stay.draw(chance));
         let stay = drawn.filter(|_| !all).unwrap_or(Ms::MAX);
@@ -284,7 +317,7 @@ impl Draw<'_> {
             item: format!("{name}-{title}"),
             shelf: name.clone(),
             lasts,
-            forms: self.forms(shelf, player, burn_in),
+            offers: self.offers(shelf, player, burn_in),
             after: if number == 0 { 0 } else { after },
             stay: habits.stay,
             acts: habits.acts,
@@ -334,54 +367,65 @@ impl Draw<'_> {
         }
     }
 
-    /// What Jellyfin would do, and what would do instead.
-    fn forms(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Form> {
-        let is = |names: &[String]| names.contains(&player.name);
-        let encode = |video: &Video, most: Option<Lines>| {
-            let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
-            Form {
-                kind: Kind::Video(shape.work()),
-                called: format!("{}p", shape.size_out.1),
-                shape: Some(shape),
-            }
-        };
-        let free = |kind: Kind| Form {
-            kind,
-            called: kind.to_string(),
-            shape: None,
-        };
-        let plain = |direct: &[String], remux: &[String]| {
-            if burn_in {
-                None
-            } else if is(direct) {
-                Some(free(Kind::Direct))
-            } else {
-                is(remux).then(|| free(Kind::Remux))
-            }
-        };
-        if let Some(form) = plain(&shelf.direct, &shelf.remux) {
-            return vec![form];
-        }
-        let mut forms = vec![encode(&shelf.video, None)];
-        for version in &shelf.versions {
-            let form = plain(&version.direct, &version.remux);
-            forms.push(form.unwrap_or_else(|| encode(&version.video, None)));
-        }
+    /// What Jellyfin would do for each version, and what would do instead.
+    fn offers(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Offer> {
         let lines = self.group.step_down.as_ref().unwrap_or(&player.step_down);
-        forms.extend(lines.iter().map(|lines| encode(&shelf.video, Some(*lines))));
-        // Of what is left, only what is cheaper than all before it is worth an offer.
-        let cost = |form: &Form| match form.kind {
+        let of = |video: &Video, direct: &[String], remux: &[String], ceiling: &[String]| {
+            let is = |names: &[String]| !burn_in && names.contains(&player.name);
+            let free = |kind: Kind| Form {
+                kind,
+                called: kind.to_string(),
+                shape: None,
+            };
+            let encode = |most: Option<Lines>| {
+                let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
+                Form {
+                    kind: Kind::Video(shape.work()),
+                    called: format!("{}p", shape.size_out.1),
+                    shape: Some(shape),
+                }
+            };
+            let whole = if is(direct) {
+                free(Kind::Direct)
+            } else if is(remux) {
+                free(Kind::Remux)
+            } else {
+                encode(None)
+            };
+            let encodes = whole.shape.is_some();
+            let lines_out = whole.shape.as_ref().map_or(video.size.1, |s| s.size_out.1);
+            let mut forms = vec![whole];
+            if encodes {
+                // Only what is cheaper than all before it is worth an offer.
+                let mut rungs: Vec<Form> = lines.iter().map(|l| encode(Some(*l))).collect();
+                rungs.sort_by_key(|form| std::cmp::Reverse(form.cost()));
+                for rung in rungs {
+                    if forms.last().is_none_or(|last| rung.cost() < last.cost()) {
+                        forms.push(rung);
+                    }
+                }
+            }
+            Offer {
+                forms,
+                direct: (encodes && is(ceiling)).then(|| free(Kind::Direct)),
+                lines: lines_out,
+            }
+        };
+        let own = of(&shelf.video, &shelf.direct, &shelf.remux, &shelf.ceiling);
+        let others = shelf.versions.iter();
+        std::iter::once(own)
+            .chain(others.map(|v| of(&v.video, &v.direct, &v.remux, &v.ceiling)))
+            .collect()
+    }
+}
+
+impl Form {
+    /// Thousandths of a seat, for comparing.
+    pub(super) fn cost(&self) -> u32 {
+        match self.kind {
             Kind::Video(work) => crate::admission::CostModel::default().seats(&work).milli(),
             Kind::Direct | Kind::Remux | Kind::Audio => 0,
-        };
-        let mut rungs = forms.split_off(1);
-        rungs.sort_by_key(|form| std::cmp::Reverse(cost(form)));
-        for rung in rungs {
-            if forms.last().is_none_or(|last| cost(&rung) < cost(last)) {
-                forms.push(rung);
-            }
         }
-        forms
     }
 }
 

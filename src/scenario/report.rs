@@ -40,7 +40,15 @@ pub fn table(scenario: &Scenario, outcomes: &[Outcome]) -> String {
         row.resize(12, String::new());
         rows.push(row);
     }
-    let mut text = format!("{} ({} screens)\n", scenario.name(), scenario.viewers());
+    let evenings = match scenario.evenings() {
+        1 => String::new(),
+        many => format!(", {many} evenings"),
+    };
+    let mut text = format!(
+        "{} ({} screens{evenings})\n",
+        scenario.name(),
+        scenario.viewers()
+    );
     push_rows(&mut text, &rows);
     for outcome in outcomes {
         let refusals = listed(&outcome.refusals);

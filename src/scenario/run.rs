@@ -17,7 +17,7 @@ use std::{
 use self::watch::Watch;
 use super::{
     keeper::{Keeper, News, Verdict},
-    plan::{Evening, Play, Viewer},
+    plan::{Evening, Offer, Play, Viewer},
     score::Tally,
     units::{Ms, seconds},
 };
@@ -67,6 +67,9 @@ struct Seat {
     state: State,
     /// The play he is at or wants next.
     next: usize,
+    /// Which of its versions, and whether as it is.
+    offer: usize,
+    direct: bool,
     /// When he first asked for it.
     wished: Option<Ms>,
     refusals: usize,
@@ -101,6 +104,8 @@ impl<'a> Run<'a> {
         let seat = |_| Seat {
             state: State::Away,
             next: 0,
+            offer: 0,
+            direct: false,
             wished: None,
             refusals: 0,
         };
@@ -263,7 +268,17 @@ impl<'a> Run<'a> {
         seat.wished.get_or_insert(self.now);
         self.jobs += 1;
         let session = session(self.jobs);
-        let demand = demand(plan, play, &session, self.nodes.get(plan.server));
+        let at = self.keeper.version(play);
+        let Some(offer) = play.offers.get(at) else {
+            return;
+        };
+        let mut demand = demand(plan, play, offer, &session, self.nodes.get(plan.server));
+        let direct = offer.direct.is_some() && self.keeper.plays_direct(self.now, &demand);
+        if direct {
+            demand.kind = Kind::Direct;
+            demand.rungs.clear();
+        }
+        (seat.offer, seat.direct) = (at, direct);
         if first {
             self.tally.wish(play);
         }
@@ -334,14 +349,20 @@ pub(super) fn who(viewer: &Viewer) -> Who {
     }
 }
 
-fn demand(viewer: &Viewer, play: &Play, session: &PlaySessionId, node: Option<&NodeId>) -> Demand {
-    let rungs = play.forms.iter().enumerate().skip(1);
+fn demand(
+    viewer: &Viewer,
+    play: &Play,
+    offer: &Offer,
+    session: &PlaySessionId,
+    node: Option<&NodeId>,
+) -> Demand {
+    let rungs = offer.forms.iter().enumerate().skip(1);
     Demand {
         who: who(viewer),
         item: ItemId::new(&play.item),
         session: Some(session.clone()),
         node: node.cloned().unwrap_or_else(|| NodeId::new("jellyfin")),
-        kind: play.forms.first().map_or(Kind::Direct, |form| form.kind),
+        kind: offer.forms.first().map_or(Kind::Direct, |form| form.kind),
         origin: Origin::Negotiation,
         library: Some(play.shelf.as_str().into()),
         rungs: rungs

@@ -25,6 +25,8 @@ pub(super) struct Moment {
 pub(super) struct Tally {
     /// Of each user: minutes he wanted and minutes that were smooth.
     users: BTreeMap<String, (f64, f64)>,
+    /// The same of evenings before this one.
+    before: Vec<BTreeMap<String, (f64, f64)>>,
     names: Vec<String>,
     smooth: f64,
     asked: u32,
@@ -37,6 +39,9 @@ pub(super) struct Tally {
     refusals: BTreeMap<Reason, u32>,
     renditions: BTreeMap<String, u32>,
     stepped_down: u32,
+    /// Of evenings before this one.
+    busy: f64,
+    capacity: f64,
     pub(super) waiting: usize,
     pub(super) moments: Vec<Moment>,
     pub(super) ended: Ms,
@@ -107,6 +112,7 @@ impl Tally {
         }
         Self {
             users,
+            before: Vec::new(),
             names: evening.viewers.iter().map(|v| v.user.clone()).collect(),
             smooth: 0.0,
             asked: 0,
@@ -119,6 +125,8 @@ impl Tally {
             refusals: BTreeMap::new(),
             renditions: BTreeMap::new(),
             stepped_down: 0,
+            busy: 0.0,
+            capacity: 0.0,
             waiting: 0,
             moments: Vec::new(),
             ended: 0,
@@ -135,14 +143,66 @@ impl Tally {
         self.smooth
     }
 
+    /// Takes in what another evening came to; the moments of this one stay.
+    pub(super) fn add(&mut self, other: Self) {
+        let (busy, capacity) = other.seat_use();
+        self.before.push(other.users);
+        self.before.extend(other.before);
+        self.smooth += other.smooth;
+        self.asked += other.asked;
+        self.admitted += other.admitted;
+        self.stalled += other.stalled;
+        self.stalls += other.stalls;
+        self.left_stalled += other.left_stalled;
+        self.gave_up += other.gave_up;
+        self.stepped_down += other.stepped_down;
+        self.waits.extend(other.waits);
+        self.busy += other.busy + busy;
+        self.capacity += other.capacity + capacity;
+        for (reason, count) in other.refusals {
+            *self.refusals.entry(reason).or_default() += count;
+        }
+        for (form, count) in other.renditions {
+            *self.renditions.entry(form).or_default() += count;
+        }
+    }
+
+    /// Seats in use while any were, and what there were, over the moments of this evening.
+    fn seat_use(&self) -> (f64, f64) {
+        let busy = self.moments.iter().filter(|moment| moment.busy > 0.0);
+        busy.fold((0.0, 0.0), |(busy, capacity), moment| {
+            (
+                busy + moment.busy.min(moment.capacity),
+                capacity + moment.capacity,
+            )
+        })
+    }
+
+    /// Jain's index of each evening's worst class, on average.
+    fn jain(&self, class_of: &BTreeMap<String, String>) -> f64 {
+        let evenings = std::iter::once(&self.users).chain(&self.before);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for users in evenings {
+            let mut classes: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+            for (user, minutes) in users {
+                let class = class_of.get(user).map_or("default", String::as_str);
+                classes.entry(class).or_default().push(*minutes);
+            }
+            let of_class = classes.values().map(|users| jain(users));
+            sum += of_class.fold(1.0, f64::min);
+            count += 1.0;
+        }
+        sum / count
+    }
+
     pub(super) fn wish(&mut self, play: &Play) {
         self.asked += u32::from(play.encodes());
     }
 
-    pub(super) fn admitted(&mut self, play: &Play, form: &Form, rung: usize, waited: Ms) {
+    pub(super) fn admitted(&mut self, play: &Play, form: &Form, cheaper: bool, waited: Ms) {
         if play.encodes() {
             self.admitted += 1;
-            self.stepped_down += u32::from(rung > 0);
+            self.stepped_down += u32::from(cheaper);
             self.waits.push(waited);
             *self.renditions.entry(form.called.clone()).or_default() += 1;
         }
@@ -193,20 +253,9 @@ impl Tally {
         class_of: &BTreeMap<String, String>,
     ) -> Outcome {
         self.waits.sort_unstable();
-        let (mut busy, mut capacity) = (0.0, 0.0);
-        for moment in self.moments.iter().filter(|moment| moment.busy > 0.0) {
-            busy += moment.busy.min(moment.capacity);
-            capacity += moment.capacity;
-        }
-        let mut classes: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-        for (user, minutes) in &self.users {
-            let class = class_of.get(user).map_or("default", String::as_str);
-            classes.entry(class).or_default().push(*minutes);
-        }
-        let jain = classes
-            .values()
-            .map(|users| jain(users))
-            .fold(1.0, f64::min);
+        let (busy, capacity) = self.seat_use();
+        let (busy, capacity) = (self.busy + busy, self.capacity + capacity);
+        let jain = self.jain(class_of);
         Outcome {
             scenario: scenario.to_owned(),
             policy: policy.to_owned(),

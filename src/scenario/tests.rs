@@ -5,7 +5,7 @@ use super::{
     units::{Between, Span, Video},
     *,
 };
-use crate::admission::{Hdr, UserLimits};
+use crate::admission::{Hdr, Policy, UserLimits};
 
 const HOUSE: &str = r#"
 name: a small house
@@ -25,6 +25,10 @@ policies:
 
 fn base() -> Instant {
     crate::clock::now()
+}
+
+fn rules(seats: f64) -> Rules {
+    Rules::from(policy(seats))
 }
 
 fn policy(seats: f64) -> Arc<Policy> {
@@ -55,21 +59,21 @@ fn mistake(text: &str) -> String {
 fn the_same_seed_gives_the_same_evening_to_the_last_digit() {
     let run = || {
         let scenario = parse(HOUSE);
-        let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+        let outcomes = scenario.run(base(), &[("mine".to_owned(), rules(8.0))]);
         serde_json::to_string(&outcomes).unwrap_or_default()
     };
     let first = run();
     assert!(first.contains("smooth_share"));
     assert_eq!(first, run());
     let other = HOUSE.replace("seed: 1", "seed: 2");
-    let other = parse(&other).run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let other = parse(&other).run(base(), &[("mine".to_owned(), rules(8.0))]);
     assert_ne!(first, serde_json::to_string(&other).unwrap_or_default());
 }
 
 #[test]
 fn without_a_gate_the_third_film_makes_pictures_stand_still_and_with_one_none_does() {
     let scenario = parse(HOUSE);
-    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), rules(8.0))]);
     let of = |name: &str| outcomes.iter().find(|outcome| outcome.policy == name);
     assert!(of("no gate").is_some_and(|o| o.stalled > 0 && o.gave_up == 0));
     assert!(of("mine").is_some_and(|o| o.stalled == 0 && o.gave_up == 1 && o.admitted == 2));
@@ -80,7 +84,7 @@ fn without_a_gate_the_third_film_makes_pictures_stand_still_and_with_one_none_do
 #[test]
 fn json_begins_with_the_nine_members_that_scripts_rely_on() {
     let scenario = parse(HOUSE);
-    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), rules(8.0))]);
     let line = serde_json::to_value(outcomes.last()).unwrap_or_default();
     let keys: Vec<&str> = line
         .as_object()
@@ -110,7 +114,10 @@ fn a_policy_that_observes_lets_everybody_in() {
     observing.mode = Mode::Observe;
     observing.user = UserLimits::default();
     let scenario = parse(HOUSE);
-    let outcomes = scenario.run(base(), &[("mine".to_owned(), Arc::new(observing))]);
+    let outcomes = scenario.run(
+        base(),
+        &[("mine".to_owned(), Rules::from(Arc::new(observing)))],
+    );
     let of = |name: &str| outcomes.iter().find(|outcome| outcome.policy == name);
     let counts = |o: &Outcome| (o.admitted, o.stalled, o.refused);
     assert_eq!(of("mine").map(counts), of("no gate").map(counts));
@@ -151,7 +158,7 @@ fn lines_of_a_policy_are_those_of_the_scenario() {
 fn a_range_that_is_missed_is_told_with_its_line() {
     let text = format!("{HOUSE}expect:\n  - {{policy: mine, gave_up: [0, 0], stalled: [0, 0]}}\n");
     let scenario = parse(&text);
-    let outcomes = scenario.run(base(), &[("mine".to_owned(), policy(8.0))]);
+    let outcomes = scenario.run(base(), &[("mine".to_owned(), rules(8.0))]);
     let breaches = scenario.breaches(&outcomes);
     assert_eq!(breaches.len(), 1, "{breaches:?}");
     assert!(
@@ -165,7 +172,7 @@ fn a_range_that_is_missed_is_told_with_its_line() {
 #[test]
 fn a_picture_has_a_strip_for_each_policy() {
     let scenario = parse(HOUSE);
-    let outcomes = scenario.run(base(), &[("a < b".to_owned(), policy(8.0))]);
+    let outcomes = scenario.run(base(), &[("a < b".to_owned(), rules(8.0))]);
     let svg = picture(&scenario, &outcomes);
     assert_eq!(svg.matches("<polygon").count(), outcomes.len());
     assert!(svg.contains("a &lt; b") && svg.ends_with("</svg>\n"));
@@ -194,7 +201,7 @@ fn times_and_pictures_are_read_as_people_write_them() {
 #[test]
 fn virtual_time_does_not_depend_on_when_it_begins() {
     let scenario = parse(HOUSE);
-    let policies = [("mine".to_owned(), policy(8.0))];
+    let policies = [("mine".to_owned(), rules(8.0))];
     let now = scenario.run(base(), &policies);
     let later = scenario.run(base() + Duration::from_micros(123_456_789), &policies);
     assert_eq!(

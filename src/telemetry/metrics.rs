@@ -384,6 +384,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::FailOpen
         | Reason::RunsAlone
         | Reason::Operator => &[Verdict::Admit],
+        Reason::Pressure => &[Verdict::Downgrade],
         Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit

@@ -16,6 +16,18 @@ use super::{
 };
 
 impl Torture {
+    /// Nobody is refused whom a smaller picture within his floor would have let in.
+    pub(super) fn check_refusal(&mut self, now: Instant, demand: Demand, reason: Reason) {
+        let asked = rules::Asked::new(&self.core.policy, demand);
+        // At the very end of the line: whoever is before it, is before it all the same.
+        let arrival = self.core.queue.arrive(Duration::MAX / 2);
+        let place = self.core.place(&asked, arrival);
+        assert!(
+            self.core.step_for(now, &asked, place).is_none(),
+            "refused ({reason}), though a smaller picture fits"
+        );
+    }
+
     /// Every invariant.
     pub(super) fn check(&mut self, what: &str) {
         let events = self.core.drain_events();

@@ -127,6 +127,7 @@ fn random_policy(dice: &mut Dice) -> Policy {
         WhenFull::StepDown,
     ]);
     policy.user.floor = dice.pick(&[None, None, Some(720)]);
+    policy.pressure = Fraction::new(dice.pick(&[1.0, 0.9, 0.5, 0.0])).unwrap();
     policy.queue = QueueBounds {
         length: 6,
         per_user: 3,
@@ -305,7 +306,11 @@ impl Torture {
             0..18 => {
                 let demand = self.demand();
                 let session = demand.session.is_some();
+                let again = demand.clone();
                 let decision = self.core.decide(now, demand);
+                if let Decision::Reject { reason, .. } = decision {
+                    self.check_refusal(now, again, reason);
+                }
                 if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
                     && !session
                     && !self.dice.one_in(8)

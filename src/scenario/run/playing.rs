@@ -31,14 +31,19 @@ impl Run<'_> {
             .servers
             .get(plan.server)
             .map_or(0, |(_, gpu)| *gpu);
-        let Some(chosen) = play.forms.get(form).or(play.forms.first()) else {
+        let Some(offer) = play.offers.get(seat.offer) else {
             return;
         };
+        let rung = offer.forms.get(form).or(offer.forms.first());
+        let Some(chosen) = offer.direct.as_ref().filter(|_| seat.direct).or(rung) else {
+            return;
+        };
+        let cheaper = form > 0;
         let watch = Watch::new(session(number), JobId(number), gpu, chosen, self.now);
         seat.state = State::Watching(Box::new(watch));
         seat.refusals = 0;
         self.at_work.insert(viewer);
-        self.tally.admitted(play, chosen, form, waited);
+        self.tally.admitted(play, chosen, cheaper, waited);
         self.keeper
             .confirm(self.now, &session(number), &chosen.kind, 0);
         match &chosen.shape {
@@ -126,10 +131,7 @@ impl Run<'_> {
             return;
         };
         let session = watch.session.clone();
-        let form = play.forms.iter().find(|form| form.called == watch.called);
-        let Some(form) = form.or(play.forms.first()) else {
-            return;
-        };
+        let form = watch.form.clone();
         let encodes = watch.encodes;
         let position = match act {
             Act::Seek(to) => to,
@@ -156,7 +158,7 @@ impl Run<'_> {
             let there = progress
                 .is_some_and(|p| position >= from && seconds(position) <= p.encoded_to + AHEAD);
             if !there {
-                self.start_job(viewer, form, play, position);
+                self.start_job(viewer, &form, play, position);
             }
             self.move_picture(viewer, position, true);
         }

@@ -118,7 +118,7 @@ impl Run<'_> {
             Running {
                 who: who(plan),
                 item: ItemId::new(&play.item),
-                kind: watch.kind,
+                kind: watch.form.kind,
                 completion: job.map(|job| job.encoded_to / seconds(play.lasts)),
                 runtime: Some(Duration::from_millis(play.lasts)),
                 position: Some(Duration::from_secs_f64(watch.position.max(0.0))),

@@ -5,7 +5,6 @@ use super::super::{
     units::{Ms, seconds},
 };
 use crate::{
-    admission::Kind,
     gpu::model::{JobId, Progress},
     ident::PlaySessionId,
 };
@@ -22,8 +21,7 @@ pub(super) struct Watch {
     pub(super) session: PlaySessionId,
     pub(super) job: JobId,
     pub(super) gpu: usize,
-    pub(super) kind: Kind,
-    pub(super) called: String,
+    pub(super) form: Form,
     pub(super) encodes: bool,
     /// When the first picture was there.
     pub(super) begun: Option<Ms>,
@@ -61,9 +59,8 @@ impl Watch {
             session,
             job,
             gpu,
-            kind: form.kind,
-            called: form.called.clone(),
             encodes: form.shape.is_some(),
+            form: form.clone(),
             begun: None,
             job_from: 0,
             told_rest: false,
