@@ -19,8 +19,8 @@ use std::{
 
 use finweir::{
     admission::{
-        Activity, Admission, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy, Rung, Seats,
-        Who, Work,
+        Activity, Admission, Bitrate, Codec, Decision, Demand, Hdr, Kind, Mode, Origin, Policy,
+        Rung, Seats, Who, Work,
     },
     ident::{GpuId, ItemId, NodeId, PlaySessionId, UserId},
 };
@@ -54,6 +54,7 @@ fn demand(n: u32, patience: u64) -> Demand {
         kind: Kind::Video(WORK),
         origin: Origin::Negotiation,
         library: None,
+        rate: Bitrate::new(6_000_000),
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
@@ -114,6 +115,7 @@ fn main() {
                 size_out: (1280 - 8 * u32::try_from(index).unwrap(), 720),
                 ..WORK
             }),
+            rate: Bitrate::new(3_000_000),
             index,
         };
         let asks: Vec<Demand> = (0..ROUNDS)

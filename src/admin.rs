@@ -94,6 +94,9 @@ struct Side {
     live: Arc<[Live; 2]>,
 }
 
+/// Quotas shown, those with the least left: of a house, all.
+const QUOTAS: usize = 500;
+
 /// The type that Prometheus' text format 0.0.4 is served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -181,6 +184,7 @@ async fn mark() -> impl IntoResponse {
 
 async fn metrics(State(Side { handles, .. }): State<Side>) -> impl IntoResponse {
     handles.telemetry.observe(&handles.gate.snapshot());
+    handles.telemetry.quotas(&handles.gate.quotas());
     (
         [(header::CONTENT_TYPE, METRICS_TYPE)],
         handles.telemetry.gather(),
@@ -277,14 +281,17 @@ impl Side {
 
 impl Handles {
     fn view(&self) -> View {
-        View::new(
+        let mut quotas = self.gate.quotas();
+        quotas.truncate(QUOTAS);
+        let view = View::new(
             clock::wall(),
             self.gate.snapshot(),
             self.telemetry.recent(),
             self.telemetry.nodes(),
             &self.keyless,
             &self.readiness.checks(&self.telemetry),
-        )
+        );
+        View { quotas, ..view }
     }
 }
 

@@ -11,8 +11,10 @@
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `step`, `pressure`: a cheaper form where the whole does not fit, or where seats become few.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
+//! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
 //! - `operator`: what is done by hand.
+//! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
 //!
@@ -40,6 +42,7 @@ mod policy;
 mod pressure;
 mod probe;
 mod queue;
+mod quota;
 mod reconcile;
 mod rules;
 mod share;
@@ -48,6 +51,7 @@ mod swing;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod uplink;
 mod view;
 
 use std::{
@@ -75,6 +79,8 @@ pub use self::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
     },
+    quota::{Amounts, Book, GPU_SECOND, Measure, Period, Quota, QuotaView, Today},
+    uplink::{Bitrate, Uplink, UplinkView},
 };
 use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId};
 
@@ -107,6 +113,8 @@ pub struct Admission {
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
+    /// What flows out of the house beside the leases, as measured.
+    flow: Bitrate,
     draining: bool,
     /// The operator lets no new transcode in.
     paused: bool,
@@ -161,6 +169,8 @@ pub struct Demand {
     pub origin: Origin,
     /// The library that the item is in, if it is known.
     pub library: Option<Arc<str>>,
+    /// What it sends to its viewer, as far as is known. Zero: nothing worth counting.
+    pub rate: Bitrate,
     /// Cheaper forms of the same playback, dearest first. Empty: it can't step down.
     pub rungs: Vec<Rung>,
     /// A rule outside the core that only observes was exceeded: its start rate.
@@ -199,6 +209,8 @@ pub enum Origin {
 pub struct Rung {
     /// What would be done instead.
     pub kind: Kind,
+    /// What that sends to its viewer.
+    pub rate: Bitrate,
     /// The place of this rung in the list that the demand's author keeps.
     pub index: usize,
 }
@@ -296,6 +308,8 @@ pub struct Running {
     pub position: Option<Duration>,
     /// The viewer has paused.
     pub paused: bool,
+    /// What it sends to its viewer, as far as is known.
+    pub rate: Bitrate,
 }
 
 /// All that is held and waiting, for `/state`, tests and replay.
@@ -313,6 +327,8 @@ pub struct Snapshot {
     pub leases: Vec<LeaseView>,
     /// Each waiting demand, in the order they would be served.
     pub waiting: Vec<WaiterView>,
+    /// The line out of the house.
+    pub uplink: UplinkView,
     /// Video transcodes that hold a lease, over all GPUs.
     pub transcodes: u32,
 }
@@ -371,6 +387,8 @@ pub struct LeaseView {
     pub cost: Seats,
     /// What it holds now.
     pub held: Seats,
+    /// What it holds of the line out of the house, bit/s.
+    pub rate: Bitrate,
     /// Its state.
     pub state: LeaseState,
     /// Why it was let in.

@@ -16,7 +16,7 @@ use crate::{
     admission::Mode,
     clock,
     config::Config,
-    control,
+    control::{self, UsageFile},
     gate::{EndJob, Gate},
     hop,
     proxy::{DirectPlay, Node, Parts, Proxy},
@@ -96,6 +96,7 @@ struct Built {
     readiness: Readiness,
     tasks: Tasks,
     drain: Arc<Notify>,
+    usage: Option<UsageFile>,
 }
 
 // === impl Bound ===
@@ -113,6 +114,11 @@ impl Bound {
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
         let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
+        let usage = config.state_dir.as_deref().map(UsageFile::in_directory);
+        if let Some(file) = &usage {
+            gate.restore_usage(file.load());
+        }
+        control::tell_date(&gate);
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
             node: Node::new(node, api.clone()),
@@ -135,6 +141,7 @@ impl Bound {
             readiness: Readiness::new(),
             tasks,
             drain: Arc::new(Notify::new()),
+            usage,
         };
         Ok(Self {
             config,
@@ -177,11 +184,16 @@ impl Bound {
             readiness,
             tasks,
             drain,
+            usage,
         } = &parts;
 
         let timers = gate.clone();
         tasks.spawn_loop(async move { timers.run_timers().await });
         tasks.spawn_loop(control::keep_time(gate.clone()));
+        if let Some(file) = usage {
+            tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
+        }
+        tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
         tasks.spawn_loop(control::end_jobs(api.clone(), ends));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
@@ -299,11 +311,18 @@ impl Running {
             limit_s = self.drain_limit.as_secs(),
             "Draining"
         );
+        // Who is told twice to stop does not come to the end of this.
+        if let Some(file) = &self.built.usage {
+            control::write_usage(&self.built.gate, file, false);
+        }
         tokio::time::sleep(self.drain_delay).await;
         self.built.gate.drain();
         let cut = self.hop.drain(self.drain_limit).await;
         self.built.tasks.join(Duration::from_secs(5)).await;
         self.built.tasks.end_loops();
+        if let Some(file) = &self.built.usage {
+            control::write_usage(&self.built.gate, file, true);
+        }
         self.admin.stop().await;
         tracing::info!(cut, "Stopped");
         cut

@@ -9,6 +9,7 @@ mod names;
 mod place;
 mod print;
 mod profile;
+mod quota;
 mod read;
 mod texts;
 mod tree;
@@ -50,6 +51,8 @@ pub struct Config {
     pub telemetry: telemetry::Settings,
     /// The admin listener.
     pub admin: admin::Settings,
+    /// Where what must outlive a restart is kept.
+    pub state_dir: Option<PathBuf>,
     /// Between `/ready` going 503 and the listener closing.
     pub drain_delay: Duration,
     /// How long streams may finish after the listener has closed.

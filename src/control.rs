@@ -1,11 +1,14 @@
 //! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
 
+mod usage;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use self::usage::{UsageFile, keep_usage, write_usage};
 use crate::{
-    admission::Running,
+    admission::{Running, Today},
     clock, demand,
     gate::{EndJob, Gate},
     ident::{DeviceId, UserId},
@@ -109,12 +112,25 @@ pub async fn message(
         .map_err(|error| error.to_string())
 }
 
-/// Keeps the core's idea of the time of the week right, daylight saving included, for ever.
+/// Keeps the core's idea of the date and the time of the week right, daylight saving included, for ever.
 pub async fn keep_time(gate: Gate) {
     loop {
         gate.set_minute_of_week(clock::minute_of_week());
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        let left = tell_date(&gate);
+        // A new date is told when it begins: who was told to come back then does.
+        tokio::time::sleep(left.min(Duration::from_secs(30))).await;
     }
+}
+
+/// Tells the core which date it is here. Returns how long it lasts.
+pub fn tell_date(gate: &Gate) -> Duration {
+    let day = clock::local_day();
+    gate.set_today(Today {
+        date: day.date,
+        day_left: day.day_left,
+        week_left: day.week_left,
+    });
+    day.day_left.max(Duration::from_millis(1))
 }
 
 /// Looks whether the server answers, and asks for its version and settings when they may have changed, for ever.

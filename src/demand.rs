@@ -5,9 +5,11 @@ use std::sync::Arc;
 use core::net::IpAddr;
 
 use crate::{
-    admission::{Codec, Hdr, Kind, Policy, Rung, Running, Seats, Who, Work},
+    admission::{Bitrate, Codec, Hdr, Kind, Policy, Rung, Running, Seats, Who, Work},
     ident::{DeviceId, NodeId, UserId},
-    jellyfin::{Credentials, Encoding, Plan, SessionRow, Step, VideoWork},
+    jellyfin::{
+        Credentials, Encoding, Media, Plan, Query, SessionRow, Source, Step, StreamQuery, VideoWork,
+    },
     upstream::Verified,
 };
 
@@ -38,22 +40,63 @@ pub fn price(policy: &Policy, node: &NodeId, kind: &Kind) -> Seats {
     }
 }
 
+/// What a play of this plan sends to its viewer. `sound`: what is asked for sound that is encoded.
+pub fn rate_of(plan: &Plan, source: Option<&Source>, sound: Option<u64>) -> Bitrate {
+    let own = source.and_then(Source::rate);
+    let bits = match plan {
+        Plan::Direct | Plan::Remux => own.unwrap_or(COMMON_RATE),
+        Plan::Audio => sound.or(own).unwrap_or(SOUND),
+        Plan::Video(work) => {
+            let picture = work.bitrate.or(own).unwrap_or(COMMON_RATE);
+            picture.saturating_add(sound.unwrap_or(SOUND))
+        }
+    };
+    Bitrate::new(bits.min(MOST_RATE))
+}
+
+/// What a source of a PlaybackInfo answer sends to its viewer.
+pub fn rate_of_source(source: &Source, plan: &Plan) -> Bitrate {
+    let Some(url) = &source.transcoding_url else {
+        let playable = source.direct_play || source.direct_stream;
+        return if playable {
+            rate_of(plan, Some(source), None)
+        } else {
+            Bitrate::ZERO
+        };
+    };
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let sound = StreamQuery::read(&Query::parse(query), Media::Video).audio_bitrate;
+    rate_of(plan, Some(source), sound)
+}
+
+/// A broadcast in HD, or a film of a streaming service: what is taken of a file that says nothing.
+const COMMON_RATE: u64 = 8_000_000;
+/// Sound of two channels.
+const SOUND: u64 = 192_000;
+/// No file has more; a number beyond it is a mistake.
+const MOST_RATE: u64 = 10_000_000_000;
+
 /// The steps that are really cheaper than what comes before them, by more than a fiftieth, each with its rung. The
-/// core takes the dearest that fits, so that a small saving costs nobody his picture.
+/// core takes the dearest that fits, so that a small saving costs nobody his picture. `slim`: half the bitrate is a
+/// saving too, as the line out of the house is short.
 pub fn rungs(
     steps: Vec<Step>,
-    whole: Seats,
+    (whole, rate): (Seats, Bitrate),
+    slim: bool,
     price: impl Fn(&Kind) -> Seats,
 ) -> (Vec<Step>, Vec<Rung>) {
-    let mut before = whole;
+    let (mut before, mut wide) = (whole, rate.bits());
     let (mut kept, mut rungs) = (Vec::new(), Vec::new());
     for step in steps {
         let kind = kind_of(&step.plan);
         let cost = price(&kind);
-        if u64::from(cost.milli()) * 50 < u64::from(before.milli()) * 49 {
-            before = cost;
+        let cheaper = u64::from(cost.milli()) * 50 < u64::from(before.milli()) * 49;
+        let slimmer = slim && cost <= before && step.ceiling.saturating_mul(2) <= wide;
+        if cheaper || slimmer {
+            (before, wide) = (cost, step.ceiling);
             let index = kept.len();
-            rungs.push(Rung { kind, index });
+            let rate = Bitrate::new(step.ceiling);
+            rungs.push(Rung { kind, rate, index });
             kept.push(step);
         }
     }
@@ -155,10 +198,17 @@ pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
         client: Arc::from(row.client.as_str()),
         address: row.address.as_deref().and_then(|a| a.parse().ok()),
     };
+    let plan = row.plan_with(encoding);
+    let job = row.job.as_ref().and_then(|job| job.bitrate);
+    let rate = match plan {
+        Plan::Direct | Plan::Remux => None,
+        Plan::Audio | Plan::Video(_) => job,
+    };
+    let rate = rate.unwrap_or_else(|| rate_of(&plan, Some(&row.source), None).bits());
     Some(Running {
         who,
         item: row.item.clone()?,
-        kind: kind_of(&row.plan_with(encoding)),
+        kind: kind_of(&plan),
         completion: row
             .job
             .as_ref()
@@ -167,6 +217,7 @@ pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
         runtime: row.runtime,
         position: row.position,
         paused: row.paused,
+        rate: Bitrate::new(rate.min(MOST_RATE)),
     })
 }
 
@@ -203,7 +254,7 @@ mod tests {
             Kind::Direct | Kind::Remux | Kind::Audio => Seats::ZERO,
         };
         let whole = price(&kind_of(&step(1080).plan));
-        let (steps, rungs) = rungs(ladder(), whole, price);
+        let (steps, rungs) = rungs(ladder(), (whole, Bitrate::ZERO), false, price);
         // 1080p is what it has already, and 360p saves next to nothing: decoding and tone-mapping 4K stay.
         let heights: Vec<u64> = steps.iter().map(|step| step.ceiling).collect();
         assert_eq!(heights, [720, 540], "{rungs:?}");
@@ -219,9 +270,63 @@ mod tests {
 
     #[test]
     fn what_saves_nothing_is_no_rung() {
-        let (steps, rungs) = rungs(vec![step(720)], Seats::from_milli(1000), |_| {
-            Seats::from_milli(990)
-        });
+        let (steps, rungs) = rungs(
+            vec![step(720)],
+            (Seats::from_milli(1000), Bitrate::ZERO),
+            false,
+            |_| Seats::from_milli(990),
+        );
         assert!(steps.is_empty() && rungs.is_empty());
+    }
+
+    #[test]
+    fn where_the_line_is_short_half_the_bitrate_is_a_rung() {
+        let ladder = || {
+            [720, 540, 360].map(|height| Step {
+                ceiling: u64::from(height) * 5_000,
+                ..step(height)
+            })
+        };
+        let same = |_: &Kind| Seats::from_milli(1000);
+        let whole = (Seats::from_milli(1000), Bitrate::new(6_000_000));
+        let (_, none) = rungs(ladder().to_vec(), whole, false, same);
+        assert!(none.is_empty());
+        let (steps, rungs) = rungs(ladder().to_vec(), whole, true, same);
+        let ceilings: Vec<u64> = steps.iter().map(|step| step.ceiling).collect();
+        assert_eq!(ceilings, [2_700_000]);
+        assert_eq!(rungs[0].rate, Bitrate::new(2_700_000));
+    }
+
+    #[test]
+    fn a_play_is_charged_what_it_sends() {
+        let file = Source {
+            bitrate: Some(38_000_000),
+            direct_play: true,
+            ..Source::default()
+        };
+        assert_eq!(rate_of_source(&file, &Plan::Direct).bits(), 38_000_000);
+        let remux = Source {
+            transcoding_url: Some("/videos/a/master.m3u8?VideoCodec=copy".to_owned()),
+            ..file.clone()
+        };
+        assert_eq!(rate_of_source(&remux, &Plan::Remux).bits(), 38_000_000);
+        let url = "/videos/a/master.m3u8?VideoBitrate=3000000&AudioBitrate=384000";
+        let encoded = Source {
+            transcoding_url: Some(url.to_owned()),
+            ..file.clone()
+        };
+        let Plan::Video(mut work) = step(1080).plan else {
+            unreachable!()
+        };
+        work.bitrate = Some(2_600_000);
+        assert_eq!(
+            rate_of_source(&encoded, &Plan::Video(work)).bits(),
+            2_984_000
+        );
+        let dead = Source {
+            direct_play: false,
+            ..file
+        };
+        assert_eq!(rate_of_source(&dead, &Plan::Direct), Bitrate::ZERO);
     }
 }

@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod quota;
 mod reservation;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{reservation::Reservation, throttle::Throttle};
 use crate::{
     admission::{
-        Activity, Admission, Covered, Decision, Demand, Ended, Event, Kind, Order, Policy, Reason,
-        Running, Sample, Snapshot, Subject,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Order, Policy,
+        Reason, Running, Sample, Snapshot, Subject, Who,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -213,6 +214,31 @@ impl Gate {
     /// Whether this demand would be let in at once as things stand. Nothing comes of asking.
     pub fn fits(&self, demand: &Demand) -> bool {
         self.apply(|state, _| state.core.fits(demand))
+    }
+
+    /// Whether the line out of the house can spare what this sends, as Finweir's own choice.
+    pub fn spares(&self, demand: &Demand) -> bool {
+        self.spares_rate(&demand.who, demand.rate)
+    }
+
+    /// Whether the line out of the house can spare so much for this viewer.
+    pub fn spares_rate(&self, who: &Who, rate: Bitrate) -> bool {
+        self.lock().core.spares(who, rate)
+    }
+
+    /// What the line out of the house has left for this viewer; `None`: as much as he wants.
+    pub fn line_room(&self, who: &Who) -> Option<Bitrate> {
+        self.lock().core.line_room(who)
+    }
+
+    /// Viewers outside who play a file as it is.
+    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<std::net::IpAddr>)> {
+        self.lock().core.direct_viewers()
+    }
+
+    /// What flows out of the house beside the known plays, as measured.
+    pub fn set_flow(&self, flow: Bitrate) {
+        self.apply(|state, now| state.core.set_flow(now, flow));
     }
 
     /// Whether this device of the user's plays something now.

@@ -190,9 +190,14 @@ pub struct Forward {
     pub label: &'static str,
     /// It is finished upstream even if the client leaves.
     pub finish: bool,
+    /// Counts the body bytes of the answer as they are sent.
+    pub meter: Option<Meter>,
     /// Called once, when the exchange is over however it ended (also when it is dropped).
     pub on_done: Option<OnDone>,
 }
+
+/// Bytes that have been sent so far.
+pub type Meter = Arc<std::sync::atomic::AtomicU64>;
 
 /// Called when an exchange is over.
 pub type OnDone = Box<dyn FnOnce(&Done) + Send>;

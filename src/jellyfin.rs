@@ -14,10 +14,10 @@ mod session;
 mod stream;
 
 pub use self::{
-    again::Again,
+    again::{Again, Change},
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
-    ladder::{Step, steps},
+    ladder::{Step, ceilings, steps},
     plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,

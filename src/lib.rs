@@ -46,6 +46,7 @@
 //! | **seat** | unit of capacity: one 1080p30 H.264 → 1080p H.264 transcode |
 //! | **capacity** | what a GPU can bear now |
 //! | **limit** | what policy allows a user or class |
+//! | **quota** | what policy allows a user in a day or a week |
 //! | **headroom** | capacity less what is held |
 //! | **class** | users, clients or networks with limits together |
 //! | **queue**, **ticket** | the waiting demands; the receipt of one |

@@ -4,9 +4,12 @@
 //! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
 //! noted by [`report`].
 
+mod charge;
 mod fingerprints;
+mod flows;
 mod place;
 mod playback;
+mod quota;
 mod refusal;
 mod refused;
 mod report;
@@ -20,8 +23,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
-pub use self::settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Texts};
-use self::{fingerprints::Fingerprints, refusal::Refusal, refused::Refused, tried::Tried};
+use self::{
+    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+};
+pub use self::{
+    flows::measure,
+    settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
+};
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{Gate, Outcome, Throttle},
@@ -57,6 +65,7 @@ pub struct Proxy {
     refused: Refused,
     tried: Tried,
     seen: place::Seen,
+    flows: Flows,
     tasks: Tasks,
 }
 
@@ -128,6 +137,7 @@ impl Proxy {
             refused: Refused::default(),
             tried: Tried::default(),
             seen: place::Seen::default(),
+            flows: Flows::default(),
             tasks,
         }
     }
@@ -154,6 +164,7 @@ impl Proxy {
             origin: self.node.origin.clone(),
             label: served.as_str(),
             finish: false,
+            meter: None,
             on_done: None,
         }
     }
@@ -268,7 +279,14 @@ impl Handler for Proxy {
                 item,
                 head: false,
                 ..
-            } => stream::progressive(self, *media, item, routed.starts_ffmpeg(), routed.query),
+            } => stream::progressive(
+                self,
+                *media,
+                item,
+                routed.starts_ffmpeg(),
+                routed.query,
+                head.peer,
+            ),
             Route::Report(Report::Ping) => {
                 report::ping(self, routed.query);
                 Step::Forward(self.finished(Served::Report))
@@ -285,6 +303,7 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
+            Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
             Route::Login | Route::BitrateTest => Step::Forward(self.forward(Served::Other)),
             Route::Other => match self.own_file(head.method, head.target) {
                 Some(file) => file.fixed().map_or(Step::Decide, Step::Answer),

@@ -36,7 +36,7 @@ pub use self::{
     spool::LogGuard,
 };
 use crate::{
-    admission::{Event, Reason, Snapshot},
+    admission::{Event, QuotaView, Reason, Snapshot},
     clock,
     ident::NodeId,
 };
@@ -229,6 +229,11 @@ impl Telemetry {
     /// Sets the gauges that show what is held and waiting.
     pub fn observe(&self, snapshot: &Snapshot) {
         self.0.metrics.observe(snapshot);
+    }
+
+    /// Sets the gauges that show how much of the quotas is used.
+    pub fn quotas(&self, quotas: &[QuotaView]) {
+        self.0.metrics.quotas(quotas);
     }
 
     /// Counts one request that went upstream.

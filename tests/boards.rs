@@ -608,6 +608,8 @@ fn unit(name: &str, kind: &str) -> &'static str {
     let stem = name.trim_end_matches("_total");
     if stem.ends_with("_timestamp_seconds") {
         "seconds since 1970"
+    } else if stem.ends_with("_bytes_per_second") {
+        "bytes per second"
     } else if stem.ends_with("_seconds") {
         "seconds"
     } else if stem.ends_with("_bytes") {

@@ -287,6 +287,67 @@ fn every_refusal_has_a_short_text_in_english_and_german() {
 }
 
 #[test]
+fn quotas_are_laid_over_each_other_measure_by_measure() {
+    let text = "users: {default: {quota: {gpu_time: '3h/day, 12h/week', plays: 20/week}}, \
+                rules: [{user: alice, quota: {gpu_time: unlimited, bytes: 50GB/day}}]}\n\
+                classes: [{name: guests, users: ['g*'], user: {quota: {plays: 1/day}}}]\nstate: {dir: /var/lib/f}";
+    let loaded = Config::parse_str("f.yaml", text).unwrap();
+    assert!(!warnings(text).contains("quota"));
+    assert_eq!(
+        loaded.config.state_dir.as_deref(),
+        Some(Path::new("/var/lib/f"))
+    );
+    let policy = &loaded.config.policy;
+    let told = |limits: &finweir::admission::UserLimits| -> Vec<(&str, &str, u64)> {
+        let of = |q: &finweir::admission::Quota| (q.measure.as_str(), q.period.as_str(), q.limit);
+        limits.quotas.iter().map(of).collect()
+    };
+    let hour = 3600 * finweir::admission::GPU_SECOND;
+    let usual = [
+        ("gpu-time", "day", 3 * hour),
+        ("gpu-time", "week", 12 * hour),
+        ("plays", "week", 20),
+    ];
+    assert_eq!(told(&policy.user), usual);
+    assert_eq!(
+        told(&policy.users[0].limits),
+        [("plays", "week", 20), ("bytes", "day", 50_000_000_000)]
+    );
+    let guests = policy.classes[0].user.as_ref().unwrap();
+    assert_eq!(told(guests), [usual[0], usual[1], ("plays", "day", 1)]);
+    assert!(loaded.config.proxy.counts_bytes);
+    let summary = loaded.config.summary();
+    assert!(
+        summary.contains(
+            "2 transcodes, 3h of GPU time a day, 12h of GPU time a week, 20 plays a week"
+        ),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_quota_that_a_restart_would_forget_is_a_warning() {
+    let quota = "users: {default: {quota: {plays: 20/week}}}";
+    let said = warnings(quota);
+    assert!(
+        said.contains("f.yaml:1") && said.contains("state.dir"),
+        "{said}"
+    );
+    assert!(!warnings(&format!("{quota}\nstate: {{dir: state}}")).contains("quota"));
+    // systemd may name several.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f.yaml");
+    fs::write(&path, quota).unwrap();
+    let given = environment(&[("STATE_DIRECTORY", "/var/lib/finweir:/var/lib/other")]);
+    let loaded = Config::load(Some(&path), &given).unwrap();
+    assert!(!loaded.warnings.iter().any(|w| w.problem.contains("quota")));
+    assert_eq!(
+        loaded.config.state_dir.as_deref(),
+        Some(Path::new("/var/lib/finweir"))
+    );
+}
+
+#[test]
 fn later_layers_win_and_lists_are_replaced_whole() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("finweir.yaml");

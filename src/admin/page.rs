@@ -13,9 +13,11 @@ mod head;
 mod line;
 mod login;
 mod nodes;
+mod quota;
 mod streams;
 mod strip;
 mod text;
+mod uplink;
 
 use std::fmt::{self, Write};
 
@@ -67,13 +69,15 @@ pub(super) enum Door<'a> {
 /// The parts of the page, in order.
 pub(super) fn parts(sheet: &Sheet) -> Vec<(&'static str, String)> {
     type Draw = fn(&mut String, &Sheet) -> fmt::Result;
-    let parts: [(&'static str, Draw); 9] = [
+    let parts: [(&'static str, Draw); 11] = [
         ("status", head::status),
         ("sum", head::sum),
         ("notices", head::notices),
         ("gpus", gpus::gpus),
+        ("uplink", uplink::uplink),
         ("streams", streams::streams),
         ("line", line::line),
+        ("quota", quota::quotas),
         ("refused", decided::refused),
         ("decided", decided::decided),
         ("nodes", nodes::nodes),

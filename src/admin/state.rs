@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::unix;
 use crate::{
-    admission::{GpuView, LeaseView, Mode, Snapshot, WaiterView},
+    admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
     ident::NodeId,
     telemetry::{Decided, NodeHealth, Telemetry},
 };
@@ -74,10 +74,14 @@ pub struct View {
     pub leases: Vec<LeaseView>,
     /// Each waiting demand.
     pub waiting: Vec<WaiterView>,
+    /// The line out of the house.
+    pub uplink: UplinkView,
     /// Each node.
     pub nodes: Vec<NodeView>,
     /// The last decisions, newest first.
     pub recent: Vec<Decided>,
+    /// What each user may still use today and this week, least first.
+    pub quotas: Vec<QuotaView>,
 }
 
 /// One node now.
@@ -244,8 +248,10 @@ impl View {
             gpus: snapshot.gpus,
             leases: snapshot.leases,
             waiting: snapshot.waiting,
+            uplink: snapshot.uplink,
             nodes,
             recent,
+            quotas: Vec::new(),
         }
     }
 }

@@ -16,7 +16,8 @@ mod lasting;
 use super::*;
 use crate::{
     admission::{
-        GpuView, LeaseState, LeaseView, Mode, Policy, Reason, Seats, Snapshot, WaiterView,
+        Bitrate, GpuView, LeaseState, LeaseView, Mode, Policy, Reason, Seats, Snapshot, UplinkView,
+        WaiterView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
     telemetry::{self, Decided, NodeHealth},
@@ -50,6 +51,7 @@ fn lease(
         work: work.to_owned(),
         cost: Seats::from_milli(cost),
         held: Seats::from_milli(held),
+        rate: Bitrate::ZERO,
         state,
         reason: if cost == 0 {
             Reason::Cheap
@@ -181,6 +183,12 @@ fn evening() -> View {
         ],
         leases,
         waiting: vec![waiter],
+        uplink: UplinkView {
+            limit: Some(Bitrate::new(40_000_000)),
+            held: Bitrate::new(23_400_000),
+            other: Bitrate::new(5_100_000),
+            waiting: 0,
+        },
         transcodes: 5,
     };
     let now = 1_790_000_000.0;

@@ -28,12 +28,14 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::UserStreams => "this user runs all the streams allowed",
         Reason::ClassLimit => "this class runs all the transcodes allowed",
         Reason::ServerLimit => "the server runs all the transcodes allowed",
+        Reason::UplinkFull => "the line out of the house is full",
         Reason::GpuFull => "the GPU has too few seats left",
         Reason::GpuSessions => "the GPU runs all the sessions its driver allows",
         Reason::UhdDenied => "this class may not transcode 4K",
         Reason::TranscodeDenied => "this class may not transcode",
         Reason::LibraryRule => "a rule of this library forbids it",
         Reason::TimeWindow => "not at this time of day",
+        Reason::Quota => "this user's quota is used up",
         Reason::StartRate => "too many starts in a short time",
         Reason::QueueFull => "too many wait already",
         Reason::WaitedOut => "no seat came free in time",
@@ -66,12 +68,14 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::UhdDenied
         | Reason::TranscodeDenied
         | Reason::LibraryRule
         | Reason::TimeWindow
+        | Reason::Quota
         | Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut

@@ -8,6 +8,7 @@ use super::{
     ledger::Usage,
     queue::{Lane, Place},
     rules::{Asked, Judgement},
+    uplink::Freed,
 };
 use crate::ident::{LeaseId, Ticket, UserId};
 
@@ -33,8 +34,15 @@ pub(super) struct Claim {
     pub(super) right: bool,
     /// The old thing was another item: rules about this one still hold.
     other_item: bool,
-    /// Streams of this user that it takes the place of.
-    pub(super) freed: u32,
+    /// What comes free on its own screen.
+    pub(super) freed: Freed,
+}
+
+impl Claim {
+    /// Whether it is about what its screen was playing already.
+    pub(super) fn goes_on(&self) -> bool {
+        self.reason.is_some() && !self.other_item
+    }
 }
 
 impl Admission {
@@ -46,7 +54,10 @@ impl Admission {
         let Some(reason) = claim.reason else {
             return Holds::No;
         };
-        if claim.other_item && self.judge_access(asked, &mut Judgement::default()) {
+        let mut verdict = Judgement::default();
+        let mut forbidden =
+            || self.judge_access(asked, &mut verdict) || self.judge_quota(asked, &mut verdict);
+        if claim.other_item && forbidden() {
             return Holds::No;
         }
         // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
@@ -167,7 +178,9 @@ impl Admission {
                 if video || !lease.is_video() || replaceable || lease.state == LeaseState::Reserved
                 {
                     claim.takes.push(lease.id);
-                } else {
+                }
+                // The file itself in place of its transcode, or after a long pause.
+                if !video && (lease.is_video() || lease.state == LeaseState::Parked) {
                     claim.reason.get_or_insert(Reason::Replacement);
                 }
                 if lease.is_video() && video && claim.reason.is_none() {
@@ -223,12 +236,13 @@ impl Admission {
     }
 
     fn with_freed(&self, mut claim: Claim) -> Claim {
-        claim.freed += claim
-            .takes
-            .iter()
-            .filter_map(|id| self.leases.get(id))
-            .map(|lease| u32::from(lease.held.stream))
-            .sum::<u32>();
+        let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
+        for lease in taken {
+            claim.freed.streams += u32::from(lease.held.stream);
+            claim.freed.rate = claim.freed.rate.plus(lease.held.rate);
+            let watched = lease.held.stream || lease.state == LeaseState::Parked;
+            claim.freed.goes_on |= watched && !claim.other_item;
+        }
         claim
     }
 }

@@ -12,6 +12,7 @@ use super::{
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::Turn,
+    quota::begins_play,
     rules::{Asked, Judgement},
 };
 use crate::ident::{LeaseId, PlaySessionId, UserId};
@@ -25,6 +26,8 @@ impl Admission {
         self.advance(now);
         let asked = Arc::new(Asked::new(&self.policy, demand));
         let claim = self.claim(now, &asked);
+        let quota = !asked.limits.quotas.is_empty();
+        self.ledger.meter.note(&asked.demand.who, quota);
         let turn = match claim.reason {
             Some(Reason::Resume) => None,
             Some(_) | None => self.void(now, &asked),
@@ -92,7 +95,7 @@ impl Admission {
             return decision;
         }
         let wait = asked.demand.patience.min(asked.max_wait);
-        let (mut why, mut expected) = (reason, None);
+        let (mut why, mut expected) = (reason, self.renewal(&asked, reason));
         if let Some(line) = line {
             let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
             expected = self.expected(now, &asked, &line, place);
@@ -198,6 +201,9 @@ impl Admission {
         let id = LeaseId(self.last_lease);
         let mut before = Before::Nothing;
         let mut aliases = Vec::new();
+        let begins = begins_play(&claim, reason);
+        // Nothing, or whether all that went on with the same item had not begun.
+        let mut same = None;
         if claim.right
             && let Some(right) = self.forget_right(&asked.screen())
         {
@@ -209,6 +215,9 @@ impl Admission {
             };
             aliases.extend(old.aliases.iter().cloned());
             aliases.extend(old.session().cloned());
+            if old.asked.demand.item == asked.demand.item {
+                same = Some(same.unwrap_or(true) && old.uncounted);
+            }
             before = self.keep(now, before, old);
         }
         aliases.retain(|alias| Some(alias) != asked.demand.session.as_ref());
@@ -240,6 +249,7 @@ impl Admission {
             job_from: None,
             leave: None,
             before,
+            uncounted: same.unwrap_or(begins),
             aliases,
             seen: Seen::default(),
             frees: None,
@@ -253,6 +263,7 @@ impl Admission {
             self.claim_session(now, session, id);
         }
         self.arm(id);
+        self.count_play(id);
         id
     }
 
@@ -349,6 +360,7 @@ impl Admission {
             | Reason::UserStreams
             | Reason::ClassLimit
             | Reason::ServerLimit
+            | Reason::UplinkFull
             | Reason::GpuFull
             | Reason::GpuSessions
             | Reason::QueueFull
@@ -367,6 +379,7 @@ impl Admission {
             | Reason::Unreadable
             | Reason::Revoked => secs(300),
             Reason::Paused => secs(60),
+            Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
             Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
             Reason::StartRate => secs(30),
             Reason::Superseded | Reason::Draining => secs(5),

@@ -66,6 +66,11 @@ impl Admission {
                     line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
                     continue;
                 }
+                if here == Line::Uplink {
+                    self.settle_uplink(now);
+                    line = self.queue.next_shared(Some(&here));
+                    continue;
+                }
                 while self
                     .queue
                     .head(&here)
@@ -199,7 +204,9 @@ impl Admission {
 
     /// Ends a ticket with a refusal.
     pub(super) fn refuse(&mut self, now: Instant, ticket: Ticket, reason: Reason) {
-        let expected = self.expected_of(now, ticket);
+        let waiter = self.queue.get(ticket);
+        let renewal = waiter.and_then(|waiter| self.renewal(&waiter.asked, reason));
+        let expected = renewal.or_else(|| self.expected_of(now, ticket));
         if let Some(waiter) = self.unqueue(ticket) {
             if reason == Reason::WaitedOut {
                 self.keep_place(now, &waiter);

@@ -72,6 +72,8 @@ labels! {
         ClassLimit = "class-limit",
         /// The server runs as many transcodes as it may.
         ServerLimit = "server-limit",
+        /// The line out of the house has no room for its bitrate.
+        UplinkFull = "uplink-full",
         /// The GPU has too few seats left.
         GpuFull = "gpu-full",
         /// The GPU runs as many sessions as its driver allows.
@@ -84,6 +86,8 @@ labels! {
         LibraryRule = "library-rule",
         /// A time window forbids it now.
         TimeWindow = "time-window",
+        /// The user has used up what he may in a day or a week.
+        Quota = "quota",
         /// Too many starts in a short time.
         StartRate = "start-rate",
         /// The queue is as long as it may be.

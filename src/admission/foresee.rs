@@ -151,6 +151,8 @@ impl Admission {
             Line::Class(class) => count(self.ledger.class(*class).transcodes),
             Line::Library(rule) => count(self.ledger.library(*rule).transcodes),
             Line::Server => count(self.ledger.all().transcodes),
+            // Films are long, and their ends are not known.
+            Line::Uplink => None,
             Line::User(_) => count(self.ledger.user(&asked.account.user).transcodes),
         }
     }

@@ -9,7 +9,8 @@
 //!             Ended ◀──── linger ── Lingering
 //! ```
 //!
-//! Seats are held in Reserved, Active and Lingering only: while FFmpeg runs, or will at once. Coming back from
+//! Seats are held in Reserved, Active and Lingering only: while FFmpeg runs, or will at once. The line out of the
+//! house is held in Reserved, Active and Finished: while somebody watches. Coming back from
 //! any of them is never refused. A lease has one timer, armed at the earliest moment at which something may be
 //! due; a sign of life that puts it off leaves the timer where it is, and [`Lease::fate`] is asked again when it
 //! fires. So a touch costs two look-ups.
@@ -18,7 +19,7 @@ use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
-use super::{Ended, Reason, Timers, ledger::Hold, queue::Screen, rules::Asked};
+use super::{Bitrate, Ended, Reason, Timers, ledger::Hold, queue::Screen, rules::Asked};
 use crate::ident::{LeaseId, PlaySessionId};
 
 /// Where a lease stands.
@@ -85,6 +86,8 @@ pub(super) struct Lease {
     pub(super) job_from: Option<i64>,
     pub(super) leave: Option<Leave>,
     pub(super) before: Before,
+    /// It is a play that was not counted yet.
+    pub(super) uncounted: bool,
     /// Sessions it took over from: their late requests are its own.
     pub(super) aliases: Vec<PlaySessionId>,
     pub(super) seen: Seen,
@@ -197,10 +200,12 @@ impl Lease {
             LeaseState::Active => whole,
             LeaseState::Finished => Hold {
                 stream: true,
+                rate: whole.rate,
                 ..Hold::default()
             },
             LeaseState::Lingering => Hold {
                 stream: false,
+                rate: Bitrate::ZERO,
                 ..whole
             },
             LeaseState::Parked | LeaseState::Ended => Hold::default(),
@@ -240,9 +245,11 @@ impl Lease {
                 } else {
                     (self.last_sign + timers.idle, idle)
                 };
+                // A file has no seats to lend, but it may have a part of the line out of the house.
+                let lends = self.is_video() || self.held.rate > Bitrate::ZERO;
                 let pause = self
                     .paused_since
-                    .filter(|_| self.is_video())
+                    .filter(|_| lends)
                     .map(|since| (since + timers.park_after, Fate::Park));
                 let death = self.dead_since.filter(|_| self.is_video()).map(|since| {
                     let at = since.max(self.last_read) + timers.dead_after;

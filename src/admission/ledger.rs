@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::Seats;
+use super::{Bitrate, Seats, quota::Meter};
 use crate::ident::UserId;
 
 /// What one lease holds now.
@@ -20,6 +20,8 @@ pub(super) struct Hold {
     pub(super) stream: bool,
     /// FFmpeg has not started.
     pub(super) reserved: bool,
+    /// Of the line out of the house.
+    pub(super) rate: Bitrate,
 }
 
 /// Where a hold is charged: places in the policy's lists, and the user.
@@ -39,6 +41,7 @@ pub(super) struct Usage {
     pub(super) reserved: Seats,
     pub(super) transcodes: u32,
     pub(super) streams: u32,
+    pub(super) rate: Bitrate,
 }
 
 impl Usage {
@@ -49,6 +52,7 @@ impl Usage {
         }
         self.transcodes += u32::from(hold.transcode);
         self.streams += u32::from(hold.stream);
+        self.rate = self.rate.plus(hold.rate);
     }
 
     fn take(&mut self, hold: Hold) {
@@ -58,6 +62,7 @@ impl Usage {
         }
         self.transcodes = self.transcodes.saturating_sub(u32::from(hold.transcode));
         self.streams = self.streams.saturating_sub(u32::from(hold.stream));
+        self.rate = self.rate.less(hold.rate);
     }
 }
 
@@ -73,6 +78,8 @@ pub(super) struct Ledger {
     users: HashMap<UserId, Usage>,
     /// Users whose usage has changed since the queue was last settled.
     moved: Vec<UserId>,
+    /// What users have used over time.
+    pub(super) meter: Meter,
 }
 
 impl Ledger {
@@ -85,6 +92,7 @@ impl Ledger {
             libraries: vec![Usage::default(); libraries],
             users: HashMap::new(),
             moved: Vec::new(),
+            meter: Meter::default(),
         }
     }
 
@@ -101,6 +109,8 @@ impl Ledger {
             usage.add(new);
         };
         apply(user);
+        let running = user.seats.less(user.reserved);
+        self.meter.set_seats(&account.user, running);
         if *user == Usage::default() {
             self.users.remove(&account.user);
         }

@@ -56,6 +56,7 @@ impl Admission {
             foresight,
             last_lease: 0,
             last_ticket: 0,
+            flow: super::Bitrate::ZERO,
             draining: false,
             paused: false,
             own_mode: None,
@@ -443,6 +444,7 @@ impl Admission {
             to,
         });
         self.foresee(id);
+        self.count_play(id);
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub(super) use self::week::WEEK;
-use super::{CostModel, Seats};
+use super::{CostModel, Quota, Seats, Uplink};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
 /// Whether a rule is enforced or only watched.
@@ -97,6 +97,8 @@ pub struct Policy {
     pub libraries: Vec<LibraryRule>,
     /// Time windows.
     pub windows: Vec<Window>,
+    /// The line out of the house.
+    pub uplink: Uplink,
     /// Whether a stream without a login may transcode (static streams always may).
     pub anonymous: Access,
     /// From this part of a GPU's seats on it is under pressure: plays are made cheaper. 1: only when it is full.
@@ -146,6 +148,8 @@ pub struct UserLimits {
     pub seats: Option<Seats>,
     /// Streams of any kind, direct play included. `None`: no limit.
     pub streams: Option<u32>,
+    /// What he may use in a day or a week.
+    pub quotas: Arc<[Quota]>,
     /// What is done when a play does not fit.
     pub when_full: WhenFull,
     /// Stepping down never goes below this height, in pixels. `None`: as low as there is.
@@ -350,6 +354,7 @@ impl Policy {
             classes: vec![Class::everybody()],
             libraries: Vec::new(),
             windows: Vec::new(),
+            uplink: Uplink::default(),
             anonymous: Access::Deny,
             pressure: Fraction(1.0),
             queue: QueueBounds::default(),

@@ -6,7 +6,8 @@ impl Admission {
     /// Says whether this demand would be let in at once and as a whole as things stand, on a GPU that is not under
     /// pressure. Nothing is reserved, counted or recorded.
     pub fn fits(&mut self, demand: &Demand) -> bool {
-        if !demand.kind.is_video() {
+        let counted = self.policy.uplink.limit.is_some() && demand.rate > super::Bitrate::ZERO;
+        if !demand.kind.is_video() && !counted {
             return true;
         }
         let asked = Asked::new(&self.policy, demand.clone());

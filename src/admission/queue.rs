@@ -44,6 +44,7 @@ pub(super) enum Line {
     Class(usize),
     Library(usize),
     Server,
+    Uplink,
     Gpu(Lane),
     User(UserId),
 }
@@ -256,7 +257,11 @@ impl Queue {
                 let (place, ticket) = members.first_key_value()?;
                 match line {
                     Line::Gpu(lane) => Some((*lane, *place, *ticket)),
-                    Line::Class(_) | Line::Library(_) | Line::Server | Line::User(_) => None,
+                    Line::Class(_)
+                    | Line::Library(_)
+                    | Line::Server
+                    | Line::Uplink
+                    | Line::User(_) => None,
                 }
             })
     }
@@ -277,6 +282,12 @@ impl Queue {
     pub(super) fn len_of_gpu(&self, gpu: usize) -> usize {
         let lanes = self.lines.range(lanes_of(gpu));
         lanes.map(|(_, members)| members.len()).sum()
+    }
+
+    /// All who stand in a line, in their order.
+    pub(super) fn members(&self, line: &Line) -> Vec<Ticket> {
+        let members = self.lines.get(line).into_iter().flatten();
+        members.map(|(_, ticket)| *ticket).collect()
     }
 
     pub(super) fn head(&self, line: &Line) -> Option<Ticket> {

@@ -113,6 +113,7 @@ impl Admission {
             kind: one.kind,
             origin: Origin::Stream,
             library: None,
+            rate: one.rate,
             rungs: Vec::new(),
             would: None,
             patience: Duration::ZERO,

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Access, Admission, Demand, Kind, Mode, Policy, Reason, Seats, UserLimits,
+    Access, Admission, Bitrate, Demand, Kind, Mode, Policy, Reason, Seats, UserLimits,
     event::Subject,
     ledger::{Account, Hold},
     queue::{Lane, Line, Place, Screen},
     step::{Step, steps},
+    uplink::Freed,
 };
 use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
 
@@ -21,6 +22,10 @@ pub(super) struct Asked {
     /// Longest wait that the class and the queue allow.
     pub(super) max_wait: Duration,
     pub(super) cost: Seats,
+    /// What it takes of the line out of the house.
+    pub(super) rate: Bitrate,
+    /// Its viewer is outside.
+    pub(super) outside: bool,
     /// Cheaper forms that its user's rule allows, dearest first.
     pub(super) steps: Vec<Step>,
     pub(super) subject: Arc<Subject>,
@@ -46,7 +51,9 @@ impl Asked {
             .collect();
         let cost = price(policy, gpu, &demand.kind);
         let limits = policy.limits_of(&demand.who);
-        let steps = steps(policy, &demand, limits, gpu, cost);
+        let outside = policy.uplink.carries(demand.who.address);
+        let rate = if outside { demand.rate } else { Bitrate::ZERO };
+        let steps = steps(policy, &demand, limits, gpu, (cost, rate));
         let subject = Arc::new(Subject {
             user: demand.who.user.clone(),
             user_name: demand.who.name.clone(),
@@ -77,10 +84,17 @@ impl Asked {
                     wait.min(policy.queue.max_wait)
                 }),
             cost,
+            rate,
+            outside,
             steps,
             subject,
             demand,
         }
+    }
+
+    /// What a play of this bitrate takes of the line out of the house, for the same viewer.
+    pub(super) fn charged(&self, rate: Bitrate) -> Bitrate {
+        if self.outside { rate } else { Bitrate::ZERO }
     }
 
     pub(super) fn screen(&self) -> Screen {
@@ -107,6 +121,7 @@ impl Asked {
             transcode: self.demand.kind.is_video(),
             stream: true,
             reserved: false,
+            rate: self.rate,
         }
     }
 }
@@ -150,7 +165,7 @@ impl Judgement {
     }
 
     /// Notes a breach. `true`: it blocks, and no more need be looked at.
-    fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
+    pub(super) fn breach(&mut self, mode: Mode, reason: Reason, line: Option<Line>) -> bool {
         match mode {
             Mode::Observe => {
                 self.would.get_or_insert(reason);
@@ -165,8 +180,8 @@ impl Judgement {
 }
 
 impl Admission {
-    /// Looks through all rules that hold for a demand. `freed`: streams of the same user that it would replace.
-    pub(super) fn judge(&self, asked: &Asked, place: Place, freed: u32) -> Judgement {
+    /// Looks through all rules that hold for a demand. `freed`: what it would replace on its own screen.
+    pub(super) fn judge(&self, asked: &Asked, place: Place, freed: Freed) -> Judgement {
         let mut verdict = Judgement::default();
         let video = asked.demand.kind.is_video();
         if self.draining && verdict.breach(self.policy.mode, Reason::Draining, None) {
@@ -181,7 +196,11 @@ impl Admission {
         {
             return verdict;
         }
+        if self.judge_quota(asked, &mut verdict) {
+            return verdict;
+        }
         let _ = self.judge_user(asked, place, freed, &mut verdict)
+            || self.judge_uplink(asked, place, freed, &mut verdict)
             || video
                 && (self.judge_shared(asked, place, &mut verdict)
                     || self.judge_gpu(asked, place, &mut verdict));
@@ -233,7 +252,7 @@ impl Admission {
         &self,
         asked: &Asked,
         place: Place,
-        freed: u32,
+        freed: Freed,
         verdict: &mut Judgement,
     ) -> bool {
         let used = self.ledger.user(&asked.account.user);
@@ -254,7 +273,7 @@ impl Admission {
                 return true;
             }
         }
-        let streams = used.streams.saturating_sub(freed);
+        let streams = used.streams.saturating_sub(freed.streams);
         let full = limits.streams.is_some_and(|most| streams >= most);
         full && verdict.breach(mode, Reason::UserStreams, Some(line))
     }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull, Work,
+    Admission, Bitrate, Decision, Demand, Event, Kind, Policy, Reason, Seats, UserLimits, WhenFull,
+    Work,
     claim::{Claim, Holds},
     event::Subject,
     ledger::Account,
@@ -28,6 +29,7 @@ pub(super) struct Step {
     rung: usize,
     kind: Kind,
     cost: Seats,
+    rate: Bitrate,
 }
 
 /// A rung that would be let in now.
@@ -63,7 +65,7 @@ pub(super) fn steps(
     demand: &Demand,
     limits: &UserLimits,
     gpu: Option<usize>,
-    whole: Seats,
+    (whole, rate): (Seats, Bitrate),
 ) -> Vec<Step> {
     let Kind::Video(work) = demand.kind else {
         return Vec::new();
@@ -79,14 +81,17 @@ pub(super) fn steps(
             Kind::Direct | Kind::Remux | Kind::Audio => true,
         };
         let cost = price(policy, gpu, &rung.kind);
-        (high && cost < whole).then_some(Step {
+        // The same seats and less of the line out of the house is cheaper too, where that is short.
+        let slimmer = policy.uplink.limit.is_some() && cost == whole && rung.rate < rate;
+        (high && (cost < whole || slimmer)).then_some(Step {
             rung: rung.index,
             kind: rung.kind,
             cost,
+            rate: rung.rate,
         })
     });
     let mut steps: Vec<Step> = rungs.collect();
-    steps.sort_by_key(|step| std::cmp::Reverse(step.cost));
+    steps.sort_by_key(|step| std::cmp::Reverse((step.cost, step.rate)));
     steps
 }
 
@@ -118,6 +123,7 @@ impl Asked {
         Self {
             demand: Demand {
                 kind: step.kind,
+                rate: step.rate,
                 rungs: Vec::new(),
                 ..self.demand.clone()
             },
@@ -128,6 +134,7 @@ impl Asked {
             limits: self.limits.clone(),
             steps: Vec::new(),
             cost: step.cost,
+            rate: self.charged(step.rate),
             subject: Arc::new(Subject {
                 gpu: self.subject.gpu.clone().filter(|_| video),
                 work: step.kind.to_string(),

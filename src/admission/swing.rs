@@ -89,7 +89,10 @@ impl Admission {
         self.limiters = limiters;
         self.told = told;
         let (gpus, classes) = (policy.gpus.len(), policy.classes.len());
-        self.ledger = Ledger::new(gpus, classes, policy.libraries.len());
+        let ledger = Ledger::new(gpus, classes, policy.libraries.len());
+        let mut old = std::mem::replace(&mut self.ledger, ledger);
+        old.meter.forget_seats();
+        self.ledger.meter = old.meter;
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         self.foresight.clear(gpus);

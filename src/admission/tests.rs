@@ -16,8 +16,10 @@ mod operator;
 mod polls;
 mod pressure;
 mod probe;
+mod quotas;
 mod rungs;
 mod torture;
+mod uplink;
 mod waiting;
 
 use std::{
@@ -82,6 +84,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         kind,
         origin: Origin::Negotiation,
         library: None,
+        rate: Bitrate::ZERO,
         rungs: Vec::new(),
         would: None,
         patience: Duration::ZERO,

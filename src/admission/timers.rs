@@ -14,11 +14,13 @@ impl Admission {
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((at, timer)) = self.timers.pop_first() {
                 self.foresight.run(at, self.ledger.all().transcodes);
+                self.ledger.meter.run(at);
                 self.fire(at, timer);
                 self.settle(at);
             }
         }
         self.foresight.run(now, self.ledger.all().transcodes);
+        self.ledger.meter.run(now);
     }
 
     /// When [`Admission::advance`] next has work.

@@ -30,6 +30,7 @@ impl Admission {
                 work: subject.work.clone(),
                 cost: lease.asked.cost,
                 held: lease.held.seats,
+                rate: lease.held.rate,
                 state: lease.state,
                 reason: lease.reason,
                 age: since(lease.since),
@@ -92,6 +93,7 @@ impl Admission {
             gpus: gpus.collect(),
             leases: leases.collect(),
             waiting: waiting.collect(),
+            uplink: self.uplink_view(),
             transcodes: self.ledger.all().transcodes,
         }
     }

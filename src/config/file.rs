@@ -8,12 +8,13 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName,
     },
+    quota::{Quotas, State},
     texts::TextsSchema,
     units::{
-        Address, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size, Span,
-        SpanOrNever, TimeOfDay, Workers,
+        Address, BitrateLimit, Capacity, Limit, ListenAt, Network, Percent, Rate, SeatLimit, Size,
+        Span, SpanOrNever, TimeOfDay, Workers,
     },
 };
 
@@ -60,10 +61,14 @@ sections! {
         libraries: Vec<Library>,
         /// Times of the week in which other limits hold.
         windows: Vec<Window>,
+        /// The line out of the house.
+        uplink: Uplink,
         /// When a client that would transcode is made to play the file as it is.
         direct_play: DirectPlayName,
         /// From this part of a GPU's seats on it is under pressure.
         pressure: Percent,
+        /// When a text subtitle that would be drawn into the picture goes beside it.
+        subtitles: SubtitlesName,
         /// Which version of a film a client plays that asked for none.
         versions: Versions,
         /// Whether a stream without a login may transcode.
@@ -91,6 +96,8 @@ sections! {
         metrics: Metrics,
         /// How much of a request or an answer is read.
         requests: Requests,
+        /// What must outlive a restart.
+        state: State,
     }
     /// Where viewers connect, and how the wire is treated.
     Server {
@@ -215,6 +222,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
@@ -232,6 +241,8 @@ sections! {
         seats: SeatLimit,
         /// Streams of any kind, direct play included.
         streams: Limit,
+        /// What he may use in a day or a week.
+        quota: Quotas,
         /// What is done when a play does not fit.
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
@@ -321,6 +332,15 @@ sections! {
         /// GPUs whose capacity changes; none: all.
         gpus: Vec<String>,
         /// Mode of this rule.
+        mode: ModeName,
+    }
+    /// The line out of the house.
+    Uplink {
+        /// What it carries.
+        limit: BitrateLimit,
+        /// Networks inside the house: their viewers don't use it.
+        local: Vec<Network>,
+        /// Mode of this limit.
         mode: ModeName,
     }
     /// Which version of a film a client plays that asked for none.

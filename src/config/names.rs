@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     admission::{Access, Mode, WhenFull},
     jellyfin::{Client, Shape},
-    proxy::{DirectPlay, OnError},
+    proxy::{DirectPlay, OnError, Subtitles},
     telemetry::{LogFormat, UserLabel},
 };
 
@@ -66,6 +66,15 @@ names! {
         Pressure = "pressure" => Self::Pressure,
         /// Whenever it would transcode.
         Always = "always" => Self::Always,
+    }
+    /// When a text subtitle that would be drawn into the picture goes beside it.
+    SubtitlesName for Subtitles {
+        /// Never.
+        AsIs = "as-is" => Self::AsIs,
+        /// When its transcode would have to wait or be refused.
+        Pressure = "pressure" => Self::Pressure,
+        /// Whenever it would be drawn in.
+        External = "external" => Self::External,
     }
     /// Which version of a film is listed first.
     VersionsName for bool {

@@ -16,7 +16,7 @@ use crate::{
     admission::{Access, Fraction, Mode, UserLimits, WhenFull},
     hop::Listen,
     ident::Token,
-    proxy::DirectPlay,
+    proxy::{DirectPlay, Subtitles},
 };
 
 /// Keys whose value is never shown.
@@ -51,8 +51,10 @@ sections! {
     "classes" true,
     "libraries" true,
     "windows" true,
+    "uplink" true,
     "direct_play" true,
     "pressure" true,
+    "subtitles" true,
     "versions" true,
     "anonymous" true,
     "queue" true,
@@ -64,6 +66,7 @@ sections! {
     "viewer_page" true,
     "poll" false,
     "requests" true,
+    "state" false,
     "logging" false,
     "metrics" false,
     "server" false,
@@ -380,6 +383,16 @@ pub(super) fn summary(config: &Config) -> String {
             window.name
         ));
     }
+    let uplink = &config.policy.uplink;
+    if let Some(limit) = uplink.limit {
+        lines.push(format!(
+            "The line out of the house carries {limit}{}.",
+            match uplink.mode {
+                Mode::Enforce => "; a play for which it has no room waits, gets a smaller picture, or is refused",
+                Mode::Observe => "; nobody waits or is refused for it",
+            }
+        ));
+    }
     lines.push(
         match config.proxy.cheaper.direct_play {
             DirectPlay::Off => "Nobody is made to play a file as it is instead of a transcode.",
@@ -390,6 +403,16 @@ pub(super) fn summary(config: &Config) -> String {
         }
         .to_owned(),
     );
+    match config.proxy.cheaper.subtitles {
+        Subtitles::AsIs => {}
+        Subtitles::Pressure => lines.push(
+            "Text subtitles go beside the picture when drawing them in would have to wait or be refused."
+                .to_owned(),
+        ),
+        Subtitles::External => {
+            lines.push("Text subtitles go beside the picture where the player can show them.".to_owned());
+        }
+    }
     if let Some(floor) = config.proxy.cheaper.version_floor {
         lines.push(format!(
             "Of several versions of a film the one that costs least is played, down to {floor} lines."
@@ -439,5 +462,6 @@ fn limits(user: &UserLimits) -> String {
         Mode::Observe => " (only watched)",
         Mode::Enforce => "",
     };
-    format!("{transcodes}{seats}{streams}{full}{floor}{watched}")
+    let quotas = super::quota::words(&user.quotas);
+    format!("{transcodes}{seats}{streams}{quotas}{full}{floor}{watched}")
 }

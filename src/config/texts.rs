@@ -79,6 +79,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
             "The server is busy just now. Please try again in a few minutes, or choose \"Original\" quality.",
             "Der Server ist gerade ausgelastet. Bitte versuche es in ein paar Minuten noch einmal oder wähle die Qualität \"Original\".",
         ),
+        Reason::UplinkFull => (
+            "The server's internet connection is busy just now. Please choose a lower quality, or try again in a few minutes.",
+            "Die Internetverbindung des Servers ist gerade ausgelastet. Bitte wähle eine geringere Qualität oder versuche es in ein paar Minuten noch einmal.",
+        ),
         Reason::UhdDenied => (
             "This 4K video can't be converted for you. Please choose another version of it, or a player that plays 4K directly.",
             "Dieses 4K-Video kann für dich nicht umgewandelt werden. Bitte wähle eine andere Version oder ein Gerät, das 4K direkt abspielt.",
@@ -94,6 +98,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         Reason::TimeWindow => (
             "This can't be played converted at this time of day. Please choose \"Original\" quality, or try again later.",
             "Um diese Zeit kann das nicht umgewandelt abgespielt werden. Bitte wähle die Qualität \"Original\" oder versuche es später noch einmal.",
+        ),
+        Reason::Quota => (
+            "You have used up {quota}. It starts again in {renews}.{instead}",
+            "Du hast {quota} aufgebraucht. In {renews} geht es von vorn los.{instead}",
         ),
         Reason::StartRate => (
             "That was started very often in a short time. Please wait a minute and try again.",

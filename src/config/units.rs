@@ -7,7 +7,10 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de, de::Visitor};
 
-use crate::{admission::Seats, hop::Listen};
+use crate::{
+    admission::{Bitrate, Seats},
+    hop::Listen,
+};
 
 /// What `never` stands for: long after the process has ended, short enough to be added to any time.
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -27,6 +30,10 @@ pub(super) struct Limit(pub(super) Option<u32>);
 /// Seats, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeatLimit(pub(super) Option<Seats>);
+
+/// A bitrate, or `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BitrateLimit(pub(super) Option<Bitrate>);
 
 /// Where a GPU's capacity comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,6 +141,10 @@ unit!(SeatLimit, "a number of seats, or `unlimited`",
     text |t| if t == "unlimited" { Ok(SeatLimit(None)) } else { seats(t).map(|n| SeatLimit(Some(Seats::from_f64(n)))) },
     number |n| seats(&n.to_string()).map(|n| SeatLimit(Some(Seats::from_f64(n)))),
     schema { "oneOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "const": "unlimited" }] });
+unit!(BitrateLimit, "a bitrate such as `40Mbit/s`, or `unlimited`",
+    text |t| if t == "unlimited" { Ok(BitrateLimit(None)) } else { bitrate(t).map(|b| BitrateLimit(Some(b))) },
+    number |n| Err(format!("needs a unit: write `{n}Mbit/s`")),
+    schema { "type": "string", "pattern": "^(unlimited|[0-9]+(\\.[0-9]+)? ?[kMG]bit/s)$", "examples": ["40Mbit/s", "unlimited"] });
 unit!(Capacity, "a number of seats, `profile` or `auto`",
     text |t| match t {
         "auto" => Ok(Capacity::Auto),
@@ -221,6 +232,32 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     ))
 }
 
+fn bitrate(text: &str) -> Result<Bitrate, String> {
+    let wanted = || "must be a bitrate such as `40Mbit/s`, or `unlimited`".to_owned();
+    let digits = text
+        .find(|c: char| c != '.' && !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wanted)?;
+    let factor = match unit.trim() {
+        "kbit/s" => 1e3,
+        "Mbit/s" => 1e6,
+        "Gbit/s" => 1e9,
+        "" if !number.is_empty() => return Err(format!("needs a unit: write `{number}Mbit/s`")),
+        _ => return Err(wanted()),
+    };
+    let bits = number.parse::<f64>().map_err(|_| wanted())? * factor;
+    if !(1e5..=1e12).contains(&bits) {
+        return Err("must be between 100kbit/s and 1000Gbit/s".to_owned());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within bounds that a whole number holds"
+    )]
+    let bits = bits.round() as u64;
+    Ok(Bitrate::new(bits))
+}
+
 fn whole(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| "must be a whole number from 0, or `unlimited`".to_owned())
@@ -251,7 +288,7 @@ fn percent(text: &str) -> Result<Percent, String> {
     }
 }
 
-fn size(text: &str) -> Result<Size, String> {
+pub(super) fn size(text: &str) -> Result<Size, String> {
     let wanted = || "must be a size such as `64KiB` or `1MB`".to_owned();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -375,6 +412,25 @@ mod tests {
         assert_eq!(percent("15%"), Ok(Percent(0.15)));
         assert!(percent("101%").is_err() && percent("NaN%").is_err() && percent("15").is_err());
         assert!(seats("NaN").is_err() && seats("0").is_err() && seats("-1").is_err());
+    }
+
+    #[test]
+    fn bitrates_are_read_with_their_unit() {
+        assert_eq!(bitrate("40Mbit/s"), Ok(Bitrate::new(40_000_000)));
+        assert_eq!(bitrate("2.5 Mbit/s"), Ok(Bitrate::new(2_500_000)));
+        assert_eq!(bitrate("1Gbit/s"), Ok(Bitrate::new(1_000_000_000)));
+        for text in [
+            "40",
+            "40MB/s",
+            "Mbit/s",
+            "-1Mbit/s",
+            "0Mbit/s",
+            "1e9Gbit/s",
+            "NaNMbit/s",
+            ".Mbit/s",
+        ] {
+            assert!(bitrate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

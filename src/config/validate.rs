@@ -3,6 +3,7 @@
 mod core;
 mod direct;
 mod players;
+mod quota;
 mod rules;
 mod servers;
 mod wire;
@@ -174,6 +175,7 @@ impl Build<'_> {
             classes: rules.classes,
             libraries: rules.libraries,
             windows: rules.windows,
+            uplink: self.uplink(file.uplink.unwrap_or_default()),
             anonymous: file
                 .anonymous
                 .map_or(crate::admission::Access::Deny, Into::into),
@@ -187,6 +189,7 @@ impl Build<'_> {
             nodes,
         };
         self.across(&policy);
+        let state_dir = self.state_dir(file.state, &policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);
@@ -231,6 +234,7 @@ impl Build<'_> {
             messages: file.messages.unwrap_or(true),
             cheaper,
             viewer_page: file.viewer_page.unwrap_or(false),
+            counts_bytes: quota::counts_bytes(&policy),
         };
         Config {
             hop,
@@ -240,6 +244,7 @@ impl Build<'_> {
             control,
             telemetry,
             admin,
+            state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),
             drain_limit: drain.limit.map_or(Duration::from_secs(60), |s| s.0),
             effective,

@@ -72,6 +72,7 @@ fn demand(user: &str, item: &str, patience: Duration) -> Demand {
         kind: Kind::Video(work),
         origin: Origin::Negotiation,
         library: None,
+        rate: Bitrate::ZERO,
         rungs: Vec::new(),
         would: None,
         patience,
@@ -253,6 +254,7 @@ async fn a_waiter_is_given_a_smaller_form_when_its_patience_ends() {
             size_out: (640, 360),
             ..Work::UNKNOWN
         }),
+        rate: Bitrate::ZERO,
         index: 4,
     }];
     let began = clock::now();

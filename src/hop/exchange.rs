@@ -5,14 +5,14 @@ use std::{future::poll_fn, io, sync::Arc, time::Instant};
 use tokio::time::timeout;
 
 use super::{
-    Done, End, Failure, Forward, Handler, OnDone, Origin,
+    Done, End, Failure, Forward, Handler, Meter, OnDone, Origin,
     connection::{After, Connection},
     fields::{Framing, push},
     pool::HEAD,
     request::Ask,
     response::{self, Answer},
     stream::Stream,
-    transfer::{Download, Idle, Stopped, send, unless_left, unsent},
+    transfer::{Download, Idle, Stopped, count, send, unless_left, unsent},
     tunnel::tunnel,
     upload::Uploaded,
 };
@@ -42,6 +42,7 @@ pub(super) enum Broken {
 struct Ending<H: Handler> {
     handler: Arc<H>,
     on_done: Option<OnDone>,
+    meter: Option<Meter>,
     done: Done,
     started: Instant,
 }
@@ -79,11 +80,13 @@ pub(super) async fn forward<H: Handler>(
         origin,
         label,
         finish,
+        meter,
         on_done,
     } = forward;
     let mut ending = Ending {
         handler: Arc::clone(&connection.handler),
         on_done,
+        meter,
         done: Done {
             label,
             status: None,
@@ -316,6 +319,7 @@ async fn relay<H: Handler>(
             send(down, head, body, &mut idle).await.map_err(left)?;
         }
         ending.done.bytes += n as u64;
+        count(ending.meter.as_ref(), n);
     }
     if answer.body.done() {
         return Ok(clean);
@@ -337,6 +341,7 @@ async fn relay<H: Handler>(
         body: &mut answer.body,
         decode,
         sent: &mut ending.done.bytes,
+        meter: ending.meter.as_ref(),
         idle,
     };
     if decode {

@@ -7,6 +7,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     pin::{Pin, pin},
+    sync::atomic::Ordering,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    Meter,
     fields::Framing,
     pool::{BODY, HEAD, PIPE, Pipe},
     stream::Stream,
@@ -62,6 +64,8 @@ pub(super) struct Download<'a> {
     pub(super) decode: bool,
     /// Body bytes that were sent.
     pub(super) sent: &'a mut u64,
+    /// Shows them while it runs.
+    pub(super) meter: Option<&'a Meter>,
     pub(super) idle: Idle,
 }
 
@@ -243,6 +247,7 @@ impl Download<'_> {
             .await
             .map_err(|e| unsent(&e))?;
         *self.sent += out.len() as u64;
+        count(self.meter, out.len());
         Ok(n == data.len())
     }
 
@@ -284,6 +289,7 @@ impl Download<'_> {
         let mut held = 0usize;
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let (worker, idle, sent) = (self.worker, &mut self.idle, &mut *self.sent);
+        let meter = self.meter;
         let (up, down, inbox) = (&mut *self.up, &mut *self.down, &mut *self.inbox);
         poll_fn(|cx| {
             loop {
@@ -312,6 +318,7 @@ impl Download<'_> {
                         Ok(n) => {
                             held -= n.min(held);
                             *sent += n as u64;
+                            count(meter, n);
                             idle.moved();
                         }
                         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -351,6 +358,13 @@ impl Download<'_> {
             }
         })
         .await
+    }
+}
+
+/// Shows that so many more bytes were sent.
+pub(super) fn count(meter: Option<&Meter>, bytes: usize) {
+    if let Some(meter) = meter {
+        meter.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 

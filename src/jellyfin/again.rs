@@ -1,6 +1,6 @@
-//! A PlaybackInfo asked for again, under another ceiling of the bitrate.
+//! A PlaybackInfo asked for again, with something changed: mostly the ceiling of the bitrate.
 //!
-//! The ceiling may stand in three places: the query wins over the body, and the body over its profile (clients 11.6).
+//! A ceiling may stand in three places: the query wins over the body, and the body over its profile (clients 11.6).
 //! It is set in all of them. The rest of the request keeps its value and its place, but for `AutoOpenLiveStream`: no
 //! tuner is opened a second time.
 
@@ -8,6 +8,17 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{PlaybackRequest, Query, rewrite::set_query_value};
+
+/// What is changed in a request that is made again. What is left out stays as the client wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// `MaxStreamingBitrate`, bit/s.
+    pub ceiling: Option<u64>,
+    /// `EnableDirectPlay`.
+    pub direct_play: Option<bool>,
+    /// `AlwaysBurnInSubtitleWhenTranscoding`; stands in the body only (protocol 2.2).
+    pub burn_in: Option<bool>,
+}
 
 /// A target and a body to be sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,8 +37,8 @@ impl std::fmt::Debug for Again {
 }
 
 impl PlaybackRequest {
-    /// The same request under this ceiling, bit/s. `None`: it is written in a way that can't be edited.
-    pub fn again(&self, target: &str, ceiling: u64) -> Option<Again> {
+    /// The same request with this change. `None`: it is written in a way that can't be edited.
+    pub fn again(&self, target: &str, change: &Change) -> Option<Again> {
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let read = Query::parse(query);
         if read.is_nested() {
@@ -36,17 +47,33 @@ impl PlaybackRequest {
         // A request without a body has a profile that only the server knows.
         let mut body = self.body.clone()?;
         let members = body.as_object_mut()?;
-        let number = json!(ceiling);
-        put(members, "MaxStreamingBitrate", &number);
-        for (name, profile) in members.iter_mut() {
-            if name.eq_ignore_ascii_case("DeviceProfile")
-                && let Some(profile) = profile.as_object_mut()
-            {
-                put(profile, "MaxStreamingBitrate", &number);
+        let mut target = target.to_owned();
+        if let Some(ceiling) = change.ceiling {
+            let number = json!(ceiling);
+            put(members, "MaxStreamingBitrate", &number);
+            for (name, profile) in members.iter_mut() {
+                if name.eq_ignore_ascii_case("DeviceProfile")
+                    && let Some(profile) = profile.as_object_mut()
+                {
+                    put(profile, "MaxStreamingBitrate", &number);
+                }
+            }
+            target = set_query_value(&target, "maxStreamingBitrate", &ceiling.to_string());
+        }
+        if let Some(direct_play) = change.direct_play {
+            put(members, "EnableDirectPlay", &json!(direct_play));
+            if read.get("EnableDirectPlay").is_some() {
+                target = set_query_value(&target, "enableDirectPlay", &direct_play.to_string());
             }
         }
+        if let Some(burn_in) = change.burn_in {
+            put(
+                members,
+                "AlwaysBurnInSubtitleWhenTranscoding",
+                &json!(burn_in),
+            );
+        }
         put(members, "AutoOpenLiveStream", &json!(false));
-        let mut target = set_query_value(target, "maxStreamingBitrate", &ceiling.to_string());
         if read.get("AutoOpenLiveStream").is_some() {
             target = set_query_value(&target, "autoOpenLiveStream", "false");
         }
@@ -77,9 +104,20 @@ mod tests {
     use super::*;
 
     fn again(target: &str, body: &str) -> Option<(String, String)> {
+        again_with(
+            target,
+            body,
+            &Change {
+                ceiling: Some(9),
+                ..Change::default()
+            },
+        )
+    }
+
+    fn again_with(target: &str, body: &str, change: &Change) -> Option<(String, String)> {
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let asked = PlaybackRequest::read(&Query::parse(query), body.as_bytes());
-        let again = asked.again(target, 9)?;
+        let again = asked.again(target, change)?;
         Some((
             again.target,
             String::from_utf8(again.body.to_vec()).unwrap(),
@@ -100,6 +138,26 @@ mod tests {
         assert_eq!(
             body,
             r#"{"userid":"u","maxStreamingBitrate":9,"DeviceProfile":{"Name":"x","MaxStreamingBitrate":9},"autoOpenLiveStream":false,"x":[1]}"#
+        );
+    }
+
+    #[test]
+    fn only_what_is_changed_is_written() {
+        let change = Change {
+            direct_play: Some(false),
+            burn_in: Some(false),
+            ..Change::default()
+        };
+        let (target, body) = again_with(
+            "/Items/a/PlaybackInfo?EnableDirectPlay=true&x=1",
+            r#"{"alwaysBurnInSubtitleWhenTranscoding":true,"MaxStreamingBitrate":3}"#,
+            &change,
+        )
+        .unwrap();
+        assert_eq!(target, "/Items/a/PlaybackInfo?EnableDirectPlay=false&x=1");
+        assert_eq!(
+            body,
+            r#"{"alwaysBurnInSubtitleWhenTranscoding":false,"MaxStreamingBitrate":3,"EnableDirectPlay":false,"AutoOpenLiveStream":false}"#
         );
     }
 

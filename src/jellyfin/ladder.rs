@@ -37,6 +37,13 @@ impl std::fmt::Debug for Step {
     }
 }
 
+/// The ceilings of the ladder with the height of the picture under each, highest first.
+pub fn ceilings() -> impl Iterator<Item = (u64, u32)> {
+    LADDER
+        .into_iter()
+        .map(|(bitrate, _, height)| (bitrate + SOUND, height))
+}
+
 /// The steps below what a source's TranscodingUrl asks for, dearest first. Empty: its video is not encoded.
 pub fn steps(source: &Source, encoding: &Encoding, policy: UserPolicy) -> Vec<Step> {
     let plan = |source: &Source| Plan::of_source_with(source, Media::Video, encoding, policy);

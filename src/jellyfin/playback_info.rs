@@ -31,6 +31,8 @@ pub struct PlaybackRequest {
     pub direct_stream: bool,
     /// `AllowVideoStreamCopy` is not `false`.
     pub allow_video_copy: bool,
+    /// `AlwaysBurnInSubtitleWhenTranscoding`.
+    pub always_burn_in: bool,
     /// `AudioStreamIndex`.
     pub audio: Option<i64>,
     /// `SubtitleStreamIndex`; -1 is none.
@@ -111,6 +113,10 @@ impl PlaybackRequest {
             direct_play: from.truth("EnableDirectPlay").unwrap_or(true),
             direct_stream: from.truth("EnableDirectStream").unwrap_or(true),
             allow_video_copy: from.truth("AllowVideoStreamCopy").unwrap_or(true),
+            always_burn_in: from
+                .member("AlwaysBurnInSubtitleWhenTranscoding")
+                .and_then(truth)
+                .unwrap_or(false),
             audio: from.index("AudioStreamIndex"),
             subtitle: from.index("SubtitleStreamIndex"),
             start_ticks: from.count("StartTimeTicks"),

@@ -82,6 +82,11 @@ pub enum Route {
         /// HEAD never starts FFmpeg.
         head: bool,
     },
+    /// `/Items/{id}/Download`, `/Items/{id}/File`: the file, to be kept.
+    Download {
+        /// The item.
+        item: ItemId,
+    },
     /// A report of a player.
     Report(Report),
     /// `DELETE /Videos/ActiveEncodings`.
@@ -202,6 +207,7 @@ impl Routed<'_> {
             | Route::Master { .. }
             | Route::Main { .. }
             | Route::LiveSegment { .. }
+            | Route::Download { .. }
             | Route::Report(_)
             | Route::StopEncoding
             | Route::Login
@@ -241,6 +247,7 @@ impl Route {
             Self::PlaybackInfo { .. }
             | Self::OpenLiveStream
             | Self::LiveSegment { .. }
+            | Self::Download { .. }
             | Self::Report(_)
             | Self::StopEncoding
             | Self::Login

@@ -1,11 +1,14 @@
 //! PlaybackInfo: ask Jellyfin, decide, answer.
 //!
-//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`direct`]. What
-//! does not fit may still get a smaller picture: [`smaller`].
+//! Before a transcode is decided about, something cheaper is looked for: [`versions`], [`subtitles`], [`direct`],
+//! [`copied`]. What does not fit may still get a smaller picture ([`smaller`]), or less bitrate ([`uplink`]).
 
 mod again;
+mod copied;
 mod direct;
 mod smaller;
+mod subtitles;
+mod uplink;
 mod versions;
 
 use std::{
@@ -16,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header, request, response};
 
-use super::{OnError, Proxy, Refusal, header_text, refusal};
+use super::{OnError, Proxy, Refusal, header_text, refusal, refused::Said};
 use crate::{
     admission::{Demand, Origin, Reason, Who},
     clock, demand,
@@ -24,8 +27,8 @@ use crate::{
     hop::{Body, Exchanged, Peer},
     ident::{DeviceId, ItemId, Token},
     jellyfin::{
-        Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query, Shape,
-        Source, Step,
+        Change, Client, Credentials, Media, Moment, Plan, PlaybackAnswer, PlaybackRequest, Query,
+        Shape, Source, Step,
     },
     telemetry::FailOpen,
     upstream::Verified,
@@ -54,6 +57,8 @@ struct Offer {
     /// The source that the client will play.
     source: Source,
     demand: Demand,
+    /// What was changed in the request for it.
+    change: Change,
     /// Smaller pictures, by the index of the demand's rungs.
     steps: Vec<Step>,
 }
@@ -114,7 +119,11 @@ pub(super) async fn answer(
 impl Negotiation<'_> {
     /// The answer to a wish that was refused a moment ago. Shape N needs Jellyfin's answer, so it is asked.
     fn refused_just_now(&self) -> Option<Response<Body>> {
-        let (reason, retry_after) = self.proxy.refused.recent(&self.key()?)?;
+        let Said {
+            reason,
+            retry_after,
+            quota,
+        } = self.proxy.refused.recent(&self.key()?)?;
         let current = self.proxy.current.load();
         let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
@@ -122,6 +131,7 @@ impl Negotiation<'_> {
             retry_after,
             client: self.client,
             language,
+            quota: quota.as_ref(),
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         match shape {
@@ -185,7 +195,10 @@ impl Negotiation<'_> {
         }
 
         let offer = self.offer(parts, answer, source, verified).await;
+        let offer = self.or_external(offer, verified).await;
         let offer = self.or_direct(offer, verified).await;
+        let offer = self.or_copied(offer, verified).await;
+        let offer = self.or_slimmer(offer, verified).await;
         self.decide(offer, verified).await
     }
 
@@ -212,19 +225,17 @@ impl Negotiation<'_> {
                 retry_after,
             } => {
                 self.close_live_stream(&offer.source);
+                let said = Said {
+                    reason,
+                    retry_after,
+                    quota: self.proxy.used_up(reason, &who, &offer.demand.kind),
+                };
                 // Who has waited may wait again.
                 let waited = matches!(reason, Reason::Superseded | Reason::WaitedOut);
                 if let Some(key) = self.key().filter(|_| !waited) {
-                    self.proxy.refused.note(key, reason, retry_after);
+                    self.proxy.refused.note(key, said.clone());
                 }
-                self.refuse(
-                    offer.answer,
-                    &offer.source,
-                    &who,
-                    playing,
-                    reason,
-                    retry_after,
-                )
+                self.refuse(offer.answer, &offer.source, &who, playing, &said)
             }
         }
     }
@@ -276,8 +287,13 @@ impl Negotiation<'_> {
         verified: Option<&Verified>,
     ) -> Offer {
         let proxy = self.proxy;
-        let kind = demand::kind_of(&self.plan(&source, verified));
-        let (steps, rungs) = self.steps(&proxy.gate.policy(), &source, &kind, verified);
+        let plan = self.plan(&source, verified);
+        let (kind, rate) = (
+            demand::kind_of(&plan),
+            demand::rate_of_source(&source, &plan),
+        );
+        let policy = proxy.gate.policy();
+        let (steps, rungs) = self.steps(&policy, &source, (&kind, rate), verified);
         let demand = Demand {
             who: demand::who(verified, &self.claims, None, self.peer.address),
             item: self.item.clone(),
@@ -286,6 +302,7 @@ impl Negotiation<'_> {
             kind,
             origin: Origin::Negotiation,
             library: proxy.library(self.item).await,
+            rate,
             rungs,
             would: None,
             patience: self.patience(),
@@ -295,6 +312,7 @@ impl Negotiation<'_> {
             answer,
             source,
             demand,
+            change: Change::default(),
             steps,
         }
     }
@@ -305,16 +323,16 @@ impl Negotiation<'_> {
         source: &Source,
         who: &Who,
         playing: bool,
-        reason: Reason,
-        retry_after: Duration,
+        said: &Said,
     ) -> Response<Body> {
         let current = self.proxy.current.load();
         let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
-            reason,
-            retry_after,
+            reason: said.reason,
+            retry_after: said.retry_after,
             client: self.client,
             language,
+            quota: said.quota.as_ref(),
         };
         let moment = if playing {
             Moment::MidPlay
@@ -324,8 +342,10 @@ impl Negotiation<'_> {
             Moment::Initial
         };
         let shape = refusal.shape(&current.settings, moment);
-        // E carries a text of the client's own; a message on top of it would be one dialog more.
-        if current.settings.messages && self.client.shows_messages() && shape != Shape::ErrorCode {
+        // E carries a text of the client's own; a message on top of it would be one dialog more. But what is used up,
+        // and until when, that text does not say.
+        let says_nothing = shape != Shape::ErrorCode || said.quota.is_some();
+        if current.settings.messages && self.client.shows_messages() && says_nothing {
             self.tell(who, refusal.text(&current.settings));
         }
         refusal.playback_info(&current.settings, shape, Some(answer))
@@ -347,6 +367,7 @@ impl Negotiation<'_> {
             retry_after: Duration::from_secs(10),
             client: self.client,
             language: header_text(&self.head.headers, &header::ACCEPT_LANGUAGE),
+            quota: None,
         };
         let shape = refusal.shape(&current.settings, Moment::Initial);
         refusal.playback_info(&current.settings, shape, None)

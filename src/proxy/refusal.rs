@@ -7,9 +7,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
-use super::Settings;
+use super::{Settings, quota};
 use crate::{
-    admission::Reason,
+    admission::{QuotaView, Reason},
     hop::{Body, Failure},
     jellyfin::{Client, Moment, PlaybackAnswer, Shape},
 };
@@ -22,6 +22,8 @@ pub(super) struct Refusal<'a> {
     pub(super) client: Client,
     /// `Accept-Language`, for the text.
     pub(super) language: Option<&'a str>,
+    /// What is used up, if that is why.
+    pub(super) quota: Option<&'a QuotaView>,
 }
 
 /// A whole body.
@@ -34,10 +36,19 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
 impl Refusal<'_> {
     /// The text for the viewer.
     pub(super) fn text(&self, settings: &Settings) -> String {
-        let text = settings
+        let reason = match (self.reason, self.quota) {
+            // It began anew a moment ago: there is nothing to name, and the next try is let in.
+            (Reason::Quota, None) => Reason::WaitedOut,
+            (reason, _) => reason,
+        };
+        let (language, text) = settings
             .texts
-            .get(self.language, self.reason)
-            .unwrap_or("The server is busy. Please try again later.");
+            .find(self.language, reason)
+            .unwrap_or(("en", "The server is busy. Please try again later."));
+        let text = match self.quota {
+            Some(quota) => quota::fill(text, language, quota),
+            None => text.to_owned(),
+        };
         text.replace(
             "{retry_after}",
             &self.retry_after.as_secs().max(1).to_string(),
@@ -122,9 +133,11 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::TimeWindow
+        | Reason::Quota
         | Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 
 use crate::{
-    admission::Reason,
+    admission::{QuotaView, Reason},
     clock,
     ident::{DeviceId, ItemId, Token},
 };
@@ -22,11 +22,20 @@ type Key = (Token, Option<DeviceId>, ItemId);
 
 /// Refusals of the last moment.
 #[derive(Debug, Default)]
-pub(super) struct Refused(DashMap<Key, (Instant, Reason, Duration)>);
+pub(super) struct Refused(DashMap<Key, (Instant, Said)>);
+
+/// What was said then.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Said {
+    pub(super) reason: Reason,
+    pub(super) retry_after: Duration,
+    /// What was used up, if that was why.
+    pub(super) quota: Option<QuotaView>,
+}
 
 impl Refused {
     /// Notes a refusal.
-    pub(super) fn note(&self, key: Key, reason: Reason, retry_after: Duration) {
+    pub(super) fn note(&self, key: Key, said: Said) {
         let now = clock::now();
         if self.0.len() >= ENTRIES {
             self.0.retain(|_, (until, ..)| *until > now);
@@ -34,14 +43,14 @@ impl Refused {
                 self.0.clear();
             }
         }
-        self.0.insert(key, (now + KEEP, reason, retry_after));
+        self.0.insert(key, (now + KEEP, said));
     }
 
-    /// Why this was refused a moment ago, if it was.
-    pub(super) fn recent(&self, key: &Key) -> Option<(Reason, Duration)> {
+    /// How this was refused a moment ago, if it was.
+    pub(super) fn recent(&self, key: &Key) -> Option<Said> {
         let entry = self.0.get(key)?;
-        let (until, reason, retry_after) = *entry;
-        (until > clock::now()).then_some((reason, retry_after))
+        let (until, said) = &*entry;
+        (*until > clock::now()).then(|| said.clone())
     }
 }
 
@@ -53,11 +62,13 @@ mod tests {
     async fn the_same_wish_is_refused_again_for_a_moment_only() {
         let refused = Refused::default();
         let key = |item: &str| (Token::new("t"), Some(DeviceId::new("d")), ItemId::new(item));
-        refused.note(key("a"), Reason::GpuFull, Duration::from_secs(9));
-        assert_eq!(
-            refused.recent(&key("a")),
-            Some((Reason::GpuFull, Duration::from_secs(9)))
-        );
+        let said = Said {
+            reason: Reason::GpuFull,
+            retry_after: Duration::from_secs(9),
+            quota: None,
+        };
+        refused.note(key("a"), said.clone());
+        assert_eq!(refused.recent(&key("a")), Some(said));
         assert_eq!(refused.recent(&key("b")), None);
         tokio::time::advance(KEEP).await;
         assert_eq!(refused.recent(&key("a")), None);

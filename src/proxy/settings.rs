@@ -31,6 +31,8 @@ pub struct Settings {
     pub cheaper: Cheaper,
     /// Viewers are shown their own place at `/finweir/`.
     pub viewer_page: bool,
+    /// Whether the bytes of media are charged to users: somebody is held to a number of them.
+    pub counts_bytes: bool,
 }
 
 /// What is tried before a transcode waits or is refused.
@@ -40,6 +42,8 @@ pub struct Cheaper {
     pub direct_play: DirectPlay,
     /// The same for a class, where it differs.
     pub classes: BTreeMap<ClassId, DirectPlay>,
+    /// When a text subtitle that would be drawn into the picture goes beside it.
+    pub subtitles: Subtitles,
     /// The least lines of a version that may be put before a dearer one. `None`: versions stay as they come.
     pub version_floor: Option<u32>,
     /// Whether a client comes back by itself if it can't, where the operator knows better than the table.
@@ -56,6 +60,18 @@ pub enum DirectPlay {
     Pressure,
     /// Whenever it would transcode.
     Always,
+}
+
+/// When a text subtitle that would be drawn into the picture goes beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subtitles {
+    /// Never.
+    AsIs,
+    /// When the transcode that draws it would have to wait or be refused.
+    #[default]
+    Pressure,
+    /// Whenever it would be drawn.
+    External,
 }
 
 /// What is done with a request that can't be judged.
@@ -80,6 +96,16 @@ pub struct Starts {
 }
 
 impl Cheaper {
+    /// When the picture is copied for this client, of this class, though its ceiling is a little below that. Who is
+    /// made to play the file itself needs no such thing.
+    pub(super) fn copies(&self, client: Client, class: &ClassId) -> DirectPlay {
+        let said = self.clients.contains_key(client.as_str());
+        if said || client.returns_after_failed_direct_play() {
+            return DirectPlay::Off;
+        }
+        self.classes.get(class).copied().unwrap_or(self.direct_play)
+    }
+
     /// When this client, of this class, is made to play the file as it is. Only who comes back by himself when that
     /// fails is made to at all.
     pub(super) fn direct_play(&self, client: Client, class: &ClassId) -> DirectPlay {
@@ -111,14 +137,22 @@ impl Texts {
 
     /// The text for a reason in the first language of an `Accept-Language` that there is one for, else English.
     pub fn get(&self, accept_language: Option<&str>, reason: Reason) -> Option<&str> {
+        self.find(accept_language, reason).map(|(_, text)| text)
+    }
+
+    /// The same, with its language.
+    pub(super) fn find(
+        &self,
+        accept_language: Option<&str>,
+        reason: Reason,
+    ) -> Option<(&str, &str)> {
         let wanted = accept_language
             .into_iter()
             .flat_map(|a| a.split(','))
             .filter_map(|l| l.split(['-', ';']).next());
-        wanted
-            .map(str::trim)
-            .chain(["en"])
-            .find_map(|l| self.0.get(&l.to_ascii_lowercase())?.get(reason.as_str()))
-            .map(String::as_str)
+        wanted.map(str::trim).chain(["en"]).find_map(|language| {
+            let (language, texts) = self.0.get_key_value(&language.to_ascii_lowercase())?;
+            Some((language.as_str(), texts.get(reason.as_str())?.as_str()))
+        })
     }
 }

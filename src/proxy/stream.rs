@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, header};
 
-use super::{Proxy, Refusal, header_text, refusal};
+use super::{Proxy, Refusal, charge::Payer, header_text, refusal};
 use crate::{
-    admission::{Activity, Covered, Demand, Kind, Origin, Reason},
+    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
@@ -87,7 +87,10 @@ pub(super) fn segment(
         }
     });
     match known {
-        Some(()) => Step::Forward(proxy.forward(Served::Segment)),
+        Some(()) => {
+            let forward = proxy.forward(Served::Segment);
+            Step::Forward(proxy.charged(forward, || Payer::of_session(session_in(query))))
+        }
         None => Step::Decide,
     }
 }
@@ -99,6 +102,7 @@ pub(super) fn progressive(
     item: &ItemId,
     starts: Starts,
     query: Option<&str>,
+    peer: &Peer,
 ) -> Step {
     let stream = StreamQuery::read(&Query::parse(query.unwrap_or_default()), media);
     let source = stream.source.as_ref().unwrap_or(item);
@@ -107,8 +111,9 @@ pub(super) fn progressive(
         // It is looked up once, if it can be.
         None => !proxy.node.api.has_key(),
     };
-    if starts == Starts::Static && is_file {
-        return Step::Forward(proxy.forward(Served::Static));
+    // Whose bytes they are is found out on the longer way.
+    if starts == Starts::Static && is_file && !proxy.counts_bytes() {
+        return Step::Forward(proxy.forward_file(peer, stream.device.as_ref(), false));
     }
     Step::Decide
 }
@@ -156,8 +161,14 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         &proxy.node.encoding.load(),
         policy,
     );
+    let payer = || Payer {
+        user: demand::who(verified.as_ref(), &claims, None, None).user,
+        session: asked.stream.session.clone(),
+    };
     if plan == Plan::Direct {
-        return Verdict::Forward(proxy.forward(Served::Static));
+        let device = asked.stream.device.as_ref().or(claims.device.as_ref());
+        let forward = proxy.forward_file(peer, device, false);
+        return Verdict::Forward(proxy.charged(forward, payer));
     }
     let kind = demand::kind_of(&plan);
     if source.is_none() && matches!(kind, Kind::Video(_)) {
@@ -165,11 +176,12 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
     }
 
     if asked.is_covered(proxy, &kind) {
-        return asked.pass(proxy, kind, request).await;
+        return asked.pass(proxy, kind, request, payer).await;
     }
     let who = (verified.as_ref(), &claims);
-    match admit(proxy, &asked, who, kind, peer, request.headers()).await {
-        Ok(()) => asked.pass(proxy, kind, request).await,
+    let rate = demand::rate_of(&plan, source.as_deref(), asked.stream.audio_bitrate);
+    match admit(proxy, &asked, who, (kind, rate), peer, request.headers()).await {
+        Ok(()) => asked.pass(proxy, kind, request, payer).await,
         Err(refused) => refused,
     }
 }
@@ -178,7 +190,7 @@ async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    kind: Kind,
+    (kind, rate): (Kind, Bitrate),
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<(), Verdict> {
@@ -204,6 +216,7 @@ async fn admit(
         kind,
         origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
+        rate,
         rungs: Vec::new(),
         would: None,
         patience: if asked.wish == Wish::Master {
@@ -212,13 +225,16 @@ async fn admit(
             Duration::ZERO
         },
     };
+    let asking = demand.who.clone();
     let refuse = |reason: Reason, retry_after: Duration| {
+        let quota = proxy.used_up(reason, &asking, &kind);
         let language = header_text(headers, &header::ACCEPT_LANGUAGE);
         let refusal = Refusal {
             reason,
             retry_after,
             client,
             language,
+            quota: quota.as_ref(),
         };
         Verdict::Answer(refusal.http(&proxy.current.load().settings))
     };
@@ -286,6 +302,7 @@ impl Wish {
             | Route::OpenLiveStream
             | Route::Main { .. }
             | Route::LiveSegment { .. }
+            | Route::Download { .. }
             | Route::Report(_)
             | Route::StopEncoding
             | Route::Login
@@ -337,7 +354,13 @@ impl<'a> Asked<'a> {
         }
     }
 
-    async fn pass(&self, proxy: &Arc<Proxy>, kind: Kind, request: Request<()>) -> Verdict {
+    async fn pass(
+        &self,
+        proxy: &Arc<Proxy>,
+        kind: Kind,
+        request: Request<()>,
+        payer: impl Fn() -> Payer,
+    ) -> Verdict {
         let forward = proxy.forward(self.wish.served());
         match self.wish {
             Wish::Master if kind == Kind::Remux => self.copied_master(proxy, request).await,
@@ -347,17 +370,18 @@ impl<'a> Asked<'a> {
                 if self.lasting {
                     proxy.judged.learn(&self.session, fingerprint, kind);
                 }
-                Verdict::Forward(forward)
+                Verdict::Forward(proxy.charged(forward, payer))
             }
             Wish::Stream | Wish::Universal => {
                 let (gate, session) = (proxy.gate.clone(), self.session.clone());
                 let ended = move |_: &crate::hop::Done| {
                     gate.touch(&session, Activity::StreamEnded);
                 };
-                Verdict::Forward(Forward {
+                let forward = Forward {
                     on_done: Some(Box::new(ended)),
                     ..forward
-                })
+                };
+                Verdict::Forward(proxy.charged(forward, payer))
             }
         }
     }

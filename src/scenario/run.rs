@@ -22,7 +22,7 @@ use super::{
     units::{Ms, seconds},
 };
 use crate::{
-    admission::{Demand, Kind, Origin, Reason, Rung, Who},
+    admission::{Bitrate, Demand, Kind, Origin, Reason, Rung, Who},
     gpu::model::{JobId, ModelGpu, Options},
     ident::{DeviceId, ItemId, NodeId, PlaySessionId, Ticket, UserId},
 };
@@ -368,9 +368,11 @@ fn demand(
         rungs: rungs
             .map(|(index, form)| Rung {
                 kind: form.kind,
+                rate: Bitrate::ZERO,
                 index,
             })
             .collect(),
+        rate: Bitrate::ZERO,
         would: None,
         patience: Duration::from_millis(viewer.patience),
     }

@@ -222,6 +222,14 @@ impl Address<'_> {
         drawn.then_some(stream)
     }
 
+    /// Whether a subtitle that is sent beside the picture is drawn into it all the same, as it is encoded anyway.
+    fn always_burns(&self) -> bool {
+        let wanted = self.query.get("AlwaysBurnInSubtitleWhenTranscoding");
+        let index = number(self.query, "SubtitleStreamIndex");
+        wanted.is_some_and(|on| on.eq_ignore_ascii_case("true"))
+            && index.is_some_and(|index| self.source.subtitle(index).is_some())
+    }
+
     fn copies_video(&self, s: &Stream) -> bool {
         let query = self.query;
         let codecs = self.codecs("VideoCodec");
@@ -379,7 +387,7 @@ impl Address<'_> {
             codec_out: codec.to_owned(),
             size_out: size,
             tone_map: self.tone_mapping && s.is_hdr(),
-            burn_in: self.burns().is_some(),
+            burn_in: self.burns().is_some() || self.always_burns(),
         }
     }
 }

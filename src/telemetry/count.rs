@@ -8,7 +8,9 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    admission::{Event, LeaseState, Mode, Reconciled, Seats, Snapshot},
+    admission::{
+        Bitrate, Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
+    },
     ident::NodeId,
 };
 
@@ -123,6 +125,22 @@ impl Metrics {
         });
     }
 
+    /// Shows how much of each kind of quota is used by whoever has used most of his.
+    pub(super) fn quotas(&self, quotas: &[QuotaView]) {
+        for measure in Measure::ALL {
+            for period in Period::ALL {
+                let of = quotas
+                    .iter()
+                    .filter(|quota| (quota.measure, quota.period) == (*measure, *period));
+                let most = of.map(QuotaView::ratio).fold(0.0, f64::max);
+                self.families
+                    .quota_used_ratio
+                    .with_label_values(&[measure.as_str(), period.as_str()])
+                    .set(most);
+            }
+        }
+    }
+
     /// Counts a failure of a node.
     pub(super) fn upstream_failure(&self, node: &NodeId, kind: &'static str) {
         self.families
@@ -216,6 +234,15 @@ impl Metrics {
                 kept
             });
         }
+
+        let uplink = &snapshot.uplink;
+        let limit = uplink.limit.map_or(f64::INFINITY, Bitrate::bytes);
+        families.uplink_limit_bytes_per_second.set(limit);
+        for (what, rate) in [("streams", uplink.held), ("other", uplink.other)] {
+            let gauge = families.uplink_bytes_per_second.with_label_values(&[what]);
+            gauge.set(rate.bytes());
+        }
+        families.uplink_waiting.set(i64::from(uplink.waiting));
 
         let mut states: BTreeMap<&str, i64> = LeaseState::ALL
             .iter()

@@ -16,7 +16,7 @@ use super::{
     DirectPlay, FailOpen, Served, Settings, UserLabel,
     labels::{QueueOutcome, Verdict},
 };
-use crate::admission::{Ended, LeaseState, Order, Reason, Reconciled};
+use crate::admission::{Ended, LeaseState, Measure, Order, Period, Reason, Reconciled};
 
 /// Seconds from the whole request sent to the first byte of the answer. Up to 30 s: a first segment of a 4K
 /// transcode on a slow device takes that long.
@@ -122,6 +122,8 @@ metrics! {
         decisions_total: IntCounterVec ["decision", "reason"],
         /// Demands that were let in although a rule that only observes would have held or refused them.
         would_have_decisions_total: IntCounterVec ["reason"],
+        /// The used part of a quota, of whoever has used most of his. Each user's is in /state and on the page.
+        quota_used_ratio: GaugeVec ["measure", "period"],
         /// Decisions by user, at most 50 users; the rest counts as other. The label is empty unless configured.
         user_decisions_total: IntCounterVec ["user", "decision"],
         /// Refusals by user and reason, at most 50 users; the rest counts as other.
@@ -138,6 +140,12 @@ metrics! {
         gpu_waiting: IntGaugeVec ["gpu"],
         /// Changes of a GPU's capacity, learned or by policy.
         gpu_capacity_changes_total: IntCounterVec ["gpu"],
+        /// What the line out of the house carries. Infinite, if it is not limited.
+        uplink_limit_bytes_per_second: Gauge [],
+        /// What flows out of the house: the bitrate of all plays of viewers outside (streams), and what is measured beside them (other).
+        uplink_bytes_per_second: GaugeVec ["what"],
+        /// Demands that wait for the line out of the house.
+        uplink_waiting: IntGauge [],
         /// Leases that have not ended, by state.
         leases: IntGaugeVec ["state"],
         /// Leases that have not ended, by class.
@@ -296,6 +304,12 @@ impl Families {
             self.user_decisions_total
                 .with_label_values(&["", verdict.as_str()]);
         }
+        for measure in Measure::ALL {
+            for period in Period::ALL {
+                self.quota_used_ratio
+                    .with_label_values(&[measure.as_str(), period.as_str()]);
+            }
+        }
         for reason in Reason::ALL {
             for verdict in possible(*reason) {
                 self.decisions_total
@@ -322,6 +336,10 @@ impl Families {
             self.gpu_waiting.with_label_values(&[gpu.as_str()]);
             self.gpu_capacity_changes_total
                 .with_label_values(&[gpu.as_str()]);
+        }
+        self.uplink_limit_bytes_per_second.set(f64::INFINITY);
+        for what in ["streams", "other"] {
+            self.uplink_bytes_per_second.with_label_values(&[what]);
         }
         for class in &settings.classes {
             self.class_leases.with_label_values(&[class.as_str()]);
@@ -389,12 +407,15 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::UserStreams
         | Reason::ClassLimit
         | Reason::ServerLimit
+        | Reason::UplinkFull
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::LibraryRule
         | Reason::Paused
         | Reason::TimeWindow => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
-        Reason::UhdDenied | Reason::TranscodeDenied => &[Verdict::Downgrade, Verdict::Reject],
+        Reason::UhdDenied | Reason::TranscodeDenied | Reason::Quota => {
+            &[Verdict::Downgrade, Verdict::Reject]
+        }
         Reason::StartRate
         | Reason::QueueFull
         | Reason::WaitedOut

@@ -11,7 +11,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::{
-    admission::{Ended, GpuView, LeaseState, LeaseView, Mode, Order, Reconciled, Seats, Subject},
+    admission::{
+        Bitrate, Ended, GpuView, LeaseState, LeaseView, Mode, Order, Reconciled, Seats, Subject,
+        UplinkView,
+    },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
 };
 
@@ -526,6 +529,7 @@ fn lease(class: &str, node: &str, state: LeaseState, held: u32) -> LeaseView {
         work: String::new(),
         cost: Seats::from_milli(1000),
         held: Seats::from_milli(held),
+        rate: Bitrate::ZERO,
         state,
         reason: Reason::Fits,
         age: Duration::ZERO,
@@ -561,6 +565,12 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
             lease("new", "jellyfin-2", LeaseState::Finished, 0),
         ],
         waiting: Vec::new(),
+        uplink: UplinkView {
+            limit: Some(Bitrate::new(40_000_000)),
+            held: Bitrate::new(8_000_000),
+            other: Bitrate::new(800),
+            waiting: 1,
+        },
         transcodes: 2,
         ..Snapshot::default()
     });
@@ -573,6 +583,13 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         ("class_leases{class=\"guests\"}", Some(0.0)),
         ("node_transcodes{node=\"jellyfin-1\"}", Some(1.0)),
         ("transcodes", Some(2.0)),
+        ("uplink_limit_bytes_per_second", Some(5_000_000.0)),
+        (
+            "uplink_bytes_per_second{what=\"streams\"}",
+            Some(1_000_000.0),
+        ),
+        ("uplink_bytes_per_second{what=\"other\"}", Some(100.0)),
+        ("uplink_waiting", Some(1.0)),
     ] {
         assert_eq!(value(&telemetry, series), count, "{series}");
     }
@@ -587,6 +604,8 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         ("class_leases{class=\"new\"}", Some(0.0)),
         ("node_transcodes{node=\"jellyfin-1\"}", Some(0.0)),
         ("enforcing", Some(0.0)),
+        ("uplink_limit_bytes_per_second", Some(f64::INFINITY)),
+        ("uplink_bytes_per_second{what=\"streams\"}", Some(0.0)),
     ] {
         assert_eq!(value(&telemetry, series), count, "{series}");
     }

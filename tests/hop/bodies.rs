@@ -2,14 +2,40 @@
 
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Hop, Script, Upstream, header, soon, status};
-use finweir::hop::End;
+use crate::support::{Hop, Script, Upstream, header, soon, status, to};
+use finweir::hop::{End, Forward, Meter, Step};
 
 /// Bytes that show a shift, a loss or a swap.
 fn pattern(n: usize) -> Vec<u8> {
     (0..n as u64)
         .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
         .collect()
+}
+
+/// Copied in one piece, copied in several, and spliced.
+#[tokio::test]
+async fn a_meter_counts_what_was_sent_however_it_was_moved() {
+    for n in [5, 60_000, 3_000_000] {
+        let origin = Upstream::start().await.serve(move |_| {
+            let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n").into_bytes();
+            answer.extend(pattern(n));
+            answer
+        });
+        let meter = Meter::default();
+        let counts = meter.clone();
+        let hop = Hop::start(Script::new(move |_| {
+            Step::Forward(Forward {
+                meter: Some(counts.clone()),
+                ..to(&origin)
+            })
+        }));
+        let mut client = hop.client().await;
+        let (_, body) = client.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        assert_eq!(body, pattern(n));
+        let done = hop.script.first_done().await;
+        let metered = meter.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!((metered, done.bytes), (n as u64, n as u64));
+    }
 }
 
 #[tokio::test]

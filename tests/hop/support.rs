@@ -321,6 +321,7 @@ pub(crate) fn to(origin: &Origin) -> Forward {
         origin: origin.clone(),
         label: "test",
         finish: false,
+        meter: None,
         on_done: None,
     }
 }

@@ -95,7 +95,7 @@ fn unlike_the_answer(record: &Record, route: &Route) -> Option<String> {
             | Route::Universal { .. }
             | Route::Segment { .. }
             | Route::LiveSegment { .. } => true,
-            Route::Other => is_a_whole_file(record),
+            Route::Other | Route::Download { .. } => is_a_whole_file(record),
             Route::PlaybackInfo { .. }
             | Route::OpenLiveStream
             | Route::Master { .. }

@@ -241,6 +241,7 @@ fn demand(user: &str, patience: Duration) -> Demand {
         origin: Origin::Negotiation,
         library: None,
         rungs: Vec::new(),
+        rate: Bitrate::ZERO,
         would: None,
         patience,
     }

@@ -43,6 +43,7 @@ fn poll(world: &mut World, completion: f64) {
         runtime: Some(secs(3600)),
         position: Some(secs(60)),
         paused: false,
+        rate: Bitrate::ZERO,
     };
     world.core.reconcile(world.now, &"node".into(), &[running]);
 }

@@ -34,6 +34,22 @@ impl Torture {
         let mut asked = Vec::new();
         let mut unasked = false;
         let mut moved_limit = false;
+        for (user, used) in self.core.ledger.users() {
+            let runs = self.core.ledger.meter.seats(user);
+            assert_eq!(
+                runs,
+                used.seats.less(used.reserved),
+                "{what}: what is charged is what runs"
+            );
+        }
+        assert!(
+            self.core
+                .ledger
+                .meter
+                .charged()
+                .all(|user| self.core.ledger.user(user).seats > Seats::ZERO),
+            "{what}: somebody is charged who runs nothing"
+        );
         for event in &events {
             match event {
                 Event::Admitted { lease, reason, .. } => {
@@ -102,6 +118,22 @@ impl Torture {
                 Event::EndJob { .. } | Event::Operator { .. } => {}
             }
         }
+        let by_rules = events.iter().all(|event| match event {
+            Event::Admitted { reason, .. } => {
+                matches!(reason, Reason::Fits | Reason::Cheap | Reason::RunsAlone)
+            }
+            Event::Granted { lease, .. } | Event::Downgraded { lease, .. } => {
+                let lease = self.core.leases.get(lease);
+                lease.is_some_and(|lease| {
+                    !matches!(
+                        lease.reason,
+                        Reason::Replacement | Reason::Resume | Reason::Adopted
+                    )
+                })
+            }
+            Event::Moved { .. } | Event::Reconciled { .. } | Event::PolicyChanged { .. } => false,
+            _ => true,
+        });
         let core = &self.core;
         let known: HashSet<LeaseId> = core.leases.keys().copied().collect();
         assert_eq!(
@@ -137,6 +169,11 @@ impl Torture {
         let swung = moved_limit || unasked || what == "timer" && !core.policy.windows.is_empty();
         for (limit, is) in &over {
             let was = self.before.get(limit).copied().unwrap_or(false);
+            let swung = if limit.starts_with("uplink") {
+                !by_rules || self.flowed
+            } else {
+                swung
+            };
             assert!(
                 !is || was || swung,
                 "{limit} was exceeded by {events:?} ({what})"
@@ -153,6 +190,7 @@ impl Torture {
             }
         }
         self.before = over;
+        self.flowed = false;
     }
 
     fn check_sums(&self) {
@@ -282,6 +320,12 @@ impl Torture {
                 note("user", user.as_str(), full);
             }
         }
+        if policy.uplink.mode == Mode::Enforce
+            && let Some(limit) = policy.uplink.limit
+        {
+            let used = core.ledger.all().rate.plus(core.flow);
+            note("uplink", "", used > limit);
+        }
         note(
             "server",
             "",
@@ -300,6 +344,7 @@ fn add(usage: &mut Usage, hold: Hold) {
     }
     usage.transcodes += u32::from(hold.transcode);
     usage.streams += u32::from(hold.stream);
+    usage.rate = usage.rate.plus(hold.rate);
 }
 
 fn concerns(limit: &str, lease: &Lease) -> bool {
@@ -310,6 +355,8 @@ fn concerns(limit: &str, lease: &Lease) -> bool {
         "gpu" => video && subject.gpu.as_ref().is_some_and(|gpu| gpu.as_str() == of),
         "class" => video && subject.class.as_str() == of,
         "user" => subject.user.as_str() == of,
+        // What goes on with as much as before is let in over it.
+        "uplink" => false,
         _ => video,
     }
 }

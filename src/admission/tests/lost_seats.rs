@@ -218,6 +218,7 @@ fn a_node_of_an_adopted_stream_that_is_gone_frees_its_seats() {
         runtime: None,
         position: None,
         paused: false,
+        rate: Bitrate::ZERO,
     };
     world.core.reconcile(world.now, &"node".into(), &[film]);
     assert_eq!(world.held(), 1000);

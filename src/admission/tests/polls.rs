@@ -11,6 +11,7 @@ fn running(user: &str, device: &str, item: &str, kind: Kind, completion: Option<
         runtime: Some(secs(3600)),
         position: Some(secs(10)),
         paused: false,
+        rate: Bitrate::ZERO,
     }
 }
 

@@ -13,6 +13,7 @@ fn wish(user: &str, device: &str) -> Demand {
     let rung = |index, size_out| Rung {
         kind: Kind::Video(Work { size_out, ..ONE }),
         index,
+        rate: Bitrate::ZERO,
     };
     Demand {
         rungs: vec![rung(0, (1280, 720)), rung(1, (640, 360))],

@@ -7,7 +7,11 @@ const WHOLE: Work = Work::UNKNOWN;
 
 fn rung(index: usize, size_out: (u32, u32)) -> Rung {
     let kind = Kind::Video(Work { size_out, ..ONE });
-    Rung { kind, index }
+    Rung {
+        kind,
+        rate: Bitrate::ZERO,
+        index,
+    }
 }
 
 fn ask_ladder(user: &str, patience: u64) -> Demand {
@@ -206,6 +210,7 @@ fn a_source_below_the_floor_may_be_kept_at_its_own_height() {
     let demand = Demand {
         rungs: vec![Rung {
             kind: Kind::Video(dvd(10_000)),
+            rate: Bitrate::ZERO,
             index: 3,
         }],
         ..ask("dan", "tv", "film", Kind::Video(dvd(60_000)))
@@ -240,6 +245,7 @@ fn what_a_rule_denies_steps_down_to_what_it_allows() {
     );
     demand.rungs.push(Rung {
         kind: Kind::Remux,
+        rate: Bitrate::ZERO,
         index: 9,
     });
     let (_, rung, why) = stepped(&world.decide(demand));
@@ -275,6 +281,7 @@ fn who_steps_down_first_waits_for_what_is_in_the_way_of_the_smallest() {
                 size_out: (640, 360),
                 ..ONE
             }),
+            rate: Bitrate::ZERO,
             index: 5,
         }],
         patience: secs(10),

@@ -47,6 +47,8 @@ pub(super) struct Torture {
     pub(super) leases: HashSet<LeaseId>,
     pub(super) tickets: HashSet<Ticket>,
     pub(super) before: BTreeMap<String, bool>,
+    /// What flows beside the leases has just been told.
+    pub(super) flowed: bool,
 }
 
 fn random_policy(dice: &mut Dice) -> Policy {
@@ -126,6 +128,27 @@ fn random_policy(dice: &mut Dice) -> Policy {
         WhenFull::Wait,
         WhenFull::StepDown,
     ]);
+    if dice.one_in(3) {
+        let period = dice.pick(Period::ALL);
+        let (measure, limit) = dice.pick(&[
+            (Measure::GpuTime, 60 * GPU_SECOND),
+            (Measure::Plays, 3),
+            (Measure::Bytes, 1000),
+        ]);
+        policy.user.quotas = [Quota {
+            measure,
+            period,
+            limit,
+        }]
+        .into();
+    }
+    if dice.one_in(2) {
+        let bits = dice.pick(&[16, 32, 64]) * 1_000_000;
+        policy.uplink.limit = Some(Bitrate::new(bits));
+        if dice.one_in(6) {
+            policy.uplink.mode = Mode::Observe;
+        }
+    }
     policy.user.floor = dice.pick(&[None, None, Some(720)]);
     policy.pressure = Fraction::new(dice.pick(&[1.0, 0.9, 0.5, 0.0])).unwrap();
     policy.queue = QueueBounds {
@@ -152,7 +175,11 @@ fn ladder(rungs: u64) -> Vec<Rung> {
         .into_iter()
         .take(rungs)
         .enumerate()
-        .map(|(index, kind)| Rung { kind, index })
+        .map(|(index, kind)| Rung {
+            kind,
+            rate: Bitrate::new(6_000_000 >> index),
+            index,
+        })
         .collect()
 }
 
@@ -191,6 +218,7 @@ impl Torture {
             leases: HashSet::new(),
             tickets: HashSet::new(),
             before: BTreeMap::new(),
+            flowed: false,
         }
     }
 
@@ -235,6 +263,7 @@ impl Torture {
                 (false, _) => Origin::Negotiation,
             },
             library: dice.pick(&self.names.libraries),
+            rate: Bitrate::new(dice.pick(&[0, 2, 8, 30]) * 1_000_000),
             rungs: ladder(dice.roll(5)),
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
@@ -368,7 +397,12 @@ impl Torture {
                 self.core
                     .touch_device(now, &who.user, &who.device, activity);
             }
-            87..91 => {
+            87 => {
+                let bits = self.dice.pick(&[0, 0, 5, 40]) * 1_000_000;
+                self.core.set_flow(now, Bitrate::new(bits));
+                self.flowed = true;
+            }
+            88..91 => {
                 let gpu = self.core.policy.gpus[0].id.clone();
                 let throughput = self.dice.one_in(2).then_some(4.0);
                 let starving = u32::from(self.dice.one_in(3));
@@ -381,8 +415,23 @@ impl Torture {
                     },
                 );
             }
-            91..98 => self.poll(),
-            98..99 => self.order(),
+            91..96 => self.poll(),
+            96 => self.order(),
+            97 => {
+                let (user, bytes) = (self.dice.pick(&self.names.users).user, self.dice.roll(300));
+                self.core.spend_bytes(now, &user, bytes);
+            }
+            98 => {
+                let day = i8::try_from(1 + self.dice.roll(5)).unwrap();
+                self.core.set_today(
+                    now,
+                    Today {
+                        date: jiff::civil::date(2026, 11, day),
+                        day_left: secs(3600),
+                        week_left: secs(7200),
+                    },
+                );
+            }
             _ => {
                 if self.dice.one_in(3) {
                     let policy = random_policy(&mut self.dice);
@@ -453,6 +502,7 @@ impl Torture {
                 runtime: Some(secs(600)),
                 position: Some(secs(self.dice.roll(600))),
                 paused: self.dice.one_in(4),
+                rate: Bitrate::ZERO,
             })
             .collect();
         self.core.reconcile(self.now, &node, &running);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::Build;
 use crate::{
-    admission::{CostModel, QueueBounds, Timers},
+    admission::{Bitrate, CostModel, Mode, QueueBounds, Timers, Uplink},
     config::{file, units::Span},
 };
 
 /// A held answer longer than this outlasts the patience of most players (clients 11.2).
 const PATIENT: Duration = Duration::from_secs(25);
+/// A line of less carries no film.
+const TIGHT: Bitrate = Bitrate::new(1_000_000);
 
 impl Build<'_> {
     pub(super) fn queue(&mut self, written: &file::Queue) -> QueueBounds {
@@ -36,6 +38,30 @@ impl Build<'_> {
             );
         }
         queue
+    }
+
+    pub(super) fn uplink(&mut self, written: file::Uplink) -> Uplink {
+        let usual = Uplink::default();
+        let uplink = Uplink {
+            limit: written.limit.and_then(|limit| limit.0),
+            local: written.local.map_or(usual.local, |networks| {
+                networks.into_iter().map(|network| network.0).collect()
+            }),
+            mode: written.mode.map_or(usual.mode, Mode::from),
+        };
+        if uplink.limit.is_some_and(|limit| limit < TIGHT) {
+            self.warn(
+                "uplink.limit",
+                "is less than one film takes; is it meant in Mbit/s?",
+            );
+        }
+        if uplink.local.iter().any(|network| network.prefix_len() == 0) {
+            self.warn(
+                "uplink.local",
+                "has everybody inside the house, so that nothing is counted",
+            );
+        }
+        uplink
     }
 
     pub(super) fn timers(&mut self, written: &file::Leases) -> Timers {

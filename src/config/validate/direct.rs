@@ -20,6 +20,7 @@ pub(super) fn cheaper(file: &File) -> Cheaper {
         .then(|| versions.floor.unwrap_or(1080));
     Cheaper {
         direct_play: file.direct_play.map_or(usual.direct_play, Into::into),
+        subtitles: file.subtitles.map_or(usual.subtitles, Into::into),
         classes: classes.collect(),
         version_floor,
         clients: clients.collect(),

@@ -8,7 +8,7 @@ use crate::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
         Seats, UserLimits, UserRule, WhenFull, Window,
     },
-    config::{file, names::AccessName, tree::steps},
+    config::{file, names::AccessName, quota::Quotas, tree::steps},
     ident::{ClassId, GpuId},
 };
 
@@ -40,6 +40,7 @@ impl Build<'_> {
             transcodes: Some(2),
             seats: None,
             streams: None,
+            quotas: std::sync::Arc::default(),
             when_full: WhenFull::default(),
             floor: None,
             mode: Mode::Enforce,
@@ -91,6 +92,7 @@ impl Build<'_> {
                     transcodes: rule.transcodes,
                     seats: rule.seats,
                     streams: rule.streams,
+                    quota: rule.quota,
                     when_full: rule.when_full,
                     floor: rule.floor,
                     mode: rule.mode,
@@ -449,6 +451,7 @@ fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
         transcodes: written.transcodes.map_or(usual.transcodes, |l| l.0),
         seats: written.seats.map_or(usual.seats, |s| s.0),
         streams: written.streams.map_or(usual.streams, |l| l.0),
+        quotas: Quotas::over(written.quota.as_ref(), &usual.quotas),
         when_full: written.when_full.map_or(usual.when_full, WhenFull::from),
         floor: written.floor.or(usual.floor),
         mode: written.mode.map_or(usual.mode, Mode::from),

@@ -100,6 +100,8 @@ pub struct Track {
     pub external: bool,
     /// `IsTextSubtitleStream`: drawn as text, else as a bitmap.
     pub text: bool,
+    /// `DeliveryMethod`: how the player gets it, of a subtitle.
+    pub delivery: Option<String>,
     /// `IsDefault`.
     pub default: bool,
     /// `IsForced`.
@@ -143,6 +145,16 @@ impl Source {
         videos()
             .find(|track| Some(track.index) == wanted)
             .or_else(|| videos().min_by_key(|track| track.index))
+    }
+
+    /// What the file carries in a second, bit/s: as it says, or as its tracks do together.
+    pub fn rate(&self) -> Option<u64> {
+        let tracks = self.streams.iter().filter_map(|track| track.bitrate);
+        let tracks = tracks.fold(0, u64::saturating_add);
+        self.bitrate
+            .or(Some(tracks))
+            .filter(|bits| *bits > 0)
+            .or(self.fallback_bitrate)
     }
 
     /// The subtitle track of this index.
@@ -200,6 +212,7 @@ impl Track {
             channels: small(value, "Channels"),
             external: flag(value, "IsExternal"),
             text: flag(value, "IsTextSubtitleStream"),
+            delivery: filled(value, "DeliveryMethod").map(str::to_owned),
             default: flag(value, "IsDefault"),
             forced: flag(value, "IsForced"),
         }
@@ -213,6 +226,15 @@ impl Track {
             (height, width)
         } else {
             (width, height)
+        })
+    }
+
+    /// Whether a subtitle reaches the player beside the picture or inside the file, to be shown by itself.
+    pub fn is_delivered(&self) -> bool {
+        self.delivery.as_deref().is_some_and(|method| {
+            ["External", "Hls", "Embed"]
+                .iter()
+                .any(|way| method.eq_ignore_ascii_case(way))
         })
     }
 

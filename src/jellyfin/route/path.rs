@@ -77,6 +77,11 @@ fn get(tail: &Tail<'_>, head: bool) -> Result<Option<Route>, Unreadable> {
     if let Some(route) = playback_info(tail, false)? {
         return Ok(Some(route));
     }
+    if is(tail.third, "items") && (is(tail.last, "download") || is(tail.last, "file")) {
+        // What can't be read as an id is Jellyfin's to refuse: nothing starts.
+        let item = ItemId::new(tail.second.trim());
+        return Ok(Some(Route::Download { item }));
+    }
     let test = is(tail.last, "bitratetest") && is(tail.second, "playback");
     Ok(test.then_some(Route::BitrateTest))
 }

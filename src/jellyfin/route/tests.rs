@@ -54,6 +54,26 @@ fn a_stream_is_one_however_its_address_is_written() {
 }
 
 #[test]
+fn a_download_is_one_however_its_address_is_written() {
+    for path in [
+        format!("/Items/{ID}/Download"),
+        format!("/items/{ID}/DOWNLOAD?ApiKey=k"),
+        format!("/emby/Items/{ID}/%46ile/"),
+    ] {
+        assert_eq!(
+            of("GET", &path),
+            Ok(Route::Download { item: id() }),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        of("POST", &format!("/Items/{ID}/Download")),
+        Ok(Route::Other)
+    );
+    assert_eq!(starts(&format!("/Items/{ID}/Download")), Starts::No);
+}
+
+#[test]
 fn what_the_server_does_not_know_is_other() {
     for path in [
         format!("/Videos//{ID}/stream.mkv"),
@@ -61,7 +81,6 @@ fn what_the_server_does_not_know_is_other() {
         format!("/%2556ideos/{ID}/stream.mkv"),
         format!("/Videos\\{ID}\\stream.mkv"),
         format!("/Videos/{ID}/streams"),
-        format!("/Items/{ID}/Download"),
         format!("/LiveTv/LiveStreamFiles/{ID}/stream.ts"),
         format!("/Videos/{ID}/{ID}/Subtitles/2/0/Stream.vtt"),
         "/web/index.html".to_owned(),

@@ -2,12 +2,15 @@
 //!
 //! Mostly nothing but the bitrate's ceiling stands between a client and the file, and what Jellyfin says of its
 //! reasons can't be relied on (captures 7). So it is asked again with the ceiling raised to what the file has, and
-//! that answer is believed: the client's own profile says then that it can play the file.
+//! that answer is believed: the client's own profile says then that it can play the file. Only where the line out of
+//! the house can spare the file's bitrate: a transcode that would have waited must not keep the next from beginning.
 
 use super::{Negotiation, Offer};
 use crate::{
-    admission::{Kind, Mode},
+    admission::{Demand, Kind, Mode},
+    demand::rate_of,
     ident::ItemId,
+    jellyfin::{Change, Plan},
     proxy::{DirectPlay, tried::Attempt},
     telemetry,
     upstream::Verified,
@@ -37,17 +40,20 @@ impl Negotiation<'_> {
         if proxy.tried.has_failed(&attempt) {
             return offer;
         }
-        let Some((head, mut answer)) = self.again(ceiling).await else {
+        let change = Change {
+            ceiling: Some(ceiling),
+            ..offer.change.clone()
+        };
+        let Some(direct) = self.changed(change, verified).await else {
             proxy
                 .telemetry
                 .direct_play(telemetry::DirectPlay::Unanswered);
             return offer;
         };
-        self.order_versions(&mut answer, verified);
-        let direct = match self.chosen(&answer) {
-            Some(source) => self.offer(head, answer, source, verified).await,
-            None => return offer,
-        };
+        // Another version may have come first.
+        if !proxy.gate.spares(&direct.demand) {
+            return offer;
+        }
         let result = match direct.demand.kind {
             Kind::Direct if direct.source.direct_play => telemetry::DirectPlay::Played,
             Kind::Remux | Kind::Audio => telemetry::DirectPlay::Remuxed,
@@ -79,7 +85,7 @@ impl Negotiation<'_> {
     }
 
     /// The ceiling under which the file could be played as it is. `None`: the ceiling is not what keeps it from that.
-    fn ceiling(&self, offer: &Offer) -> Option<u64> {
+    pub(super) fn ceiling(&self, offer: &Offer) -> Option<u64> {
         let own = offer.source.bitrate.unwrap_or(UNKNOWN_BITRATE);
         let needed = own.saturating_add(own / 10).saturating_add(SOUND);
         self.asked
@@ -97,6 +103,13 @@ impl Negotiation<'_> {
         }
         let policy = gate.policy();
         if policy.mode == Mode::Observe {
+            return false;
+        }
+        let file = Demand {
+            rate: rate_of(&Plan::Direct, Some(&offer.source), None),
+            ..offer.demand.clone()
+        };
+        if !gate.spares(&file) {
             return false;
         }
         let class = &policy.class_of(&offer.demand.who).id;

@@ -7,11 +7,11 @@ use http::{Response, header};
 
 use super::{Negotiation, Offer};
 use crate::{
-    admission::{Kind, Policy, Rung, Who},
+    admission::{Bitrate, Kind, Policy, Rung, Who},
     demand,
     gate::Reservation,
     hop::Body,
-    jellyfin::{Client, PlaybackAnswer, Source, Step, steps},
+    jellyfin::{Change, Client, PlaybackAnswer, Source, Step, steps},
     proxy::{header_text, refusal},
     upstream::Verified,
 };
@@ -34,9 +34,10 @@ impl Negotiation<'_> {
         &self,
         policy: &Policy,
         source: &Source,
-        whole: &Kind,
+        whole: (&Kind, Bitrate),
         verified: Option<&Verified>,
     ) -> (Vec<Step>, Vec<Rung>) {
+        let (whole, rate) = whole;
         // Kodi writes bitrate and size into the address itself, after the answer.
         if !whole.is_video() || self.client == Client::Kodi {
             return (Vec::new(), Vec::new());
@@ -44,7 +45,9 @@ impl Negotiation<'_> {
         let user = verified.map(Verified::policy).unwrap_or_default();
         let all = steps(source, &self.proxy.node.encoding.load(), user);
         let price = |kind: &Kind| demand::price(policy, &self.proxy.node.id, kind);
-        demand::rungs(all, price(whole), price)
+        let address = self.peer.address;
+        let slim = policy.uplink.limit.is_some() && policy.uplink.carries(address);
+        demand::rungs(all, (price(whole), rate), slim, price)
     }
 
     /// Answers with this step, whose seats are reserved.
@@ -60,13 +63,18 @@ impl Negotiation<'_> {
             mut answer,
             source,
             demand,
+            change,
             ..
         } = offer;
         let live = answer.sources().iter().any(|source| source.live);
         let again = if live {
             None
         } else {
-            self.smaller(step, verified).await
+            let change = Change {
+                ceiling: Some(step.ceiling),
+                ..change
+            };
+            self.smaller(step, &change, verified).await
         };
         match again {
             Some((new_head, new_answer)) => (head, answer) = (new_head, new_answer),
@@ -81,9 +89,10 @@ impl Negotiation<'_> {
     async fn smaller(
         &self,
         step: &Step,
+        change: &Change,
         verified: Option<&Verified>,
     ) -> Option<(http::response::Parts, PlaybackAnswer)> {
-        let (head, mut answer) = self.again(step.ceiling).await?;
+        let (head, mut answer) = self.again(change).await?;
         self.order_versions(&mut answer, verified);
         let source = self.chosen(&answer)?;
         source.transcoding_url.as_ref()?;
@@ -93,7 +102,7 @@ impl Negotiation<'_> {
         fits.then_some((head, answer))
     }
 
-    fn tell_smaller(&self, who: &Who) {
+    pub(super) fn tell_smaller(&self, who: &Who) {
         let current = self.proxy.current.load();
         if current.settings.messages && self.client.shows_messages() {
             let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);

@@ -2,7 +2,7 @@
 //!
 //! Clients play the first that is listed, and 12.0 lists the dearest first (captures 8). Where the client has asked
 //! for no version, one that costs nothing is put first, or else one that costs less, as long as its picture is not
-//! below the floor.
+//! below the floor and the line out of the house can spare what it sends.
 
 use super::Negotiation;
 use crate::{
@@ -18,6 +18,8 @@ struct Version {
     way: Way,
     seats: Seats,
     height: u32,
+    /// The line out of the house can spare what it sends.
+    spared: bool,
 }
 
 /// How a version would be played.
@@ -45,12 +47,18 @@ impl Negotiation<'_> {
         if policy.mode == Mode::Observe {
             return;
         }
+        let who = demand::who(verified, &self.claims, None, self.peer.address);
         let versions: Vec<Version> = sources
             .iter()
             .map(|source| {
-                let kind = demand::kind_of(&self.plan(source, verified));
+                let plan = self.plan(source, verified);
+                let rate = demand::rate_of_source(source, &plan);
+                let kind = demand::kind_of(&plan);
                 let seats = demand::price(&policy, &proxy.node.id, &kind);
-                Version::of(source, &kind, seats)
+                Version {
+                    spared: proxy.gate.spares_rate(&who, rate),
+                    ..Version::of(source, &kind, seats)
+                }
             })
             .collect();
         answer.put_first(best(&versions, floor));
@@ -69,6 +77,7 @@ impl Version {
             way,
             seats,
             height: height(source),
+            spared: true,
         }
     }
 }
@@ -91,7 +100,10 @@ fn best(versions: &[Version], floor: u32) -> usize {
         Way::Encoded | Way::NotAtAll => {}
     }
     let low = floor.min(first.height);
-    let others = || versions.iter().enumerate().filter(|(_, v)| v.height >= low);
+    let others = || {
+        let all = versions.iter().enumerate();
+        all.filter(|(_, version)| version.height >= low && version.spared)
+    };
     let tallest = |way: Way| {
         others()
             .filter(|(_, version)| version.way == way)
@@ -125,7 +137,17 @@ mod tests {
             way,
             seats: Seats::from_milli(milli),
             height,
+            spared: true,
         }
+    }
+
+    #[test]
+    fn what_the_line_has_no_room_for_is_not_put_first() {
+        let hd = version(Way::Encoded, 1000, 1080);
+        let mut direct = version(Way::Direct, 0, 1080);
+        assert_eq!(best(&[hd, direct], 1080), 1);
+        direct.spared = false;
+        assert_eq!(best(&[hd, direct], 1080), 0);
     }
 
     #[test]

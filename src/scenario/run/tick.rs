@@ -10,7 +10,7 @@ use super::{
     REPORT, Run, State, TICK, What, segment, who,
 };
 use crate::{
-    admission::{Activity, Running},
+    admission::{Activity, Bitrate, Running},
     ident::ItemId,
 };
 
@@ -123,6 +123,7 @@ impl Run<'_> {
                 runtime: Some(Duration::from_millis(play.lasts)),
                 position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
                 paused: watch.paused,
+                rate: Bitrate::ZERO,
             }
         })
         .collect()

@@ -317,7 +317,17 @@ impl House {
 
     /// Finweir stops and starts anew, at the same address.
     pub(crate) async fn restart_finweir(&mut self) {
+        self.stop_finweir().await;
+        self.start_finweir();
+    }
+
+    /// Finweir stops.
+    pub(crate) async fn stop_finweir(&mut self) {
         self.finweir.take().unwrap().drain().await;
+    }
+
+    /// Finweir starts, at the address that it had.
+    pub(crate) fn start_finweir(&mut self) {
         self.config.hop.listen = Listen::Tcp(self.address);
         let running = Bound::bind(self.config.clone()).unwrap().serve().unwrap();
         self.finweir = Some(running);

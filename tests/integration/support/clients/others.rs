@@ -14,6 +14,8 @@ use crate::support::{Answer, Device, House, Play, Shown};
 pub(crate) struct Swiftfin {
     pub(crate) device: Device,
     version: Version,
+    /// What it measured of its line.
+    pub(crate) bitrate: u64,
 }
 
 /// The Roku channel: its wishes stand in the query, and the server prefers them to the body.
@@ -55,14 +57,15 @@ impl Swiftfin {
         Self {
             device,
             version: house.version,
+            bitrate: 1_500_000,
         }
     }
 
     pub(crate) async fn play(&self, item: &str) -> Shown {
         let body = json!({
             "AutoOpenLiveStream": true,
-            "DeviceProfile": profile(self.version, "phone-sdr", 1_500_000),
-            "MaxStreamingBitrate": 1_500_000,
+            "DeviceProfile": profile(self.version, "phone-sdr", self.bitrate),
+            "MaxStreamingBitrate": self.bitrate,
             "UserId": self.device.user_id,
             "MediaSourceId": item,
         });
