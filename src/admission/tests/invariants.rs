@@ -127,7 +127,7 @@ impl Torture {
                 lease.is_some_and(|lease| {
                     !matches!(
                         lease.reason,
-                        Reason::Replacement | Reason::Resume | Reason::Adopted
+                        Reason::Replacement | Reason::Resume | Reason::Adopted | Reason::Operator
                     )
                 })
             }
