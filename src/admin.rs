@@ -4,6 +4,7 @@
 //! A thread of its own, so that it answers while the data path is busy or stuck. Reads from loopback need no token;
 //! everything else does, see [`auth`].
 
+mod accept;
 mod act;
 mod auth;
 mod form;
@@ -31,7 +32,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{RawQuery, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{Html, IntoResponse, Json, Response},
     routing::{get, post},
@@ -99,6 +100,9 @@ const QUOTAS: usize = 500;
 
 /// The type that Prometheus' text format 0.0.4 is served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The type of OpenMetrics, for who asks for it.
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Builds the routes, behind the check of who asks.
 fn router(side: Side) -> Router {
@@ -182,12 +186,20 @@ async fn mark() -> impl IntoResponse {
     )
 }
 
-async fn metrics(State(Side { handles, .. }): State<Side>) -> impl IntoResponse {
+async fn metrics(
+    State(Side { handles, .. }): State<Side>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
     handles.telemetry.observe(&handles.gate.snapshot());
     handles.telemetry.quotas(&handles.gate.quotas());
+    let (kind, text) = if accept::open_metrics(&headers) {
+        (OPEN_METRICS_TYPE, handles.telemetry.gather_open())
+    } else {
+        (METRICS_TYPE, handles.telemetry.gather())
+    };
     (
-        [(header::CONTENT_TYPE, METRICS_TYPE)],
-        handles.telemetry.gather(),
+        [(header::CONTENT_TYPE, kind), (header::VARY, "accept")],
+        text,
     )
 }
 

@@ -344,8 +344,6 @@ pub struct GpuView {
     pub given: Seats,
     /// What it was found to carry, before time windows; that of the configuration if nothing is learned.
     pub learned: Seats,
-    /// Jobs that are slower than their viewers, who have little in hand.
-    pub starving: u32,
     /// Seats held by running and reserved leases.
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
@@ -356,6 +354,8 @@ pub struct GpuView {
     pub max_sessions: Option<u32>,
     /// Demands that wait for this GPU.
     pub waiting: u32,
+    /// Transcodes here that are slower than their viewers, who have little in hand.
+    pub starving: u32,
 }
 
 /// One lease now.

@@ -19,6 +19,7 @@ use crate::{
     control::{self, UsageFile},
     gate::{EndJob, Gate},
     hop,
+    notify::{Notifier, Seen, Tried},
     proxy::{DirectPlay, Node, Parts, Proxy},
     scenario::{Rules, When},
     tasks::Tasks,
@@ -59,6 +60,10 @@ pub enum StartError {
     /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Spans can't be sent.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Otlp(#[from] crate::otlp::OtlpError),
     /// There is no server to forward to.
     #[error("no Jellyfin server is configured")]
     NoNode,
@@ -97,6 +102,22 @@ struct Built {
     tasks: Tasks,
     drain: Arc<Notify>,
     usage: Option<UsageFile>,
+    notifier: Notifier,
+    #[cfg(feature = "otlp")]
+    spans: Option<crate::otlp::Spans>,
+}
+
+/// Sends a test word to each receiver of a configuration, and says what became of it.
+///
+/// # Errors
+/// TLS or a runtime can't be had.
+pub fn test_words(config: &Config) -> Result<Vec<Tried>, RunError> {
+    let telemetry = Telemetry::new(&config.telemetry);
+    let notifier = Notifier::new(config.notify.clone(), telemetry).map_err(StartError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(notifier.test()))
 }
 
 // === impl Bound ===
@@ -113,12 +134,15 @@ impl Bound {
         let node = config.nodes.first().ok_or(StartError::NoNode)?;
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
+        #[cfg(feature = "otlp")]
+        let spans = crate::otlp::Spans::start(&telemetry)?;
         let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
         let usage = config.state_dir.as_deref().map(UsageFile::in_directory);
         if let Some(file) = &usage {
             gate.restore_usage(file.load());
         }
         control::tell_date(&gate);
+        let notifier = Notifier::new(config.notify.clone(), telemetry.clone())?;
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
             node: Node::new(node, api.clone()),
@@ -142,6 +166,9 @@ impl Bound {
             tasks,
             drain: Arc::new(Notify::new()),
             usage,
+            notifier,
+            #[cfg(feature = "otlp")]
+            spans,
         };
         Ok(Self {
             config,
@@ -185,6 +212,8 @@ impl Bound {
             tasks,
             drain,
             usage,
+            notifier,
+            ..
         } = &parts;
 
         let timers = gate.clone();
@@ -215,6 +244,10 @@ impl Bound {
             telemetry.clone(),
             move |d, e| learner.learn(d, e),
         ));
+
+        let seen = (gate.clone(), telemetry.clone());
+        let look = move || Seen::of(&seen.0.snapshot(), &seen.1);
+        tasks.spawn_loop(notifier.clone().run(tasks.clone(), look));
 
         let asked = drain.clone();
         let handles = Handles {
@@ -323,6 +356,10 @@ impl Running {
         if let Some(file) = &self.built.usage {
             control::write_usage(&self.built.gate, file, true);
         }
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = self.built.spans {
+            spans.end().await;
+        }
         self.admin.stop().await;
         tracing::info!(cut, "Stopped");
         cut
@@ -355,5 +392,6 @@ impl Built {
         }
         self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());
+        self.notifier.apply(config.notify.clone());
     }
 }

@@ -11,10 +11,12 @@ mod print;
 mod profile;
 mod quota;
 mod read;
+mod secret;
 mod texts;
 mod tree;
 mod units;
 mod validate;
+mod word;
 
 use std::{
     path::{Path, PathBuf},
@@ -29,7 +31,7 @@ pub use self::{
     print::{Effective, SECTIONS, Section},
     units::duration,
 };
-use crate::{admin, admission::Policy, control, hop, proxy, telemetry, upstream};
+use crate::{admin, admission::Policy, control, hop, notify, proxy, telemetry, upstream};
 
 /// `config/default.yaml`: every key, its default, and what it does.
 pub const DEFAULT_YAML: &str = include_str!("../config/default.yaml");
@@ -49,6 +51,8 @@ pub struct Config {
     pub control: control::Settings,
     /// Logs and metrics.
     pub telemetry: telemetry::Settings,
+    /// Whom the operator wants told, and of what.
+    pub notify: notify::Settings,
     /// The admin listener.
     pub admin: admin::Settings,
     /// Where what must outlive a restart is kept.
@@ -187,12 +191,18 @@ fn assemble(
         }
     }
     let mut config = build.config(file, effective);
+    let urls: Vec<_> = config.notify.receivers.iter().enumerate().collect();
+    let urls = urls
+        .into_iter()
+        .map(|(nth, url)| (format!("notify.urls[{nth}]"), Some(url.secret())))
+        .collect::<Vec<_>>();
     config.effective.note_secrets(
         config
             .nodes
             .iter()
             .map(|n| (format!("{} api_key", n.node), n.api_key.clone()))
             .chain([("admin.token".to_owned(), config.admin.token.clone())])
+            .chain(urls)
             .collect(),
     );
     if build.mistakes.is_empty() {

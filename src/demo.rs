@@ -222,6 +222,8 @@ fn serve(options: &Options, sim: &Sim) -> Result<Running, DemoError> {
         StartError::Listen(_, why) => listen(options.listen, "--listen")(why),
         StartError::AdminListen(_, why) => listen(options.admin_listen, "--admin-listen")(why),
         error @ (StartError::Tls(_) | StartError::NoNode) => DemoError::Start(error),
+        #[cfg(feature = "otlp")]
+        error @ StartError::Otlp(_) => DemoError::Start(error),
     };
     Bound::bind(loaded.config)
         .and_then(Bound::serve)

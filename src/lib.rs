@@ -26,6 +26,8 @@
 //! | 4 | [`proxy`] | carries requests |
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
+//! | 4 | [`notify`] | sends word to the operator when something is wrong |
+//! | 4 | `otlp` | sends a span for each decision; only with the feature of that name |
 //! | 4 | [`scenario`] | measures policies with viewers in virtual time |
 //! | 4 | [`sim`] | is a Jellyfin server, for tests and the demo |
 //! | 5 | [`config`] | turns YAML into each module's settings |
@@ -88,6 +90,9 @@ pub mod gpu;
 pub mod hop;
 pub mod ident;
 pub mod jellyfin;
+pub mod notify;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod proxy;
 pub mod scenario;
 pub mod sim;

@@ -66,6 +66,8 @@ enum Command {
         outside of them is told and the exit code is 1."
     )]
     Simulate(Simulate),
+    /// Tries whether words to the operator arrive.
+    Notify(Word),
     /// Prints the JSON schema of the configuration, for editors.
     Schema,
     /// Asks a running Finweir whether it is ready; for containers.
@@ -176,6 +178,16 @@ struct Simulate {
 }
 
 #[derive(Debug, Args)]
+struct Word {
+    /// The configuration.
+    #[arg(long, short, value_name = "FILE", env = "FINWEIR_CONFIG")]
+    config: PathBuf,
+    /// Send a test word to each of `notify.urls`, and say what became of it.
+    #[arg(long, required = true)]
+    test: bool,
+}
+
+#[derive(Debug, Args)]
 struct Healthcheck {
     /// What to ask: http://address:port/path of the admin listener.
     #[arg(
@@ -193,6 +205,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo(&arguments),
         Command::Sim(arguments) => sim(&arguments),
         Command::Simulate(arguments) => simulate(&arguments),
+        Command::Notify(arguments) => word(&arguments),
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS
@@ -406,6 +419,32 @@ fn scenarios(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+fn word(arguments: &Word) -> ExitCode {
+    let loaded = match Config::load(Some(&arguments.config), &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return bad(&mistakes),
+    };
+    if loaded.config.notify.receivers.is_empty() {
+        eprintln!("finweir: `notify.urls` is empty: there is nobody to tell");
+        return ExitCode::from(BAD_CONFIG);
+    }
+    let results = match app::test_words(&loaded.config) {
+        Ok(results) => results,
+        Err(error) => return failed(&error),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (receiver, result) in results {
+        match result {
+            Ok(()) => println!("{receiver}: sent"),
+            Err(problem) => {
+                println!("{receiver}: not sent, {problem}");
+                code = ExitCode::from(FAILED);
+            }
+        }
+    }
+    code
 }
 
 fn healthcheck(arguments: &Healthcheck) -> ExitCode {

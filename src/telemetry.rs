@@ -3,19 +3,23 @@
 //! What each metric means is in `docs/metrics.md`, which a test holds to the registry.
 
 mod count;
+mod exemplars;
 mod labels;
 mod logging;
 mod metrics;
+mod openmetrics;
 mod recent;
 mod spool;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "otlp")]
+mod traced;
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -23,6 +27,8 @@ use std::{
 use serde::Serialize;
 use tracing::{info, warn};
 
+#[cfg(feature = "otlp")]
+pub use self::traced::Traced;
 use self::{
     labels::{Decision, Users},
     logging::Quiet,
@@ -110,6 +116,23 @@ pub enum DirectPlay {
     Unanswered,
 }
 
+/// What became of a word to the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// The receiver took it.
+    Sent,
+    /// The receiver did not answer, or was busy; it is tried again.
+    Retried,
+    /// The receiver does not want it: it is not tried again.
+    Failed,
+    /// A newer word about the same took its place before it was sent.
+    Replaced,
+    /// The queue of the receiver was full.
+    Dropped,
+    /// Too many words in a short time: it waits until there may be one.
+    HeldBack,
+}
+
 /// What a request was, for the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Served {
@@ -185,6 +208,11 @@ struct Inner {
     recent: Recent,
     nodes: Mutex<BTreeMap<String, NodeHealth>>,
     config_ok: AtomicBool,
+    /// Plays that were refused, since the start.
+    refusals: AtomicU64,
+    journal_trouble: AtomicBool,
+    #[cfg(feature = "otlp")]
+    tracer: traced::Tracer,
     quiet_upstream: Quiet,
     /// In the order of [`FailOpen::ALL`].
     quiet_fail_open: Vec<Quiet>,
@@ -210,6 +238,10 @@ impl Telemetry {
             recent: Recent::default(),
             nodes: Mutex::new(nodes.collect()),
             config_ok: AtomicBool::new(true),
+            refusals: AtomicU64::new(0),
+            journal_trouble: AtomicBool::new(false),
+            #[cfg(feature = "otlp")]
+            tracer: traced::Tracer::default(),
             quiet_upstream: Quiet::new(now),
             quiet_fail_open: FailOpen::ALL.iter().map(|_| Quiet::new(now)).collect(),
         }))
@@ -221,6 +253,11 @@ impl Telemetry {
             logging::log(event, self.0.names);
             self.0.metrics.count(event, &self.0.users);
             if let Some(decision) = Decision::of(event) {
+                if decision.turns_away() {
+                    self.0.refusals.fetch_add(1, Ordering::Relaxed);
+                }
+                #[cfg(feature = "otlp")]
+                self.0.tracer.tell(&decision, self.0.names);
                 self.0.recent.push(Decided::new(clock::wall(), &decision));
             }
         }
@@ -228,7 +265,7 @@ impl Telemetry {
 
     /// Sets the gauges that show what is held and waiting.
     pub fn observe(&self, snapshot: &Snapshot) {
-        self.0.metrics.observe(snapshot);
+        self.0.metrics.observe(snapshot, &self.0.users);
     }
 
     /// Sets the gauges that show how much of the quotas is used.
@@ -270,6 +307,34 @@ impl Telemetry {
     /// Counts what became of a direct play that was asked for in place of a transcode.
     pub fn direct_play(&self, result: DirectPlay) {
         self.0.metrics.direct_play(result);
+    }
+
+    /// Tells `tell` of each decision from now on. It may not block; only the first one that is given is told.
+    #[cfg(feature = "otlp")]
+    pub fn trace(&self, tell: impl Fn(&Traced<'_>) + Send + Sync + 'static) {
+        self.0.tracer.set(Box::new(tell));
+    }
+
+    /// Counts what became of a word to the operator.
+    pub fn sent(&self, sent: Sent) {
+        self.0.metrics.sent(sent);
+    }
+
+    /// Says whether the journal is in trouble: it can't be written, or records were lost. The metric shows it, and
+    /// the operator is told.
+    pub fn journal_trouble(&self, trouble: bool) {
+        self.0.journal_trouble.store(trouble, Ordering::Relaxed);
+        self.0.metrics.journal(trouble);
+    }
+
+    /// Whether the journal is in trouble.
+    pub fn has_journal_trouble(&self) -> bool {
+        self.0.journal_trouble.load(Ordering::Relaxed)
+    }
+
+    /// How many plays were refused since the start, not counting those whose viewer had gone on to something else.
+    pub fn refusals(&self) -> u64 {
+        self.0.refusals.load(Ordering::Relaxed)
     }
 
     /// Counts a reload of the configuration.
@@ -335,6 +400,11 @@ impl Telemetry {
     /// The last decisions, newest first; at most [`KEPT`].
     pub fn recent(&self) -> Vec<Decided> {
         self.0.recent.list()
+    }
+
+    /// All metrics in OpenMetrics 1.0, with the last decision in each bucket of the waits.
+    pub fn gather_open(&self) -> String {
+        self.0.metrics.open()
     }
 
     /// All metrics in Prometheus' text format 0.0.4.

@@ -56,6 +56,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "admin",
         &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
     ),
+    (
+        "notify",
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "telemetry",
+            "upstream",
+        ],
+    ),
+    ("otlp", &["clock", "tasks", "telemetry", "upstream"]),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
     ("scenario", &["ident", "admission", "telemetry", "gpu"]),
     (
@@ -70,6 +82,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "control",
             "telemetry",
             "admin",
+            "notify",
         ],
     ),
 ];

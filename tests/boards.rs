@@ -1,7 +1,8 @@
 //! Holds `grafana/` and `docs/metrics.md` to the metrics that exist, and lets promtool judge rules and output.
 //!
-//! No Grafana is at hand, so that nothing here says how a panel looks. What is checked of the board is what Grafana's
-//! dashboard-linter checks, and that every name, label and label value in it exists.
+//! No Grafana is at hand, so that nothing here says how a panel looks. What is checked of each board is what Grafana's
+//! dashboard-linter checks, and that every name, label and label value in it exists. That its panels show something is
+//! held by `boards_live.rs`, with a real Prometheus.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -24,8 +25,17 @@ use promql_parser::{
 };
 use serde_json::Value;
 
-const BOARD: &str = "grafana/dashboard.json";
+/// Each board, with the uid that links name it by, and the variables beside data source, job and instance.
+const BOARDS: &[(&str, &str, &[&str])] = &[
+    ("overview", "finweir", &["gpu"]),
+    ("gpu", "finweir-gpu", &["gpu"]),
+    ("user", "finweir-user", &["user"]),
+    ("weeks", "finweir-weeks", &["gpu"]),
+];
+const RULES: &str = "grafana/rules.yaml";
 const ALERTS: &str = "grafana/alerts.yaml";
+/// What each alert means and what to do.
+const RUNBOOK: &str = "docs/alerts.md";
 const METRICS: &str = "docs/metrics.md";
 
 /// Metrics of Prometheus itself, which any expression may name.
@@ -249,8 +259,40 @@ fn wrong_names(text: &str, families: &BTreeMap<String, Family>) -> Vec<String> {
     wrong
 }
 
-fn board() -> Value {
-    serde_json::from_str(&fs::read_to_string(BOARD).unwrap()).unwrap()
+fn text_of(board: &str) -> String {
+    fs::read_to_string(format!("grafana/dashboards/{board}.json")).unwrap()
+}
+
+fn board(name: &str) -> Value {
+    serde_json::from_str(&text_of(name)).unwrap()
+}
+
+/// The metrics that exist, and those that Prometheus records by our rules.
+fn families_and_records() -> BTreeMap<String, Family> {
+    let mut all = families();
+    for rule in rules(RULES) {
+        let name = rule["record"].as_str().unwrap();
+        // A record has the labels that its expression leaves: those of the families, where it groups by none.
+        let expr = parse(rule["expr"].as_str().unwrap());
+        let mut labels = BTreeMap::new();
+        for used in named(&expr) {
+            let metric = used.selector.name.unwrap();
+            let family = all.get(base(&metric, metric.ends_with("_bucket"))).unwrap();
+            labels.extend(family.labels.clone());
+        }
+        let mut grouped = Vec::new();
+        groupings(&expr, &mut grouped);
+        if let Some((by, _)) = grouped.first() {
+            labels.retain(|label, _| by.contains(label));
+        }
+        let family = Family {
+            kind: "record".to_owned(),
+            labels,
+            ..Family::default()
+        };
+        assert!(all.insert(name.to_owned(), family).is_none(), "{name}");
+    }
+    all
 }
 
 /// Panels that show something; rows are left out.
@@ -270,8 +312,8 @@ fn targets(panel: &Value) -> Vec<(&str, bool)> {
         .collect()
 }
 
-fn rules() -> Vec<Value> {
-    let file: Value = serde_saphyr::from_str(&fs::read_to_string(ALERTS).unwrap()).unwrap();
+fn rules(file: &str) -> Vec<Value> {
+    let file: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let groups = file["groups"].as_array().unwrap();
     groups
         .iter()
@@ -280,17 +322,25 @@ fn rules() -> Vec<Value> {
 }
 
 #[test]
-fn every_name_on_the_board_exists() {
-    let (board, families) = (board(), families());
+fn every_name_on_the_boards_exists() {
+    let families = families_and_records();
     let mut wrong = Vec::new();
-    for panel in panels(&board) {
+    for (name, _, _) in BOARDS {
+        wrong.extend(wrong_names_on(&board(name), &families));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn wrong_names_on(board: &Value, families: &BTreeMap<String, Family>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for panel in panels(board) {
         for (expr, _) in targets(panel) {
-            wrong.extend(wrong_names(expr, &families));
+            wrong.extend(wrong_names(expr, families));
         }
     }
     for annotation in board["annotations"]["list"].as_array().unwrap() {
         if let Some(expr) = annotation["expr"].as_str() {
-            wrong.extend(wrong_names(expr, &families));
+            wrong.extend(wrong_names(expr, families));
         }
     }
     for variable in board["templating"]["list"].as_array().unwrap() {
@@ -301,16 +351,17 @@ fn every_name_on_the_board_exists() {
                 .unwrap()
                 .strip_suffix(')')
                 .unwrap();
-            wrong.extend(wrong_names(inner.rsplit_once(", ").unwrap().0, &families));
+            wrong.extend(wrong_names(inner.rsplit_once(", ").unwrap().0, families));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }
 
 #[test]
-fn every_name_in_the_alerts_exists() {
+fn every_name_in_the_rules_exists() {
     let families = families();
-    let wrong: Vec<_> = rules()
+    let wrong: Vec<_> = [rules(ALERTS), rules(RULES)]
+        .concat()
         .iter()
         .flat_map(|rule| wrong_names(rule["expr"].as_str().unwrap(), &families))
         .collect();
@@ -332,8 +383,8 @@ fn a_name_that_does_not_exist_is_found() {
 }
 
 #[test]
-fn every_metric_of_the_program_is_on_the_board() {
-    let board = fs::read_to_string(BOARD).unwrap();
+fn every_metric_of_the_program_is_on_the_overview() {
+    let board = text_of("overview");
     // When a configuration was loaded is told by an annotation.
     let elsewhere = ["finweir_config_last_reload_success_timestamp_seconds"];
     let missing: Vec<_> = families()
@@ -346,8 +397,17 @@ fn every_metric_of_the_program_is_on_the_board() {
 
 /// The checks of Grafana's dashboard-linter, but for those about Loki.
 #[test]
-fn the_board_is_built_as_the_linter_wants_it() {
-    let board = board();
+fn the_boards_are_built_as_the_linter_wants_them() {
+    let mut wrong = Vec::new();
+    for (name, uid, variables) in BOARDS {
+        for fault in linted(&board(name), uid, variables) {
+            wrong.push(format!("{name}: {fault}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn linted(board: &Value, uid: &str, own: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |good: bool, says: String| {
         if !good {
@@ -359,7 +419,18 @@ fn the_board_is_built_as_the_linter_wants_it() {
         board["editable"] == false,
         "the board is editable".to_owned(),
     );
-    check(board["uid"] == "finweir", "the uid changed".to_owned());
+    check(board["uid"] == uid, "the uid changed".to_owned());
+    check(
+        board["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&"finweir".into()),
+        "the others do not find it by its tag".to_owned(),
+    );
+    check(
+        board["links"][0]["tags"][0] == "finweir" && board["links"][0]["includeVars"] == true,
+        "it does not link to the others".to_owned(),
+    );
     check(
         board["id"].is_null(),
         "the id belongs to one Grafana".to_owned(),
@@ -376,12 +447,23 @@ fn the_board_is_built_as_the_linter_wants_it() {
             && datasource["label"] == "Data source",
         "the data source is not a variable".to_owned(),
     );
-    for name in ["job", "instance", "gpu"] {
+    let listed: Vec<_> = variables
+        .iter()
+        .map(|v| v["name"].as_str().unwrap())
+        .collect();
+    let expected: Vec<_> = ["datasource", "job", "instance"]
+        .iter()
+        .chain(own)
+        .copied()
+        .collect();
+    check(listed == expected, format!("the variables are {listed:?}"));
+    for name in ["job", "instance"].iter().chain(own).copied() {
         let variable = variable(name).unwrap();
         check(
             variable["multi"] == true
                 && variable["includeAll"] == true
-                && variable["allValue"] == ".+",
+                // The label `user` is empty where the configuration labels no users.
+                && variable["allValue"] == if name == "user" { ".*" } else { ".+" },
             format!("${name} does not take all"),
         );
         check(
@@ -395,9 +477,9 @@ fn the_board_is_built_as_the_linter_wants_it() {
     }
 
     let mut seen = BTreeSet::new();
-    for panel in panels(&board) {
+    for panel in panels(board) {
         let title = panel["title"].as_str().unwrap_or_default();
-        let kinds = ["stat", "gauge", "timeseries", "table"];
+        let kinds = ["stat", "gauge", "timeseries", "table", "nodeGraph"];
         let units = ["short", "percentunit", "s", "bytes", "Bps", "reqps", "cpm"];
         let unit = panel["fieldConfig"]["defaults"]["unit"]
             .as_str()
@@ -441,9 +523,11 @@ fn the_board_is_built_as_the_linter_wants_it() {
                     );
                 }
                 let rated = ["rate", "irate", "increase"].contains(&used.function.as_str());
-                let counts = ["_total", "_bucket", "_count", "_sum"]
-                    .iter()
-                    .any(|suffix| metric.ends_with(suffix));
+                // What is recorded is a rate already.
+                let counts = !metric.contains(':')
+                    && ["_total", "_bucket", "_count", "_sum"]
+                        .iter()
+                        .any(|suffix| metric.ends_with(suffix));
                 check(
                     !counts || rated,
                     format!("{title}: {metric} is shown without a rate"),
@@ -465,12 +549,17 @@ fn the_board_is_built_as_the_linter_wants_it() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }
 
 #[test]
 fn panels_fill_their_rows_and_do_not_overlap() {
-    let board = board();
+    for (name, _, _) in BOARDS {
+        fills(name, &board(name));
+    }
+}
+
+fn fills(name: &str, board: &Value) {
     let mut taken = BTreeSet::new();
     for panel in board["panels"].as_array().unwrap() {
         let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
@@ -486,13 +575,27 @@ fn panels_fill_their_rows_and_do_not_overlap() {
         }
     }
     let height = taken.iter().map(|(_, y)| y + 1).max().unwrap();
-    assert_eq!(taken.len() as u64, height * 24, "there are holes");
+    assert_eq!(taken.len() as u64, height * 24, "there are holes in {name}");
 }
 
 #[test]
 fn every_alert_says_what_it_means_and_what_to_do_and_is_tested_both_ways() {
     let tests = fs::read_to_string("grafana/alerts_test.yaml").unwrap();
-    for rule in rules() {
+    let book = fs::read_to_string(RUNBOOK).unwrap();
+    let sections: Vec<&str> = book
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let names = rules(ALERTS);
+    let names: Vec<&str> = names
+        .iter()
+        .map(|rule| rule["alert"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        sections, names,
+        "{RUNBOOK} has a section for each alert, in their order"
+    );
+    for rule in rules(ALERTS) {
         let name = rule["alert"].as_str().unwrap();
         let severity = rule["labels"]["severity"].as_str().unwrap();
         assert!(
@@ -510,6 +613,115 @@ fn every_alert_says_what_it_means_and_what_to_do_and_is_tested_both_ways() {
                 "{name} {case}: no test"
             );
         }
+    }
+}
+
+#[test]
+fn every_record_is_named_by_what_it_is_of_and_tested() {
+    let tests = fs::read_to_string("grafana/rules_test.yaml").unwrap();
+    let weeks = text_of("weeks");
+    for rule in rules(RULES) {
+        let name = rule["record"].as_str().unwrap();
+        let parts: Vec<&str> = name.split(':').collect();
+        assert_eq!(parts.len(), 3, "{name} is not level:metric:operation");
+        assert!(parts[1].starts_with("finweir_"), "{name}");
+        assert!(
+            tests.contains(&format!("- name: {name}\n")),
+            "{name}: no test"
+        );
+        assert!(weeks.contains(name), "{name} is on no board");
+    }
+}
+
+/// The dashboards, by uid, that a link of a panel leads to, and the variable that it sets.
+fn links(value: &Value, into: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(rest) = members
+                .get("url")
+                .and_then(|url| url.as_str()?.strip_prefix("/d/"))
+            {
+                let uid = rest.split('/').next().unwrap();
+                let variable = rest
+                    .rsplit_once("&var-")
+                    .unwrap()
+                    .1
+                    .split_once('=')
+                    .unwrap();
+                into.push((uid.to_owned(), variable.0.to_owned()));
+            }
+            members.values().for_each(|member| links(member, into));
+        }
+        Value::Array(items) => items.iter().for_each(|item| links(item, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn links_lead_to_boards_that_have_the_variable_they_set() {
+    let mut found = Vec::new();
+    for (name, _, _) in BOARDS {
+        links(&board(name), &mut found);
+    }
+    assert!(found.len() >= 6, "{found:?}");
+    for (uid, variable) in &found {
+        let (_, _, variables) = BOARDS
+            .iter()
+            .find(|(_, known, _)| known == uid)
+            .unwrap_or_else(|| panic!("no board is called {uid}"));
+        assert!(
+            variables.contains(&variable.as_str()),
+            "{uid} has no {variable}"
+        );
+    }
+    for drilled in ["finweir-gpu", "finweir-user"] {
+        assert!(
+            found.iter().any(|(uid, _)| uid == drilled),
+            "nothing leads to {drilled}"
+        );
+    }
+}
+
+/// What Grafana's node graph asks of its frames: nodes with `id`, edges with `id`, `source` and `target`, and numbers
+/// in `mainstat`.
+#[test]
+fn the_node_graph_has_the_fields_that_it_needs() {
+    let board = board("overview");
+    let graph = panels(&board)
+        .into_iter()
+        .find(|panel| panel["type"] == "nodeGraph")
+        .unwrap();
+    let expressions = targets(graph);
+    assert_eq!(
+        expressions.len(),
+        2,
+        "only the first frame of each kind is read"
+    );
+    for (field, of) in [
+        ("id", 0),
+        ("title", 0),
+        ("subtitle", 0),
+        ("id", 1),
+        ("source", 1),
+        ("target", 1),
+    ] {
+        assert!(
+            expressions[of].0.contains(&format!("\"{field}\"")),
+            "{field}"
+        );
+    }
+    assert!(
+        !expressions[0].0.contains("\"source\""),
+        "a frame with a source is one of edges"
+    );
+    for target in graph["targets"].as_array().unwrap() {
+        assert_eq!(
+            (&target["format"], &target["instant"]),
+            (&"table".into(), &true.into())
+        );
+        let value = format!("Value #{}", target["refId"].as_str().unwrap());
+        let renamed = &graph["transformations"][0]["options"]["renameByName"][value.as_str()];
+        assert_eq!(renamed, "mainstat");
     }
 }
 
@@ -560,12 +772,20 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
 }
 
 #[test]
-fn promtool_accepts_the_alerts_and_each_fires_when_it_should() {
+fn promtool_accepts_the_rules_and_each_does_what_it_should() {
     promtool(
-        &["check", "rules", "--lint=all", "--lint-fatal", ALERTS],
+        &[
+            "check",
+            "rules",
+            "--lint=all",
+            "--lint-fatal",
+            ALERTS,
+            RULES,
+        ],
         "",
     );
     promtool(&["test", "rules", "grafana/alerts_test.yaml"], "");
+    promtool(&["test", "rules", "grafana/rules_test.yaml"], "");
 }
 
 #[test]
@@ -588,18 +808,20 @@ fn names_are_in_base_units_and_have_help() {
 }
 
 #[test]
-fn only_two_counters_know_users() {
+fn only_two_counters_and_two_gauges_know_users() {
     let with_user: Vec<_> = families()
         .into_iter()
         .filter(|(_, family)| family.labels.contains_key("user"))
         .map(|(name, family)| (name, family.kind))
         .collect();
-    let counter = |name: &str| (name.to_owned(), "counter".to_owned());
+    let of = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
     assert_eq!(
         with_user,
         [
-            counter("finweir_user_decisions_total"),
-            counter("finweir_user_refusals_total")
+            of("finweir_user_decisions_total", "counter"),
+            of("finweir_user_leases", "gauge"),
+            of("finweir_user_refusals_total", "counter"),
+            of("finweir_user_seats_held", "gauge")
         ]
     );
 }
@@ -616,7 +838,7 @@ fn unit(name: &str, kind: &str) -> &'static str {
         "bytes"
     } else if name.contains("_seats_") {
         "seats"
-    } else if ["_up", "_successful", "_enforcing"]
+    } else if ["_up", "_successful", "_enforcing", "_trouble"]
         .iter()
         .any(|s| name.ends_with(s))
     {
@@ -654,8 +876,14 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_metrics_is_that_of_the_registry() {
-    let doc = fs::read_to_string(METRICS).unwrap_or_default();
+    let mut doc = fs::read_to_string(METRICS).unwrap_or_default();
     let table = table();
+    if std::env::var_os("FINWEIR_BLESS").is_some() {
+        let (before, rest) = doc.split_once("| name | type |").unwrap();
+        let after = rest.split_once("\n\n").unwrap().1;
+        doc = format!("{before}{table}\n{after}");
+        fs::write(METRICS, &doc).unwrap();
+    }
     assert!(
         doc.contains(&table),
         "{METRICS} must hold this table:\n{table}"

@@ -127,6 +127,7 @@ fn help_names_every_command_and_shows_examples() {
         "check",
         "demo",
         "sim",
+        "notify",
         "schema",
         "healthcheck",
         "Examples:",

@@ -145,7 +145,10 @@ fn keys_of_schema(
             .into_iter()
             .flatten()
         {
-            if !path.ends_with("api_key") && !path.ends_with("token") {
+            if ["api_key", "token", "urls[].url"]
+                .iter()
+                .all(|secret| !path.ends_with(secret))
+            {
                 keys_of_schema(root, part, path, into);
             }
         }
@@ -165,7 +168,10 @@ fn keys_of_schema(
             format!("{path}.{key}")
         };
         into.insert(path.clone());
-        if !path.ends_with("api_key") && !path.ends_with("token") {
+        if ["api_key", "token", "urls[].url"]
+            .iter()
+            .all(|secret| !path.ends_with(secret))
+        {
             keys_of_schema(root, member, &path, into);
         }
     }
@@ -211,7 +217,9 @@ fn the_examples_in_default_yaml_are_right() {
     // The two ways to name a server, and to give a key, exclude each other; the variable is not set.
     for line in said.lines() {
         assert!(
-            line.contains(": jellyfin: ") || line.contains(": nodes[0].api_key_file: "),
+            line.contains(": jellyfin: ")
+                || line.contains(": nodes[0].api_key_file: ")
+                || line.contains(": notify.urls[0].url_file: "),
             "{said}"
         );
     }
@@ -518,6 +526,34 @@ fn a_secret_is_never_printed() {
     );
     assert!(!printed.contains("hush"), "{printed}");
     assert!(loaded.config.effective.as_yaml().contains("api_key: (set)"));
+}
+
+#[test]
+fn where_words_go_is_never_printed_and_taken_over_by_a_reload() {
+    let of = |secret: &str| {
+        let text = format!(
+            "notify: {{urls: [{{url: \"gotifys://push.example/{secret}\"}}, {{url: {{env: WORD}}}}]}}\n"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("finweir.yaml");
+        fs::write(&file, text).unwrap();
+        let variables = environment(&[("WORD", "ntfys://hush-user:hush@ntfy.example/hush")]);
+        Config::load(Some(&file), &variables).unwrap()
+    };
+    let (old, new) = (of("hush-1"), of("hush-2"));
+    let printed = format!(
+        "{:?}{}{}",
+        old,
+        old.config.effective.as_yaml(),
+        old.config.summary()
+    );
+    assert!(!printed.contains("hush"), "{printed}");
+    assert!(printed.contains("Word goes to gotifys://push.example, ntfys://ntfy.example when"));
+    assert_eq!(
+        old.config.changes(&new.config),
+        ["notify.urls[0]: (changed)"]
+    );
+    assert!(old.config.needs_restart(&new.config).is_empty());
 }
 
 #[test]

@@ -94,11 +94,11 @@ mod tests {
             capacity: Seats::from_milli(8500),
             given: Seats::from_milli(8500),
             learned: Seats::from_milli(8500),
-            starving: 0,
             reserved: Seats::ZERO,
             sessions: 0,
             max_sessions: None,
             waiting: 1,
+            starving: 0,
         };
         Snapshot {
             gpus: vec![gpu],

@@ -161,24 +161,24 @@ fn evening() -> View {
                 capacity: Seats::from_milli(9400),
                 given: Seats::from_milli(9400),
                 learned: Seats::from_milli(9400),
-                starving: 0,
                 held: Seats::from_milli(6900),
                 reserved: Seats::from_milli(700),
                 sessions: 4,
                 max_sessions: Some(8),
                 waiting: 1,
+                starving: 0,
             },
             GpuView {
                 gpu: GpuId::new("cpu"),
                 capacity: Seats::from_milli(2000),
                 given: Seats::from_milli(2000),
                 learned: Seats::from_milli(2000),
-                starving: 0,
                 held: Seats::ZERO,
                 reserved: Seats::ZERO,
                 sessions: 0,
                 max_sessions: None,
                 waiting: 0,
+                starving: 0,
             },
         ],
         leases,
@@ -479,6 +479,13 @@ async fn every_route_answers_with_its_type_and_the_headers_that_protect_it() {
             assert!(head.contains(header), "{path}: {header} is not in {head}");
         }
     }
+    let open = "Host: localhost\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
+    let answer = fixture.ask("GET /metrics", open).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.to_lowercase().contains(kind), "{head}");
+    assert!(head.to_lowercase().contains("vary: accept"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
     assert_eq!(fixture.status("GET /nothing", LOCAL).await, 404);
     assert_eq!(fixture.status("HEAD /metrics", LOCAL).await, 200);
     fixture.admin.stop().await;

@@ -175,11 +175,6 @@ impl Lease {
         self.leave.is_some_and(|leave| leave.why == Ended::Revoked)
     }
 
-    /// Its job is slower than its viewer, who has little in hand: two looks in a row said so.
-    pub(super) fn is_starved(&self) -> bool {
-        self.state == LeaseState::Active && self.seen.starved >= 2
-    }
-
     /// Its job begins (again): what was due before is due anew.
     pub(super) fn lives_anew(&mut self, now: Instant) {
         self.last_sign = now;

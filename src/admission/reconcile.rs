@@ -316,6 +316,24 @@ fn follow(now: Instant, before: Seen, one: &Running) -> Seen {
     seen
 }
 
+/// Whether two looks in a row found a job slower than real time, and its viewer with little in hand.
+pub(super) fn starves(now: Instant, lease: &Lease) -> bool {
+    let fresh = |at: Instant| now.saturating_duration_since(at) <= SPEED_FRESH;
+    lease.state == LeaseState::Active
+        && lease.seen.starved >= 2
+        && lease.seen.speed.is_some_and(|(_, at)| fresh(at))
+}
+
+impl Admission {
+    /// How many transcodes of a GPU starve.
+    pub(super) fn starving_on(&self, now: Instant, gpu: &crate::ident::GpuId) -> u32 {
+        let here = |lease: &&Lease| lease.asked.subject.gpu.as_ref() == Some(gpu);
+        let starving = self.leases.values().filter(here);
+        let count = starving.filter(|lease| starves(now, lease)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
 /// The throughput of the jobs of one GPU, and how many of them starve.
 fn reading<'a>(now: Instant, jobs: impl Iterator<Item = &'a Lease>) -> Sample {
     let mut sample = Sample {
@@ -339,7 +357,7 @@ fn reading<'a>(now: Instant, jobs: impl Iterator<Item = &'a Lease>) -> Sample {
             let sum = u32::try_from(thousandths).unwrap_or(u32::MAX);
             sample.throughput = Some(super::Seats::from_milli(sum).as_f64());
         }
-        sample.starving += u32::from(lease.seen.starved >= 2);
+        sample.starving += u32::from(starves(now, lease));
     }
     sample
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Admission, Capacity, GpuView, LeaseState, LeaseView, Mode, Reason, Snapshot, WaiterView,
-    lease::Lease,
+    reconcile::starves,
 };
 
 impl Admission {
@@ -41,7 +41,7 @@ impl Admission {
                     .seen
                     .speed
                     .map(|_| (lease.seen.lead * 10.0).round() / 10.0),
-                starved: lease.is_starved(),
+                starved: starves(now, lease),
                 stray: lease.reason == Reason::Adopted
                     && lease.since > self.started + self.policy.timers.recovery,
             }
@@ -67,23 +67,17 @@ impl Admission {
         let gpus = self.policy.gpus.iter().enumerate().map(|(index, gpu)| {
             let used = self.ledger.gpu(index);
             let limiter = self.limiters.get(index);
-            let here = |lease: &&Lease| lease.asked.account.gpu == Some(index);
-            let starving = self
-                .leases
-                .values()
-                .filter(here)
-                .filter(|lease| lease.is_starved());
             GpuView {
                 gpu: gpu.id.clone(),
                 capacity: self.capacity_of(index, Mode::Enforce),
                 given: limiter.map_or(gpu.capacity, Capacity::given),
                 learned: limiter.map_or(gpu.capacity, Capacity::now),
-                starving: u32::try_from(starving.count()).unwrap_or(u32::MAX),
                 held: used.seats,
                 reserved: used.reserved,
                 sessions: used.transcodes,
                 max_sessions: gpu.max_sessions,
                 waiting: u32::try_from(self.queue.len_of_gpu(index)).unwrap_or(u32::MAX),
+                starving: self.starving_on(now, &gpu.id),
             }
         });
         Snapshot {

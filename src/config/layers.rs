@@ -31,6 +31,8 @@ const LISTS: &[&str] = &[
     "libraries",
     "windows",
     "clients",
+    "notify.on",
+    "notify.urls",
     "users.rules",
     "server.trusted_proxies",
 ];

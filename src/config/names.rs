@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::{
     admission::{Access, Mode, WhenFull},
     jellyfin::{Client, Shape},
+    notify::On,
     proxy::{DirectPlay, OnError, Subtitles},
     telemetry::{LogFormat, UserLabel},
 };
@@ -50,6 +51,19 @@ names! {
         Wait = "wait" => Self::Wait,
         /// Only step down.
         StepDown = "step-down" => Self::StepDown,
+    }
+    /// What is worth a word to the operator.
+    OnName for On {
+        /// Transcodes are slower than their viewers.
+        GpuStarving = "gpu-starving" => Self::GpuStarving,
+        /// A server does not answer.
+        NodeDown = "node-down" => Self::NodeDown,
+        /// Many plays are refused.
+        Refused = "refused" => Self::Refused,
+        /// The configuration was rejected.
+        ConfigRejected = "config-rejected" => Self::ConfigRejected,
+        /// The journal can't be written.
+        JournalTrouble = "journal-trouble" => Self::JournalTrouble,
     }
     /// What happens to a request that can't be judged.
     OnErrorName for OnError {

@@ -64,6 +64,7 @@ sections! {
     "texts" true,
     "messages" true,
     "viewer_page" true,
+    "notify" true,
     "poll" false,
     "requests" true,
     "state" false,
@@ -146,10 +147,11 @@ impl Effective {
         let secret_changed = |name: &str| {
             new.secrets.iter().any(|(key, secret)| {
                 let admin = key.starts_with("admin.");
+                let word = key.starts_with("notify.");
                 let here = match name {
                     "admin" => admin,
                     "jellyfin" => !admin && key.starts_with("jellyfin "),
-                    "nodes" => !admin && !key.starts_with("jellyfin "),
+                    "nodes" => !admin && !word && !key.starts_with("jellyfin "),
                     _ => false,
                 };
                 here && self.secrets.get(key).is_some_and(|old| old != secret)
@@ -209,7 +211,7 @@ impl Effective {
         }
         let text = match empty {
             Some(empty) => empty.to_owned(),
-            None if SECRET.contains(&key) && !matches!(node.value, Value::Null) => {
+            None if is_secret(key, path) && !matches!(node.value, Value::Null) => {
                 "(set)".to_owned()
             }
             None => scalar(&node.value),
@@ -226,6 +228,11 @@ impl Effective {
             self.flat.insert(path.to_owned(), text);
         }
     }
+}
+
+/// Whether the value of a key is never shown. A URL that words go to holds a token.
+fn is_secret(key: &str, path: &str) -> bool {
+    SECRET.contains(&key) || key == "url" && path.starts_with("notify.")
 }
 
 /// Puts keys in the order of the defaults.
@@ -420,6 +427,18 @@ pub(super) fn summary(config: &Config) -> String {
     }
     if config.proxy.viewer_page {
         lines.push("Viewers see their own place at /finweir/.".to_owned());
+    }
+    if !config.notify.receivers.is_empty() {
+        let receivers: Vec<String> = config
+            .notify
+            .receivers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        lines.push(format!(
+            "Word goes to {} when something is wrong.",
+            receivers.join(", ")
+        ));
     }
     lines.push(format!(
         "Up to {} may wait, for at most {}.",

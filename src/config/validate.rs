@@ -7,6 +7,7 @@ mod quota;
 mod rules;
 mod servers;
 mod wire;
+mod word;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -220,6 +221,7 @@ impl Build<'_> {
             nodes: policy.nodes.iter().map(|n| n.id.to_string()).collect(),
             classes: policy.classes.iter().map(|c| c.id.to_string()).collect(),
         };
+        let notify = self.notify(file.notify.unwrap_or_default());
         let control = self.poll(&file.poll.unwrap_or_default());
         let (shapes, patience) = self.clients(file.clients.unwrap_or_default());
         let requests = file.requests.unwrap_or_default();
@@ -243,6 +245,7 @@ impl Build<'_> {
             proxy,
             control,
             telemetry,
+            notify,
             admin,
             state_dir,
             drain_delay: drain.delay.map_or(Duration::from_secs(5), |s| s.0),

@@ -1,16 +1,17 @@
 //! Turns events and snapshots into counts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    DirectPlay, FailOpen,
-    labels::{Decision, QueueOutcome, Users, Verdict},
-    metrics::Metrics,
+    DirectPlay, FailOpen, Sent,
+    labels::{Decision, Id, QueueOutcome, Users, Verdict},
+    metrics::{Metrics, Seen},
 };
 use crate::{
     admission::{
         Bitrate, Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
     },
+    clock,
     ident::NodeId,
 };
 
@@ -33,7 +34,7 @@ impl Metrics {
                 ..
             } => {
                 families.leases_started_total.inc();
-                self.count_wait(QueueOutcome::Granted, waited.as_secs_f64());
+                self.count_wait(QueueOutcome::Granted, event, *waited);
             }
             Event::Refused {
                 ticket,
@@ -42,11 +43,11 @@ impl Metrics {
                 ..
             } => {
                 if ticket.is_some() {
-                    self.count_wait(QueueOutcome::of(*reason), waited.as_secs_f64());
+                    self.count_wait(QueueOutcome::of(*reason), event, *waited);
                 }
             }
             Event::Withdrawn { waited, .. } => {
-                self.count_wait(QueueOutcome::Gone, waited.as_secs_f64());
+                self.count_wait(QueueOutcome::Gone, event, *waited);
             }
             Event::LeaseEnded { ended, .. } => families
                 .leases_ended_total
@@ -110,12 +111,16 @@ impl Metrics {
         }
     }
 
-    fn count_wait(&self, outcome: QueueOutcome, waited: f64) {
+    fn count_wait(&self, outcome: QueueOutcome, event: &Event, waited: Duration) {
         self.families
             .queue_outcomes_total
             .with_label_values(&[outcome.as_str()])
             .inc();
+        let waited = waited.as_secs_f64();
         self.families.queue_wait_seconds.observe(waited);
+        if let Some(id) = Id::of(event) {
+            self.exemplars.note(waited, id, clock::wall());
+        }
     }
 
     fn mode(&self, mode: Mode) {
@@ -155,6 +160,19 @@ impl Metrics {
             .direct_play_total
             .with_label_values(&[result.as_str()])
             .inc();
+    }
+
+    /// Counts what became of a word to the operator.
+    pub(super) fn sent(&self, sent: Sent) {
+        self.families
+            .notifications_total
+            .with_label_values(&[sent.as_str()])
+            .inc();
+    }
+
+    /// Shows whether the journal can be written.
+    pub(super) fn journal(&self, trouble: bool) {
+        self.families.journal_trouble.set(i64::from(trouble));
     }
 
     /// Counts a request that passed unjudged.
@@ -201,7 +219,7 @@ impl Metrics {
     }
 
     /// Sets every gauge that shows what is held and waiting. A GPU that the policy dropped is no longer shown.
-    pub(super) fn observe(&self, snapshot: &Snapshot) {
+    pub(super) fn observe(&self, snapshot: &Snapshot, users: &Users) {
         let families = &self.families;
         let Ok(mut seen) = self.seen.lock() else {
             return;
@@ -220,6 +238,7 @@ impl Metrics {
             for (family, count) in [
                 (&families.gpu_sessions, view.sessions),
                 (&families.gpu_waiting, view.waiting),
+                (&families.gpu_starving, view.starving),
             ] {
                 family.with_label_values(gpu).set(i64::from(count));
             }
@@ -249,6 +268,7 @@ impl Metrics {
             .filter(|state| **state != LeaseState::Ended)
             .map(|state| (state.as_str(), 0))
             .collect();
+        self.observe_users(snapshot, users, &mut seen);
         let mut classes = zeroes(&seen.classes);
         let mut waiting = zeroes(&seen.classes);
         let mut nodes = zeroes(&seen.nodes);
@@ -282,6 +302,44 @@ impl Metrics {
         seen.nodes.extend(nodes);
     }
 
+    /// Who holds what where, and which node encodes on which GPU. What is gone stays at 0.
+    fn observe_users(&self, snapshot: &Snapshot, users: &Users, seen: &mut Seen) {
+        let mut held: BTreeMap<(String, String), (i64, Seats)> = BTreeMap::new();
+        let mut encoded: BTreeMap<(String, String), Seats> = BTreeMap::new();
+        for lease in &snapshot.leases {
+            let user = users.label_of(&lease.user, lease.user_name.as_deref());
+            let (count, seats) = held.entry((user, lease.node.to_string())).or_default();
+            *count += 1;
+            *seats = seats.plus(lease.held);
+            if let Some(gpu) = &lease.gpu {
+                let pair = (lease.node.to_string(), gpu.to_string());
+                let seats = encoded.entry(pair).or_default();
+                *seats = seats.plus(lease.held);
+            }
+        }
+        seen.users.extend(held.keys().cloned());
+        seen.node_gpus.extend(encoded.keys().cloned());
+        for pair @ (user, node) in &seen.users {
+            let (count, seats) = held.get(pair).copied().unwrap_or_default();
+            let labels = &[user.as_str(), node.as_str()];
+            self.families
+                .user_leases
+                .with_label_values(labels)
+                .set(count);
+            self.families
+                .user_seats_held
+                .with_label_values(labels)
+                .set(seats.as_f64());
+        }
+        for pair @ (node, gpu) in &seen.node_gpus {
+            let seats = encoded.get(pair).copied().unwrap_or_default();
+            self.families
+                .node_gpu_seats_held
+                .with_label_values(&[node.as_str(), gpu.as_str()])
+                .set(seats.as_f64());
+        }
+    }
+
     fn forget_gpu(&self, gpu: &str) {
         let families = &self.families;
         for family in [
@@ -292,7 +350,11 @@ impl Metrics {
             // An error says that it was not there, which is what is wanted.
             family.remove_label_values(&[gpu]).ok();
         }
-        for family in [&families.gpu_sessions, &families.gpu_waiting] {
+        for family in [
+            &families.gpu_sessions,
+            &families.gpu_waiting,
+            &families.gpu_starving,
+        ] {
             family.remove_label_values(&[gpu]).ok();
         }
     }

@@ -1,9 +1,12 @@
 //! What an event decided, the closed enums that only telemetry uses, and the bounded label `user`.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Mutex, time::Duration};
 
-use super::{DirectPlay, FailOpen, Served, UserLabel};
-use crate::admission::{Event, Reason, Subject};
+use super::{DirectPlay, FailOpen, Sent, Served, UserLabel};
+use crate::{
+    admission::{Event, Reason, Subject},
+    ident::{LeaseId, Ticket, UserId},
+};
 
 /// Most values of the label `user`.
 pub(super) const MAX_USERS: usize = 50;
@@ -27,6 +30,15 @@ pub(super) struct Decision<'a> {
     /// How long it waited, if it did.
     pub(super) waited: Option<Duration>,
     pub(super) subject: &'a Subject,
+    /// What the logs call it.
+    pub(super) id: Option<Id>,
+}
+
+/// What a decision is called where one must be found again: its receipt if it waited, else its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Id {
+    Waited(Ticket),
+    Lease(LeaseId),
 }
 
 /// How a wait ended.
@@ -113,7 +125,50 @@ impl<'a> Decision<'a> {
             would,
             waited,
             subject,
+            id: Id::of(event),
         })
+    }
+}
+
+impl Decision<'_> {
+    /// Whether somebody who wanted to watch was sent away.
+    pub(super) fn turns_away(&self) -> bool {
+        let of_use = self.reason != Reason::Superseded && self.reason != Reason::Draining;
+        self.verdict == Verdict::Reject && of_use
+    }
+}
+
+// === impl Id ===
+
+impl Id {
+    /// The id of the decision or the wait that `event` is about. The one place that says what it is.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::Admitted { lease, .. } => Some(Self::Lease(*lease)),
+            Event::Queued { ticket, .. }
+            | Event::Granted { ticket, .. }
+            | Event::Withdrawn { ticket, .. } => Some(Self::Waited(*ticket)),
+            Event::Refused { ticket, .. } => ticket.map(Self::Waited),
+            Event::Downgraded { ticket, lease, .. } => {
+                Some(ticket.map_or(Self::Lease(*lease), Self::Waited))
+            }
+            Event::Moved { .. }
+            | Event::LeaseEnded { .. }
+            | Event::Reconciled { .. }
+            | Event::EndJob { .. }
+            | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
+            | Event::PolicyChanged { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waited(ticket) => ticket.fmt(f),
+            Self::Lease(lease) => lease.fmt(f),
+        }
     }
 }
 
@@ -180,13 +235,15 @@ impl Users {
 
     /// The label of a user: bounded, so that a flood of accounts makes no flood of series.
     pub(super) fn label(&self, subject: &Subject) -> String {
+        self.label_of(&subject.user, subject.user_name.as_deref())
+    }
+
+    /// As [`Users::label`], where there is no subject.
+    pub(super) fn label_of(&self, user: &UserId, name: Option<&str>) -> String {
         let name = match self.label {
             UserLabel::None => return String::new(),
-            UserLabel::Id => subject.user.as_str(),
-            UserLabel::Name => subject
-                .user_name
-                .as_deref()
-                .unwrap_or_else(|| subject.user.as_str()),
+            UserLabel::Id => user.as_str(),
+            UserLabel::Name => name.unwrap_or_else(|| user.as_str()),
         };
         let Ok(mut seen) = self.seen.lock() else {
             return "other".to_owned();
@@ -224,6 +281,32 @@ impl FailOpen {
             Self::Identity => "the user could not be found out; the request passed unjudged",
             Self::TooLong => "a body was longer than its bound; it passed unjudged",
             Self::Source => "a source could not be looked up; it was charged as unknown",
+        }
+    }
+}
+
+// === impl Sent ===
+
+impl Sent {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[
+        Self::Sent,
+        Self::Retried,
+        Self::Failed,
+        Self::Replaced,
+        Self::Dropped,
+        Self::HeldBack,
+    ];
+
+    /// The label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+            Self::Replaced => "replaced",
+            Self::Dropped => "dropped",
+            Self::HeldBack => "held-back",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every metric of the program, in a registry of its own. The only file that names `prometheus`.
+//! Every metric of the program, in a registry of its own. Only this file and [`super::openmetrics`] name `prometheus`.
 //!
 //! A field of a `metrics!` struct is one family: `finweir_` and the field's name make its name, the doc comment is its
 //! help text. Label values come from closed enums or from the configuration and stand at 0 from the start, so that
@@ -13,8 +13,10 @@ use prometheus::{
 };
 
 use super::{
-    DirectPlay, FailOpen, Served, Settings, UserLabel,
+    DirectPlay, FailOpen, Sent, Served, Settings, UserLabel,
+    exemplars::Exemplars,
     labels::{QueueOutcome, Verdict},
+    openmetrics,
 };
 use crate::admission::{Ended, LeaseState, Measure, Order, Period, Reason, Reconciled};
 
@@ -146,6 +148,14 @@ metrics! {
         uplink_bytes_per_second: GaugeVec ["what"],
         /// Demands that wait for the line out of the house.
         uplink_waiting: IntGauge [],
+        /// Transcodes that are slower than their viewers, who have little in hand: somebody is about to stall.
+        gpu_starving: IntGaugeVec ["gpu"],
+        /// Seats that leases hold, by node and the GPU it encodes on.
+        node_gpu_seats_held: GaugeVec ["node", "gpu"],
+        /// Leases that have not ended, by user and node. The label user is that of the counters by user.
+        user_leases: IntGaugeVec ["user", "node"],
+        /// Seats that leases hold, by user and node.
+        user_seats_held: GaugeVec ["user", "node"],
         /// Leases that have not ended, by state.
         leases: IntGaugeVec ["state"],
         /// Leases that have not ended, by class.
@@ -192,6 +202,10 @@ metrics! {
         config_last_reload_success_timestamp_seconds: Gauge [],
         /// Reloads of the configuration, by result.
         config_reloads_total: IntCounterVec ["result"],
+        /// Words sent to the operator, by what became of them, for each receiver.
+        notifications_total: IntCounterVec ["outcome"],
+        /// Whether the journal can't be written (1) or can (0).
+        journal_trouble: IntGauge [],
         /// Whether decisions are enforced (1) or only recorded (0).
         enforcing: IntGauge [],
         /// The running version. Always 1.
@@ -208,6 +222,7 @@ pub(super) struct Metrics {
     routes: Vec<Route>,
     /// Label values of the gauges that count leases, so that what is gone is shown as 0.
     pub(super) seen: Mutex<Seen>,
+    pub(super) exemplars: Exemplars,
 }
 
 /// Label values that were ever shown.
@@ -216,6 +231,10 @@ pub(super) struct Seen {
     pub(super) gpus: BTreeSet<String>,
     pub(super) classes: BTreeSet<String>,
     pub(super) nodes: BTreeSet<String>,
+    /// User and node. As many as the label `user` has values, for each node.
+    pub(super) users: BTreeSet<(String, String)>,
+    /// Node and GPU.
+    pub(super) node_gpus: BTreeSet<(String, String)>,
 }
 
 /// What is counted for each request of one route: no label is looked up on the way.
@@ -260,7 +279,9 @@ impl Metrics {
                 gpus: settings.gpus.iter().cloned().collect(),
                 classes: settings.classes.iter().cloned().collect(),
                 nodes: settings.nodes.iter().cloned().collect(),
+                ..Seen::default()
             }),
+            exemplars: Exemplars::new(WAIT),
         }
     }
 
@@ -285,6 +306,16 @@ impl Metrics {
         if bytes > 0 {
             route.bytes.inc_by(bytes);
         }
+    }
+
+    /// All of it in OpenMetrics 1.0, each bucket of the waits with the last decision that fell into it.
+    pub(super) fn open(&self) -> String {
+        let wait = "finweir_queue_wait_seconds";
+        openmetrics::encode(&self.registry.gather(), |family, bucket| {
+            (family == wait)
+                .then(|| self.exemplars.of(bucket))
+                .flatten()
+        })
     }
 
     /// All of it in text format 0.0.4.
@@ -334,6 +365,7 @@ impl Families {
             }
             self.gpu_sessions.with_label_values(&[gpu.as_str()]);
             self.gpu_waiting.with_label_values(&[gpu.as_str()]);
+            self.gpu_starving.with_label_values(&[gpu.as_str()]);
             self.gpu_capacity_changes_total
                 .with_label_values(&[gpu.as_str()]);
         }
@@ -346,6 +378,15 @@ impl Families {
             self.queue_depth.with_label_values(&[class.as_str()]);
         }
         for node in &settings.nodes {
+            // Which of several GPUs a node encodes on is known from its first lease.
+            if let [gpu] = settings.gpus.as_slice() {
+                self.node_gpu_seats_held
+                    .with_label_values(&[node.as_str(), gpu.as_str()]);
+            }
+            if nameless {
+                self.user_leases.with_label_values(&["", node.as_str()]);
+                self.user_seats_held.with_label_values(&["", node.as_str()]);
+            }
             self.node_transcodes.with_label_values(&[node.as_str()]);
             self.jellyfin_poll_up.with_label_values(&[node.as_str()]);
             self.jellyfin_up.with_label_values(&[node.as_str()]).set(1);
@@ -379,6 +420,9 @@ impl Families {
         for kind in Reconciled::ALL {
             self.reconciliations_total
                 .with_label_values(&[kind.as_str()]);
+        }
+        for sent in Sent::ALL {
+            self.notifications_total.with_label_values(&[sent.as_str()]);
         }
         for result in ["success", "failure"] {
             self.config_reloads_total.with_label_values(&[result]);

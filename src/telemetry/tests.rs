@@ -550,12 +550,12 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         capacity: Seats::from_milli(9400),
         given: Seats::from_milli(9400),
         learned: Seats::from_milli(9400),
-        starving: 0,
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
         sessions: 2,
         max_sessions: None,
         waiting: 0,
+        starving: 0,
     };
     telemetry.observe(&Snapshot {
         mode: Mode::Enforce,
@@ -643,4 +643,82 @@ fn the_list_of_decisions_is_bounded_and_begins_with_the_newest() {
     assert!((recent[0].waited - 12.0).abs() < 0.01);
     assert_eq!(recent[0].user, NAME, "the page names people");
     assert_eq!(recent[1].decision, "downgrade");
+}
+
+#[test]
+fn a_wait_leads_to_its_line_in_the_log() {
+    let telemetry = Telemetry::new(&settings(UserLabel::None));
+    telemetry.record(&[refused(Some(Ticket(41)), Reason::WaitedOut, 12)]);
+    let open = telemetry.gather_open();
+    let bucket = "finweir_queue_wait_seconds_bucket{le=\"15.0\"} 1 # {decision=\"T41\"} 12.0 ";
+    assert!(open.contains(bucket), "{open}");
+    assert!(open.ends_with("# EOF\n"));
+    let refusal = refused(Some(Ticket(41)), Reason::WaitedOut, 12);
+    let log = json("info", UserLabel::None, &[refusal]);
+    assert_eq!(log[0]["id"], "T41", "{log:?}");
+    assert!(
+        !telemetry.gather().contains("T41"),
+        "the old format has none"
+    );
+}
+
+#[test]
+fn both_formats_tell_the_same() {
+    let telemetry = Telemetry::new(&settings(UserLabel::None));
+    telemetry.record(&every_event());
+    let series = |text: &str| -> BTreeSet<String> {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples
+            .filter(|line| line.starts_with("finweir_"))
+            .map(|line| {
+                let line = line.split(" # ").next().unwrap_or_default();
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                let name = name.replace(".0\"}", "\"}");
+                format!("{name} {}", value.parse::<f64>().unwrap())
+            })
+            .collect()
+    };
+    let (open, plain) = (telemetry.gather_open(), telemetry.gather());
+    assert_eq!(series(&open), series(&plain));
+    let families: Vec<&str> = open
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let distinct: BTreeSet<&str> = families.iter().copied().collect();
+    assert_eq!(families.len(), distinct.len());
+}
+
+#[test]
+fn who_holds_what_where_follows_the_snapshot() {
+    let telemetry = Telemetry::new(&settings(UserLabel::Name));
+    let mut held = lease("family", "jellyfin-1", LeaseState::Active, 1500);
+    held.user_name = Some(Arc::from("anna"));
+    held.gpu = Some(GpuId::new("uhd770"));
+    telemetry.observe(&Snapshot {
+        leases: vec![held],
+        ..Snapshot::default()
+    });
+    let of_anna = "user_seats_held{node=\"jellyfin-1\",user=\"anna\"}";
+    let of_gpu = "node_gpu_seats_held{gpu=\"uhd770\",node=\"jellyfin-1\"}";
+    assert_eq!(value(&telemetry, of_anna), Some(1.5));
+    assert_eq!(value(&telemetry, of_gpu), Some(1.5));
+    telemetry.observe(&Snapshot::default());
+    assert_eq!(value(&telemetry, of_anna), Some(0.0));
+    assert_eq!(value(&telemetry, of_gpu), Some(0.0));
+}
+
+#[test]
+fn who_went_on_to_something_else_was_not_refused() {
+    let telemetry = Telemetry::new(&settings(UserLabel::None));
+    telemetry.record(&[
+        refused(None, Reason::GpuFull, 0),
+        refused(Some(Ticket(1)), Reason::Superseded, 2),
+        refused(None, Reason::Draining, 0),
+        refused(Some(Ticket(2)), Reason::WaitedOut, 12),
+    ]);
+    assert_eq!(telemetry.refusals(), 2);
+    assert!(!telemetry.has_journal_trouble());
+    telemetry.journal_trouble(true);
+    assert!(telemetry.has_journal_trouble());
+    assert_eq!(value(&telemetry, "journal_trouble"), Some(1.0));
 }

@@ -10,6 +10,7 @@ use super::{
         claim::Holds,
         lease::Lease,
         ledger::{Hold, Usage},
+        rules::Asked,
     },
     torture::Torture,
     *,
@@ -18,7 +19,7 @@ use super::{
 impl Torture {
     /// Nobody is refused whom a smaller picture within his floor would have let in.
     pub(super) fn check_refusal(&mut self, now: Instant, demand: Demand, reason: Reason) {
-        let asked = rules::Asked::new(&self.core.policy, demand);
+        let asked = Asked::new(&self.core.policy, demand);
         // At the very end of the line: whoever is before it, is before it all the same.
         let arrival = self.core.queue.arrive(Duration::MAX / 2);
         let place = self.core.place(&asked, arrival);

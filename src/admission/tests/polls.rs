@@ -188,7 +188,11 @@ fn two_polls_give_the_gpu_its_reading_and_starvation_lowers_it() {
         from: seats(4000),
         to
     }));
-    assert_eq!(world.core.snapshot(world.now).gpus[0].capacity, to);
+    let gpu = &world.core.snapshot(world.now).gpus[0];
+    assert_eq!((gpu.capacity, gpu.starving), (to, 1));
+    world.wait(60);
+    let gpu = &world.core.snapshot(world.now).gpus[0];
+    assert_eq!(gpu.starving, 0, "nobody has looked for long");
 }
 
 #[test]

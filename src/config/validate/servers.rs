@@ -15,9 +15,9 @@ use crate::{
     admission::{self, Gpu, Mode, Seats},
     config::{
         file,
-        file::{Secret, SecretText},
         place::{did_you_mean, listed},
         profile::{LOW_POWER_OFF, Profile, SEATS_PER_CORE},
+        secret::{Secret, SecretText},
         tree::steps,
         units::Capacity,
     },
