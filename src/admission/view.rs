@@ -1,13 +1,26 @@
 //! What is held and waiting, for people, tests and replay.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     Admission, Capacity, GpuView, LeaseState, LeaseView, Mode, Reason, Snapshot, WaiterView,
-    reconcile::starves,
+    lease::Lease, reconcile::starves,
 };
 
+/// How long what was found in Jellyfin must last to be called a stray: a job whose lease has just ended is not one.
+const STRAY_FOR: Duration = Duration::from_secs(30);
+
 impl Admission {
+    /// Whether a transcode seems to have begun past Finweir: it was found in Jellyfin long after the start, and nothing
+    /// of it was ever asked for here.
+    fn is_stray(&self, now: Instant, lease: &Lease) -> bool {
+        lease.is_video()
+            && lease.reason == Reason::Adopted
+            && lease.session().is_none()
+            && lease.since > self.started + self.policy.timers.recovery
+            && now.saturating_duration_since(lease.since) >= STRAY_FOR
+    }
+
     /// Shows all that is held and waiting.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let mut leases: Vec<_> = self.leases.values().collect();
@@ -42,8 +55,7 @@ impl Admission {
                     .speed
                     .map(|_| (lease.seen.lead * 10.0).round() / 10.0),
                 starved: starves(now, lease),
-                stray: lease.reason == Reason::Adopted
-                    && lease.since > self.started + self.policy.timers.recovery,
+                stray: self.is_stray(now, lease),
             }
         });
         let waiting = self.in_order().into_iter().filter_map(|ticket| {

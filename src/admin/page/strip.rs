@@ -77,18 +77,19 @@ fn steps(past: &[Point], x: &impl Fn(&Point) -> f64, y: impl Fn(&Point) -> f64) 
     line
 }
 
-/// A mark for each sample at which somebody waited, hanging from the top.
+/// Who waited, as an area that hangs from the top: the more, the deeper, down to a third of the picture.
 fn waits(out: &mut String, past: &[Point], x: &impl Fn(&Point) -> f64, most: f64) -> fmt::Result {
-    let waits: Vec<&Point> = past.iter().filter(|point| point.waiting > 0).collect();
-    if waits.is_empty() {
+    let (Some(first), true) = (past.first(), past.iter().any(|point| point.waiting > 0)) else {
         return Ok(());
-    }
-    out.write_str("<path class=\"waits\" d=\"")?;
-    for point in waits {
-        let depth = HEIGHT / 2.0 * f64::from(point.waiting) / most;
-        write!(out, "M{:.0} 0v{depth:.0}", x(point))?;
-    }
-    out.write_str("\"/>")
+    };
+    let depth = steps(past, x, |point| {
+        HEIGHT / 3.0 * f64::from(point.waiting) / most
+    });
+    write!(
+        out,
+        "<path class=\"waits\" d=\"M{:.0} 0V{depth}V0Z\"/>",
+        x(first)
+    )
 }
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
             "{out}"
         );
         assert!(out.contains("M360 4.0H420H420"), "{out}");
-        assert!(out.contains("M400 0v21"), "{out}");
+        assert!(out.contains("M360 0V0.0H400V14.0H420V0.0H420V0Z"), "{out}");
     }
 
     #[test]
