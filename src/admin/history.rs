@@ -95,6 +95,7 @@ mod tests {
             given: Seats::from_milli(8500),
             learned: Seats::from_milli(8500),
             reserved: Seats::ZERO,
+            lent: Seats::ZERO,
             sessions: 0,
             max_sessions: None,
             waiting: 1,

@@ -7,6 +7,7 @@
 
 mod backfill;
 mod fairness;
+mod houses;
 mod invariants;
 mod life;
 mod limits;
@@ -14,6 +15,7 @@ mod lost_seats;
 mod numbers;
 mod operator;
 mod polls;
+mod preempting;
 mod pressure;
 mod probe;
 mod quotas;
@@ -21,6 +23,7 @@ mod rungs;
 mod torture;
 mod uplink;
 mod waiting;
+mod yielding;
 
 use std::{
     sync::Arc,

@@ -28,3 +28,4 @@ mod subtitles;
 mod support;
 mod uplink;
 mod waiting;
+mod yielding;

@@ -107,6 +107,9 @@ fn facts(out: &mut String, gpu: &GpuView) -> fmt::Result {
     for (what, much) in facts {
         write!(list, "<div><dt>{what}</dt><dd>{much}</dd></div>")?;
     }
+    if gpu.lent > Seats::ZERO {
+        write!(list, "<div><dt>lent</dt><dd>{}</dd></div>", gpu.lent)?;
+    }
     if gpu.learned != gpu.given {
         write!(
             list,
