@@ -14,6 +14,7 @@
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `operator`: what is done by hand.
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -38,6 +39,7 @@ mod input;
 mod lease;
 mod ledger;
 mod life;
+mod operator;
 mod policy;
 mod preempt;
 mod pressure;
@@ -78,6 +80,7 @@ pub use self::{
     event::{Ended, Event, Reason, Reconciled, Subject},
     input::{Input, Numbers},
     lease::LeaseState,
+    operator::Order,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         Preemption, QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window, Yields,
@@ -128,6 +131,10 @@ pub struct Admission {
     /// What flows out of the house beside the leases, as measured.
     flow: Bitrate,
     draining: bool,
+    /// The operator lets no new transcode in.
+    paused: bool,
+    /// The mode that the policy came with, where the operator has changed it.
+    own_mode: Option<Mode>,
     events: Vec<Event>,
 }
 
@@ -329,6 +336,10 @@ pub struct Running {
 pub struct Snapshot {
     /// Whether decisions are enforced.
     pub mode: Mode,
+    /// The mode of the configuration, where the operator has changed it until the next reload.
+    pub own_mode: Option<Mode>,
+    /// The operator lets no new transcode in.
+    pub paused: bool,
     /// Each GPU, as the policy orders them.
     pub gpus: Vec<GpuView>,
     /// Each lease that has not ended, oldest first.
@@ -348,6 +359,10 @@ pub struct GpuView {
     pub gpu: GpuId,
     /// Capacity less headroom reserve, in seats: what may be handed out.
     pub capacity: Seats,
+    /// What the configuration gives.
+    pub given: Seats,
+    /// What it was found to carry, before time windows; that of the configuration if nothing is learned.
+    pub learned: Seats,
     /// Seats held by running and reserved leases.
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
@@ -409,6 +424,12 @@ pub struct LeaseView {
     pub paused: bool,
     /// How much of the file is encoded, 0..=1.
     pub completion: Option<f64>,
+    /// How many seconds the encoder is ahead of the viewer, where two looks have told.
+    pub lead: Option<f64>,
+    /// Its job is slower than its viewer, who has little in hand.
+    pub starved: bool,
+    /// It was found in Jellyfin when Finweir had run for long: as far as is known, it did not pass through here.
+    pub stray: bool,
 }
 
 /// One waiting demand now.

@@ -32,8 +32,8 @@ pub use self::{
 };
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Input, Kind, Policy,
-        Reason, Seats, Snapshot, Who,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Input, Kind, Order,
+        Policy, Reason, Seats, Snapshot, Subject, Who,
     },
     clock,
     ident::{DeviceId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
@@ -315,6 +315,16 @@ impl Gate {
         self.tell(Input::Policy(policy));
     }
 
+    /// Does what the operator orders. `None`: there is nothing it could be done to. Else whom it was about, if it was
+    /// about somebody.
+    pub fn operate(&self, order: Order, who: &Arc<str>) -> Option<Option<Arc<Subject>>> {
+        let input = self.noted(|| Input::Operate {
+            order,
+            who: Arc::clone(who),
+        });
+        self.apply(input, |state, now| state.core.operate(now, order, who))
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.lock().core.policy().clone()
@@ -390,9 +400,14 @@ impl Gate {
     /// The ticket that an event settles, and what its waiter is told.
     fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
         match event {
-            Event::Granted { ticket, lease, .. } => Some((
+            Event::Granted {
+                ticket,
+                lease,
+                reason,
+                ..
+            } => Some((
                 *ticket,
-                Outcome::Admitted(Reservation::new(self.clone(), *lease, Reason::Waited)),
+                Outcome::Admitted(Reservation::new(self.clone(), *lease, *reason)),
             )),
             Event::Refused {
                 ticket: Some(ticket),
@@ -430,6 +445,7 @@ impl Gate {
             | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }

@@ -412,6 +412,7 @@ impl Admission {
             | Reason::Anonymous
             | Reason::Unreadable
             | Reason::Revoked => secs(300),
+            Reason::Paused => secs(60),
             Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
             Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
             Reason::StartRate => secs(30),
@@ -426,7 +427,8 @@ impl Admission {
             | Reason::FailOpen
             | Reason::Yields
             | Reason::Pressure
-            | Reason::RunsAlone => secs(1),
+            | Reason::RunsAlone
+            | Reason::Operator => secs(1),
         }
     }
 }

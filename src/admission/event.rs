@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, ser::SerializeMap};
 
-use super::{LeaseState, Mode, Seats};
+use super::{LeaseState, Mode, Order, Seats};
 use crate::ident::{
     ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
@@ -62,6 +62,8 @@ labels! {
         Adopted = "adopted",
         /// It waited, and its seats came free.
         Waited = "waited",
+        /// The operator let it in by hand.
+        Operator = "operator",
         /// A limit was exceeded, but the rule only observes.
         Observed = "observed",
         /// Finweir could not judge it, so it passed.
@@ -106,6 +108,8 @@ labels! {
         WaitTooLong = "wait-too-long",
         /// The same device asked for something else.
         Superseded = "superseded",
+        /// The operator lets no new transcode in for now.
+        Paused = "paused",
         /// Finweir is stopping.
         Draining = "draining",
         /// The request could not be read, but Jellyfin might have served it as media.
@@ -235,6 +239,8 @@ pub enum Event {
         ticket: Ticket,
         /// The lease.
         lease: LeaseId,
+        /// Why.
+        reason: Reason,
         /// How long it waited.
         waited: Duration,
     },
@@ -332,6 +338,15 @@ pub enum Event {
         from: Seats,
         /// Now.
         to: Seats,
+    },
+    /// The operator did something by hand; what came of it follows.
+    Operator {
+        /// What.
+        order: Order,
+        /// Who, as he called himself, and from where.
+        who: Arc<str>,
+        /// Whom and what it was about, if it was about somebody.
+        subject: Option<Arc<Subject>>,
     },
     /// A policy came into force.
     PolicyChanged {

@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, Admission, Bitrate, Book, Decision, Demand, Ended, Event, Kind, Policy, Reason,
-    Running, Sample, Seats, Today,
+    Activity, Admission, Bitrate, Book, Decision, Demand, Ended, Event, Kind, Order, Policy,
+    Reason, Running, Sample, Seats, Today,
 };
 use crate::ident::{
     ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
@@ -138,6 +138,13 @@ pub enum Input {
     Usage(Box<Book>),
     /// [`Admission::set_flow`].
     Flow(Bitrate),
+    /// [`Admission::operate`].
+    Operate {
+        /// What is ordered.
+        order: Order,
+        /// By whom.
+        who: Arc<str>,
+    },
     /// [`Admission::drain`].
     Drain,
 }
@@ -170,6 +177,7 @@ impl Numbers {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Preempting { .. }
+            | Event::Operator { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => return,
@@ -237,6 +245,9 @@ impl Admission {
             }
             Input::Usage(book) => self.restore_usage(book.as_ref().clone()),
             Input::Flow(flow) => self.set_flow(now, *flow),
+            Input::Operate { order, who } => {
+                self.operate(now, *order, who);
+            }
             Input::Drain => self.drain(now),
         }
         None

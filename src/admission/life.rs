@@ -63,6 +63,8 @@ impl Admission {
             last_ticket: 0,
             flow: super::Bitrate::ZERO,
             draining: false,
+            paused: false,
+            own_mode: None,
             events: Vec::new(),
         }
     }

@@ -223,6 +223,12 @@ impl Admission {
         if video && (self.judge_access(asked, &mut verdict)) {
             return verdict;
         }
+        if video
+            && self.paused
+            && verdict.breach(self.policy.mode, Reason::Paused, Some(Line::Server))
+        {
+            return verdict;
+        }
         if self.judge_quota(asked, &mut verdict) {
             return verdict;
         }

@@ -61,6 +61,7 @@ impl Admission {
     /// judged by the new one.
     pub fn set_policy(&mut self, now: Instant, policy: Arc<Policy>) {
         self.advance(now);
+        self.own_mode = None;
         let old = std::mem::replace(&mut self.policy, policy);
         let policy = Arc::clone(&self.policy);
         self.timers
@@ -237,7 +238,7 @@ impl Admission {
     }
 
     /// Rules have changed: everything that waits is looked at.
-    fn wake_all(&mut self) {
+    pub(super) fn wake_all(&mut self) {
         for ticket in self.in_order() {
             if let Some(waiter) = self.queue.get(ticket) {
                 self.ledger.mark(waiter.asked.account.user.clone());

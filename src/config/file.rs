@@ -91,6 +91,8 @@ sections! {
         texts: BTreeMap<String, BTreeMap<String, String>>,
         /// Show a message on the screen of players that can.
         messages: bool,
+        /// Show viewers their own place at `/finweir/`.
+        viewer_page: bool,
         /// How often Jellyfin is asked what is running.
         poll: Poll,
         /// Logs.

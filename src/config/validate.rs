@@ -244,6 +244,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            viewer_page: file.viewer_page.unwrap_or(false),
             counts_bytes: quota::counts_bytes(&policy),
         };
         Config {

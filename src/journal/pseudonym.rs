@@ -194,6 +194,7 @@ impl Pseudonyms {
             | Input::Week { .. }
             | Input::Today(_)
             | Input::Flow(_)
+            | Input::Operate { .. }
             | Input::Drain) => other,
         }
     }

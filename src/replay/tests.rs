@@ -635,6 +635,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
             Input::Policy(policy) => gate.set_policy(policy),
             Input::Today(today) => gate.set_today(today),
             Input::Flow(flow) => gate.set_flow(flow),
+            Input::Operate { order, who } => drop(gate.operate(order, &who)),
             Input::SpendBytes { user, bytes } => gate.spend_bytes(&user, bytes),
             Input::SpendSessionBytes { session, bytes } => {
                 gate.spend_session_bytes(&session, bytes);

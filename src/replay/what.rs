@@ -76,6 +76,7 @@ impl<'a> What<'a> {
                 ticket,
                 lease,
                 waited,
+                ..
             } => Self::Granted {
                 subject,
                 ticket: *ticket,
@@ -127,6 +128,7 @@ impl<'a> What<'a> {
             Event::Moved { .. }
             | Event::Reconciled { .. }
             | Event::Preempting { .. }
+            | Event::Operator { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => Self::Other,

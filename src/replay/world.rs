@@ -29,7 +29,9 @@ use super::{
     what::What,
 };
 use crate::{
-    admission::{Activity, Admission, Decision, Demand, Ended, Event, Input, Kind, Origin, Policy},
+    admission::{
+        Activity, Admission, Decision, Demand, Ended, Event, Input, Kind, Order, Origin, Policy,
+    },
     ident::{ItemId, LeaseId, PlaySessionId, Ticket},
     journal::{Part, Step},
 };
@@ -299,7 +301,14 @@ impl World<'_> {
                 let node = node.clone();
                 self.tell(t, &Input::Reconcile { node, running });
             }
-            Input::Policy(_) => {
+            // Under another policy a lease has another number.
+            Input::Operate {
+                order: Order::Pause | Order::Resume,
+                ..
+            } => {
+                self.tell(t, &step.told);
+            }
+            Input::Policy(_) | Input::Operate { .. } => {
                 if self.follows {
                     self.tell(t, &step.told);
                 }

@@ -333,6 +333,7 @@ impl Core {
                 | Event::Preempting { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
+                | Event::Operator { .. }
                 | Event::PolicyChanged { .. } => {}
             }
         }

@@ -85,6 +85,10 @@ impl Metrics {
                     .with_label_values(gpu)
                     .set(to.as_f64());
             }
+            Event::Operator { order, .. } => families
+                .operator_actions_total
+                .with_label_values(&[order.as_str()])
+                .inc(),
             Event::PolicyChanged { mode } => self.mode(*mode),
         }
     }
