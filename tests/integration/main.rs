@@ -12,6 +12,7 @@
 
 mod evading;
 mod failing;
+mod flows;
 mod observing;
 mod passing;
 mod playing;

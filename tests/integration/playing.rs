@@ -5,9 +5,7 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::json;
 
-use crate::support::{
-    AndroidTv, Curl, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until,
-};
+use crate::support::{AndroidTv, App, Curl, House, Play, Setting, Web, both, items, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -227,14 +225,14 @@ async fn every_client_plays_what_it_was_let_in_for() {
             .play(items::HDR)
             .await
             .playing();
-        let phone = Swiftfin::login(&house, "ben", "phone")
+        let phone = App::Swiftfin.login(&house, "ben", "phone")
             .await
             .play(items::LONG)
             .await
             .playing();
-        let roku = Roku::login(&house, "carla", "roku").await;
-        let roku = roku.play(items::HEVC8, 1_500_000).await.playing();
-        let kodi = Kodi::login(&house, "dora", "htpc")
+        let roku = App::Roku.login(&house, "carla", "roku").await;
+        let roku = roku.play(items::HEVC8).await.playing();
+        let kodi = App::Kodi.login(&house, "dora", "htpc")
             .await
             .play(items::HDR)
             .await

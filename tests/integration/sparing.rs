@@ -5,9 +5,7 @@ use std::time::Duration;
 use finweir::sim::Version;
 use serde_json::{Value, json};
 
-use crate::support::{
-    AndroidTv, House, Origin, Play, Setting, Swiftfin, Web, ask, both, items, recorded, until,
-};
+use crate::support::{AndroidTv, App, House, Origin, Play, Setting, Web, ask, both, items, recorded, until};
 
 /// What Jellyfin was asked for in place of a transcode, and what came of it.
 fn direct_plays(house: &House, result: &str) -> u64 {
@@ -122,7 +120,7 @@ async fn where_it_is_always_wanted_nobody_transcodes_what_he_can_play() {
 async fn who_would_not_come_back_is_not_made_to() {
     both(async |version| {
         let house = full(under_pressure(version)).await;
-        let phone = Swiftfin::login(&house, "carla", "phone").await;
+        let phone = App::Swiftfin.login(&house, "carla", "phone").await;
         phone.play(items::LONG).await.says();
         assert_eq!(house.refused_for("gpu-sessions"), 1);
         assert_eq!(direct_plays(&house, "played"), 0);

@@ -5,9 +5,7 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
-use crate::support::{
-    AndroidTv, House, Kodi, Play, Setting, Shown, Socket, Web, both, items, until,
-};
+use crate::support::{AndroidTv, App, House, Play, Setting, Shown, Socket, Web, both, items, until};
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
 fn tight(version: Version) -> Setting {
@@ -130,7 +128,7 @@ async fn a_player_that_steps_up_after_it_was_stepped_down_plays_on() {
 async fn kodi_which_writes_its_own_bitrate_is_refused_as_before() {
     both(async |version| {
         let house = occupied(tight(version).set("gpus", "[{name: igpu, capacity: 1}]")).await;
-        let kodi = Kodi::login(&house, "ben", "htpc").await;
+        let kodi = App::Kodi.login(&house, "ben", "htpc").await;
         assert!(!matches!(kodi.play(items::HDR).await, Shown::Playing(_)));
         assert_eq!((stepped_down(&house), house.refused()), (0, 1));
     })

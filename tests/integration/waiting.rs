@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use finweir::{clock, sim::Version, tasks::Tasks};
 
-use crate::support::{House, Play, Setting, Shown, Swiftfin, Web, both, items, until};
+use crate::support::{App, House, Play, Setting, Shown, Web, both, items, until};
 
 /// A house with one seat, which anna has.
 async fn taken(setting: Setting) -> (House, Web, Play) {
@@ -153,7 +153,7 @@ async fn nobody_is_held_beyond_his_patience() {
     both(async |version| {
         let setting = one_seat(version).set("clients", "[{client: swiftfin, patience: 1500ms}]");
         let (house, ..) = taken(setting).await;
-        let phone = Swiftfin::login(&house, "ben", "phone").await;
+        let phone = App::Swiftfin.login(&house, "ben", "phone").await;
         let began = clock::now();
         assert_eq!(
             phone.play(items::HEVC8).await.says(),

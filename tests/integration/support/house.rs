@@ -246,6 +246,11 @@ impl House {
         &self.yaml
     }
 
+    /// Puts another file in force, as a reload does.
+    pub(crate) fn goes_on_with(&self, yaml: &str) {
+        self.finweir().apply(&self.setting.config(yaml));
+    }
+
     /// All that is held and waiting.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.finweir().gate().snapshot()
