@@ -17,7 +17,7 @@ use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 use finweir::sim::{Kind, Version};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use crate::support::{App, Heard, House, Play, Setting, Shape, Shown, Viewer, Web, items, until};
+use crate::support::{App, Heard, House, Play, Setting, Shape, Shown, Viewer, Web, until};
 
 /// Flows under way at once: most of their time they wait.
 const AT_ONCE: usize = 4;
@@ -61,7 +61,11 @@ async fn each(apps: &[App], flow: impl AsyncFn(Case)) {
 
 fn words(panicked: &(dyn Any + Send)) -> String {
     let text = panicked.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    let text = text.or_else(|| {
+        panicked
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+    });
     text.unwrap_or_default()
 }
 
@@ -102,11 +106,8 @@ impl Case {
     /// The viewer in a house where ben watches already, by a transcode.
     async fn beside_ben(self, setting: Setting) -> Scene {
         let mut scene = self.alone(setting).await;
-        let ben = Web::login(&scene.house, "ben", "bens").await;
-        let play = ben.play(items::LONG).await.playing();
-        assert!(play.transcodes);
-        scene.others.push((ben, play));
-        assert_eq!((scene.house.held(), scene.house.sim().started()), (1, 1));
+        scene.others = scene.house.occupied_by(&["ben"]).await;
+        assert_eq!(scene.house.sim().started(), 1);
         scene
     }
 }

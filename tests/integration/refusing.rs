@@ -3,7 +3,9 @@
 use finweir::sim::Version;
 use serde_json::Value;
 
-use crate::support::{AndroidTv, App, Curl, House, Setting, Shown, Socket, Web, ask, both, items, until};
+use crate::support::{
+    AndroidTv, App, Curl, House, Setting, Shown, Socket, Web, ask, both, items, until,
+};
 
 /// A house in which anna watches in her browser, and may not watch a second film.
 async fn anna_watches(version: Version) -> (House, Web) {

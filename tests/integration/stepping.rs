@@ -5,7 +5,9 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
-use crate::support::{AndroidTv, App, House, Play, Setting, Shown, Socket, Web, both, items, until};
+use crate::support::{
+    AndroidTv, App, House, Play, Setting, Shown, Socket, Web, both, items, until,
+};
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
 fn tight(version: Version) -> Setting {
@@ -17,9 +19,7 @@ fn tight(version: Version) -> Setting {
 /// One who sits in the house already.
 async fn occupied(setting: Setting) -> House {
     let house = setting.start().await;
-    let web = Web::login(&house, "anna", "laptop").await;
-    assert!(web.play(items::LONG).await.playing().transcodes);
-    assert_eq!(house.held(), 1);
+    house.occupied_by(&["anna"]).await;
     house
 }
 
@@ -106,14 +106,7 @@ async fn a_player_that_steps_up_after_it_was_stepped_down_plays_on() {
         let house = occupied(tight(version)).await;
         let web = fast(&house, "ben").await;
         let small = web.play(items::HDR).await.playing();
-        let mut body = web.body(items::HDR, Duration::ZERO);
-        for switch in [
-            "EnableDirectPlay",
-            "EnableDirectStream",
-            "AllowVideoStreamCopy",
-        ] {
-            body[switch] = json!(false);
-        }
+        let body = web.escalated(items::HDR);
         let answer = web.device.playback_info(items::HDR, "", &body).await.json();
         let source: &Value = &answer["MediaSources"][0];
         let mut play = Play::transcoded(items::HDR, &answer, source).unwrap();

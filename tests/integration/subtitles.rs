@@ -8,7 +8,7 @@ use finweir::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{App, House, Setting, Web, both, items, recorded};
+use crate::support::{App, House, Setting, Web, Wish, both, items, recorded};
 
 /// H.264 with an SRT subtitle as its third stream.
 const SUBS: &str = "948e4d39322ff7d56621c4d23ebc1579";
@@ -137,14 +137,11 @@ async fn who_could_not_play_a_moment_ago_is_not_given_another_thing_to_try() {
             .start()
             .await;
         let web = Web::login(&house, "anna", "laptop").await;
-        let mut body = drawn(&web);
-        for switch in [
-            "EnableDirectPlay",
-            "EnableDirectStream",
-            "AllowVideoStreamCopy",
-        ] {
-            body[switch] = json!(false);
+        let body = Wish {
+            drawn: Some(2),
+            ..Wish::of(SUBS)
         }
+        .written(web.escalated(SUBS));
         let answer = asks(&web, &body).await;
         assert!(url(&answer).contains("alwaysBurnInSubtitleWhenTranscoding=true"));
         assert_eq!(house.asked("PlaybackInfo"), 1);
@@ -209,8 +206,7 @@ async fn a_picture_that_is_nearly_within_the_ceiling_is_copied() {
                 .set("direct_play", "pressure")
                 .start()
                 .await;
-            let web = Web::login(&house, "anna", "laptop").await;
-            assert!(web.play(items::LONG).await.playing().transcodes);
+            house.occupied_by(&["anna"]).await;
             let mut phone = App::Swiftfin.login(&house, "carla", "phone").await;
             phone.bitrate = bitrate;
             let shown = phone.play(items::REMUX).await;

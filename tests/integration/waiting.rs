@@ -9,14 +9,14 @@ use crate::support::{App, House, Play, Setting, Shown, Web, both, items, until};
 /// A house with one seat, which anna has.
 async fn taken(setting: Setting) -> (House, Web, Play) {
     let house = setting.start().await;
-    let web = Web::login(&house, "anna", "laptop").await;
-    let play = web.play(items::LONG).await.playing();
+    let (web, play) = house.occupied_by(&["anna"]).await.remove(0);
     (house, web, play)
 }
 
 fn one_seat(version: Version) -> Setting {
     Setting::of(version)
         .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 1}]")
+        .set("pressure", "100%")
         .set("queue", "{max_wait: 15s}")
 }
 

@@ -60,7 +60,10 @@ fn in_vain(app: App) -> Vec<Heard> {
 async fn who_could_not_play_the_file_is_encoded_for_and_not_made_to_try_again() {
     let apps = of(&App::TRANSCODE, App::comes_back);
     each(&apps, async |case: Case| {
-        let setting = plain(case.version).set("direct_play", "always");
+        // Within the grace after a stop, the same screen's next film is no other matter.
+        let setting = plain(case.version)
+            .set("direct_play", "always")
+            .set("leases", "{recovery: 0s, linger: 100ms, grace: 0s}");
         let mut scene = case.alone(setting).await;
         scene.viewer.go_blind();
         let viewer = scene.viewer.clone();
@@ -88,7 +91,10 @@ async fn who_could_not_play_the_file_is_encoded_for_and_not_made_to_try_again() 
 async fn who_could_not_play_the_file_and_does_not_fit_is_refused_as_it_understands() {
     let apps = of(&App::TRANSCODE, App::comes_back);
     each(&apps, async |case: Case| {
-        let setting = one_seat(case.version).set("direct_play", "pressure");
+        // What was reserved for the file is given back when nobody has used it.
+        let setting = one_seat(case.version)
+            .set("direct_play", "pressure")
+            .set("leases", "{recovery: 0s, linger: 100ms, reserve: 1s}");
         let mut scene = case.beside_ben(setting).await;
         scene.viewer.go_blind();
         let viewer = scene.viewer.clone();
@@ -227,8 +233,14 @@ async fn a_text_subtitle_goes_beside_the_picture() {
                 let play = viewer.plays(&wish).await.playing();
                 assert_eq!(viewer.device().heard(), [Heard::Stream]);
                 scene.pays(&play);
-                drawn.push(play.url.contains("alwaysBurnInSubtitleWhenTranscoding=true"));
-                assert_eq!((scene.house.sim().started(), scene.decided()), (1, (0, 0, 0)));
+                drawn.push(
+                    play.url
+                        .contains("alwaysBurnInSubtitleWhenTranscoding=true"),
+                );
+                assert_eq!(
+                    (scene.house.sim().started(), scene.decided()),
+                    (1, (0, 0, 0))
+                );
                 scene.ends(&[(&viewer, &play)]).await;
             }
             assert_eq!(drawn, [true, false]);
@@ -254,7 +266,10 @@ async fn who_only_plays_files_is_never_touched() {
         }
         scene.house.finweir().gate().drain();
         let play = viewer.play(items::DIRECT).await.playing();
-        assert_eq!((scene.house.sim().started(), scene.decided()), (0, (0, 0, 0)));
+        assert_eq!(
+            (scene.house.sim().started(), scene.decided()),
+            (0, (0, 0, 0))
+        );
         scene.ends(&[(&viewer, &play)]).await;
     })
     .await;

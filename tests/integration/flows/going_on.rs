@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use finweir::{sim::Version, tasks::Tasks};
+use tokio::task::JoinHandle;
 
-use super::{Case, Scene, each, one_seat};
-use crate::support::{App, Heard, Leaves, Play, Setting, Viewer, Web, Wish, items, until};
+use super::{Case, Scene, each, of, one_seat};
+use crate::support::{App, Heard, Leaves, Play, Setting, Shown, Viewer, Web, Wish, items, until};
 
 /// The viewer has the only seat.
 async fn has_the_seat(case: Case, setting: Setting) -> (Scene, Play) {
@@ -31,13 +32,13 @@ async fn seeking_near_and_far_is_never_refused_or_held() {
         for to in [3, 400, 10, 500, 0] {
             let seek = scene.viewer.seek(&play, to);
             assert!(tokio::time::timeout(super::PROMPT, seek).await.is_ok());
-            assert!(!matches!(
-                third.play(items::HEAVY).await,
-                crate::support::Shown::Playing(_)
-            ));
+            assert!(!matches!(third.play(items::HEAVY).await, Shown::Playing(_)));
         }
         assert_eq!(scene.viewer.device().heard(), []);
-        assert_eq!((scene.encodes(), scene.house.lease(&play.session).is_some()), (1, true));
+        assert_eq!(
+            (scene.encodes(), scene.house.lease(&play.session).is_some()),
+            (1, true)
+        );
         // The first, and at most one for each far leap.
         assert!((2..=4).contains(&scene.house.sim().started()));
         assert_eq!(scene.decided().1, 0);
@@ -51,12 +52,7 @@ async fn seeking_near_and_far_is_never_refused_or_held() {
 async fn a_change_of_track_or_quality_keeps_its_seat_though_somebody_waits_for_it() {
     each(&App::TRANSCODE, async |case: Case| {
         let (scene, mut play) = has_the_seat(case, with_a_line(case.version)).await;
-        let dora = Viewer::Web(Web::login(&scene.house, "dora", "doras").await);
-        let waiting = {
-            let dora = dora.clone();
-            Tasks::new().spawn(async move { dora.play(items::LONG).await })
-        };
-        until("dora waits", || scene.house.waiting() == 1).await;
+        let (dora, waiting) = dora_waits(&scene).await;
         let mut viewer = scene.viewer.clone();
         for (nth, bitrate) in [900_000, 1_200_000].into_iter().enumerate() {
             viewer.set_bitrate(bitrate);
@@ -85,30 +81,77 @@ async fn a_change_of_track_or_quality_keeps_its_seat_though_somebody_waits_for_i
     .await;
 }
 
+/// dora waits for the seat that the viewer has.
+async fn dora_waits(scene: &Scene) -> (Viewer, JoinHandle<Shown>) {
+    let dora = Viewer::Web(Web::login(&scene.house, "dora", "doras").await);
+    let waiting = {
+        let dora = dora.clone();
+        Tasks::new().spawn(async move { dora.play(items::LONG).await })
+    };
+    until("dora waits", || scene.house.waiting() == 1).await;
+    (dora, waiting)
+}
+
+/// Three episodes one after the other, each in the place of the one before.
+async fn binges(scene: &Scene, viewer: &Viewer, mut play: Play) -> Play {
+    for episode in items::EPISODES {
+        if stops_late(scene.app) {
+            // It has read the episode to the end, and plays what it has.
+            let session = play.session.clone();
+            until("it has read nothing for a while", || {
+                let lease = scene.house.lease(&session).unwrap();
+                lease.idle > scene.house.config.policy.timers.replace_idle
+            })
+            .await;
+        }
+        let started = scene.house.sim().started();
+        let next = tokio::time::timeout(super::PROMPT, viewer.next(&play, episode));
+        play = next.await.unwrap().playing();
+        scene.pays(&play);
+        assert_eq!(viewer.device().heard(), [Heard::Stream]);
+        assert_eq!(scene.house.sim().started(), started + 1);
+        assert_eq!((scene.house.held(), scene.house.waiting()), (1, 1));
+    }
+    play
+}
+
+/// It says that it has left one film only when it has been given the next.
+fn stops_late(app: App) -> bool {
+    app.leaves_for_the_next() == Leaves::StopsAfter
+}
+
 #[tokio::test]
 async fn the_next_episode_follows_on_the_same_screen_though_somebody_waits() {
     each(&App::TRANSCODE, async |case: Case| {
-        let (scene, play) = has_the_seat(case, with_a_line(case.version)).await;
-        let dora = Viewer::Web(Web::login(&scene.house, "dora", "doras").await);
-        let waiting = {
-            let dora = dora.clone();
-            Tasks::new().spawn(async move { dora.play(items::LONG).await })
-        };
-        until("dora waits", || scene.house.waiting() == 1).await;
+        let setting = with_a_line(case.version).tune(|config| {
+            Arc::make_mut(&mut config.policy).timers.replace_idle = Duration::from_millis(300);
+        });
+        let (scene, play) = has_the_seat(case, setting).await;
+        let (dora, waiting) = dora_waits(&scene).await;
         let viewer = scene.viewer.clone();
-        let mut play = play;
-        for (nth, episode) in items::EPISODES.into_iter().enumerate() {
-            let next = tokio::time::timeout(super::PROMPT, viewer.next(&play, episode));
-            play = next.await.unwrap().playing();
-            scene.pays(&play);
-            assert_eq!(viewer.device().heard(), [Heard::Stream]);
-            assert_eq!(scene.house.sim().started(), nth as u64 + 2);
-            assert_eq!((scene.house.held(), scene.house.waiting()), (1, 1));
-        }
+        let play = binges(&scene, &viewer, play).await;
         assert_eq!(scene.decided(), (0, 1, 0));
         viewer.stop(&play).await;
         let doras = waiting.await.unwrap().playing();
         scene.ends(&[(&dora, &doras)]).await;
+    })
+    .await;
+}
+
+/// In the middle of an episode another one can't be told from a second stream of the same device: it waits, and if it
+/// is refused the first plays on.
+#[tokio::test]
+async fn who_stops_late_and_wants_another_in_the_middle_keeps_what_plays() {
+    each(&of(&App::TRANSCODE, stops_late), async |case: Case| {
+        let (scene, play) = has_the_seat(case, one_seat(case.version)).await;
+        let viewer = scene.viewer.clone();
+        let shown = viewer.next(&play, items::EPISODES[0]).await;
+        scene.was_refused(&viewer, shown);
+        assert_eq!(scene.decided(), (1, 0, 0));
+        viewer.seek(&play, 2).await;
+        scene.pays(&play);
+        assert_eq!((scene.house.sim().started(), scene.house.held()), (1, 1));
+        scene.ends(&[(&viewer, &play)]).await;
     })
     .await;
 }

@@ -127,7 +127,9 @@ async fn who_finds_the_line_full_is_encoded_for_where_it_keeps_its_address() {
         let viewer = scene.viewer.clone();
         let tv = crate::support::Viewer::AndroidTv(tv);
         if !case.app.keeps_addresses() {
-            scene.is_refused(&viewer, items::DIRECT, "uplink-full").await;
+            scene
+                .is_refused(&viewer, items::DIRECT, "uplink-full")
+                .await;
             return scene.ends(&[(&tv, &file)]).await;
         }
         let play = viewer.play(items::DIRECT).await.playing();
@@ -135,7 +137,10 @@ async fn who_finds_the_line_full_is_encoded_for_where_it_keeps_its_address() {
         scene.pays(&play);
         let held = scene.house.snapshot().uplink.held.bits();
         assert!(held <= 6_000_000, "{held}");
-        assert_eq!((scene.house.sim().started(), scene.decided()), (1, (0, 0, 0)));
+        assert_eq!(
+            (scene.house.sim().started(), scene.decided()),
+            (1, (0, 0, 0))
+        );
         scene.ends(&[(&tv, &file), (&viewer, &play)]).await;
     })
     .await;

@@ -43,7 +43,10 @@ async fn is_smaller(scene: &Scene, viewer: &Viewer, whole: f64, why: &str, told:
     let labels = [("decision", "downgrade"), ("reason", why)];
     assert_eq!(scene.house.metric("finweir_decisions_total", &labels), 1);
     assert_eq!((scene.house.refused(), scene.house.sim().started()), (0, 2));
-    until("the viewer is told", || scene.house.asked("Message") == told).await;
+    until("the viewer is told", || {
+        scene.house.asked("Message") == told
+    })
+    .await;
     // What Jellyfin encodes is what was paid for.
     let jobs = scene.house.sim().jobs();
     let job = jobs
@@ -88,9 +91,8 @@ async fn who_does_not_fit_gets_a_smaller_picture_at_once() {
 async fn who_has_waited_in_vain_gets_a_smaller_picture() {
     each(&App::TRANSCODE, async |case: Case| {
         let (whole, bens) = costs(case).await;
-        let clients: &'static str = Box::leak(
-            format!("[{{client: {}, patience: 1s}}]", case.app.key()).into_boxed_str(),
-        );
+        let clients: &'static str =
+            Box::leak(format!("[{{client: {}, patience: 1s}}]", case.app.key()).into_boxed_str());
         let setting = house(case, whole + bens - 0.2, "wait-then-step-down")
             .set("queue", "{max_wait: 5s}")
             .set("clients", clients);
@@ -151,7 +153,10 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
             assert_eq!(scene.decided(), (0, 0, 1));
             assert_eq!(scene.house.sim().started(), 3);
             let told = usize::from(case.app.shows_messages());
-            until("the viewer is told", || scene.house.asked("Message") == told).await;
+            until("the viewer is told", || {
+                scene.house.asked("Message") == told
+            })
+            .await;
             viewer.seek(&play, 2).await;
             scene.ends(&[(&viewer, &play)]).await;
         } else {

@@ -14,9 +14,8 @@ fn waiting(version: Version) -> Setting {
 
 /// A house where this client waits for a moment only, and others as long as they do.
 fn impatient(case: Case) -> Setting {
-    let clients: &'static str = Box::leak(
-        format!("[{{client: {}, patience: 1300ms}}]", case.app.key()).into_boxed_str(),
-    );
+    let clients: &'static str =
+        Box::leak(format!("[{{client: {}, patience: 1300ms}}]", case.app.key()).into_boxed_str());
     waiting(case.version)
         .set("clients", clients)
         .set("users", "{default: {transcodes: 1, when_full: wait}}")
@@ -47,7 +46,10 @@ async fn who_waits_is_let_in_when_a_seat_comes_free() {
         scene.pays(&play);
         let lease = scene.house.lease(&play.session).unwrap();
         assert_eq!(lease.reason.as_str(), "waited");
-        assert_eq!((scene.house.sim().started(), scene.decided()), (2, (0, 1, 0)));
+        assert_eq!(
+            (scene.house.sim().started(), scene.decided()),
+            (2, (0, 1, 0))
+        );
         viewer.seek(&play, 2).await;
         scene.ends(&[(&viewer, &play)]).await;
     })

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::{Fault, Relay};
+use super::{Fault, Play, Relay, Web};
 use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
@@ -224,6 +224,19 @@ impl House {
     /// A house as [`Setting::of`] furnishes it.
     pub(crate) async fn of(version: Version) -> Self {
         Setting::of(version).start().await
+    }
+
+    /// Each of these watches a film in a browser, by a transcode.
+    pub(crate) async fn occupied_by(&self, names: &[&str]) -> Vec<(Web, Play)> {
+        let mut playing = Vec::new();
+        for name in names {
+            let web = Web::login(self, name, &format!("{name}-laptop")).await;
+            let play = web.play(items::LONG).await.playing();
+            assert!(play.transcodes);
+            playing.push((web, play));
+        }
+        assert_eq!(self.held() as usize, names.len());
+        playing
     }
 
     /// Where clients connect.

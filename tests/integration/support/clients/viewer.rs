@@ -140,7 +140,10 @@ impl Viewer {
     async fn plan(&self, wish: &Wish) -> Result<Play, Shown> {
         let shown = match self {
             Self::Web(web) => web.asks(&wish.item, &web.question(wish)).await,
-            Self::AndroidTv(tv) => tv.asks(&wish.item, &wish.written(tv.body(&wish.item))).await,
+            Self::AndroidTv(tv) => {
+                tv.asks(&wish.item, &wish.written(tv.body(&wish.item)))
+                    .await
+            }
             Self::Other(player) => return player.plan(wish).await,
         };
         match shown {

@@ -57,6 +57,19 @@ impl Web {
         body
     }
 
+    /// The body of a PlaybackInfo after something could not be played, as it was recorded.
+    pub(crate) fn escalated(&self, item: &str) -> Value {
+        let mut body = self.body(item, Duration::ZERO);
+        for switch in [
+            "EnableDirectPlay",
+            "EnableDirectStream",
+            "AllowVideoStreamCopy",
+        ] {
+            body[switch] = json!(false);
+        }
+        body
+    }
+
     pub(crate) async fn asks(&self, item: &str, body: &Value) -> Shown {
         let answer = self.device.playback_info(item, "", body).await;
         if answer.status != 200 {
