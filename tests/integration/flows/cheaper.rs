@@ -4,7 +4,7 @@
 use finweir::sim::Kind;
 
 use super::{Case, each, of, one_seat, plain};
-use crate::support::{App, Heard, Viewer, Wish, items};
+use crate::support::{App, Heard, Viewer, Wish, items, until};
 
 /// H.264 with an SRT subtitle as its third stream.
 const SUBS: &str = "948e4d39322ff7d56621c4d23ebc1579";
@@ -74,11 +74,13 @@ async fn who_could_not_play_the_file_is_encoded_for_and_not_made_to_try_again() 
         assert_eq!((scene.house.sim().started(), scene.encodes()), (1, 1));
         viewer.seek(&play, 2).await;
         viewer.stop(&play).await;
+        until("its seat is back", || scene.house.held() == 0).await;
         // The next evening it is not tried any more; another film is.
         let play = viewer.play(items::LONG).await.playing();
         assert_eq!(viewer.device().heard(), [Heard::Stream]);
         scene.pays(&play);
         viewer.stop(&play).await;
+        until("its seat is back", || scene.house.held() == 0).await;
         let play = viewer.play(items::DIRECT).await.playing();
         assert_eq!(viewer.device().heard().first(), Some(&Heard::File));
         assert_eq!(scene.decided(), (0, 0, 0));
@@ -259,12 +261,14 @@ async fn who_only_plays_files_is_never_touched() {
         let scene = case.alone(setting).await;
         let viewer = scene.viewer.clone();
         for item in [items::LONG, items::HDR, items::HEVC8] {
-            let play = viewer.play(item).await.playing();
+            let shown = viewer.play(item).await;
+            let heard = viewer.device().heard();
+            assert!(matches!(heard[..], [] | [Heard::File]), "{item}: {heard:?}");
+            let play = shown.playing();
             assert!(!play.transcodes);
             assert_eq!(scene.house.gpu().held.milli(), 0);
             viewer.stop(&play).await;
         }
-        scene.house.finweir().gate().drain();
         let play = viewer.play(items::DIRECT).await.playing();
         assert_eq!(
             (scene.house.sim().started(), scene.decided()),

@@ -159,14 +159,15 @@ async fn who_stops_late_and_wants_another_in_the_middle_keeps_what_plays() {
 #[tokio::test]
 async fn who_pauses_for_long_lends_the_seat_out_and_comes_back_at_once() {
     each(&App::TRANSCODE, async |case: Case| {
-        let setting = one_seat(case.version).tune(|config| {
+        // Slow enough that the film is not encoded to its end meanwhile.
+        let setting = one_seat(case.version).encodes_at(4.0).tune(|config| {
             Arc::make_mut(&mut config.policy).timers.park_after = Duration::from_millis(200);
         });
         let (scene, play) = has_the_seat(case, setting).await;
         let viewer = scene.viewer.clone();
         viewer.progresses(&play, 1, true).await;
-        // Ten minutes. Of those who report a pause once, the encoding dies meanwhile.
-        for _ in 0..12 {
+        // Of those who report a pause once, the encoding dies meanwhile.
+        for _ in 0..2 {
             scene.house.sim().advance(Duration::from_secs(50));
             if case.app.reports_pauses() {
                 viewer.progresses(&play, 1, true).await;
@@ -176,11 +177,13 @@ async fn who_pauses_for_long_lends_the_seat_out_and_comes_back_at_once() {
         let ben = Viewer::Web(Web::login(&scene.house, "ben", "bens").await);
         let bens = ben.play(items::LONG).await.playing();
         assert_eq!(scene.house.held(), 1);
-        // He comes back by a segment: no question, no refusal, no wait.
+        // It comes back by a segment that is not there yet: no question, no refusal, no wait.
+        let started = scene.house.sim().started();
         let back = tokio::time::timeout(super::PROMPT, viewer.seek(&play, 400));
         assert!(back.await.is_ok());
         assert_eq!(viewer.device().heard(), []);
         scene.pays(&play);
+        assert_eq!(scene.house.sim().started(), started + 1);
         assert_eq!((scene.house.held(), scene.decided()), (2, (0, 0, 0)));
         ben.seek(&bens, 2).await;
         scene.ends(&[(&viewer, &play), (&ben, &bens)]).await;

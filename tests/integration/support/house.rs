@@ -140,6 +140,12 @@ impl Setting {
         self
     }
 
+    /// Jellyfin encodes so many seats in real time.
+    pub(crate) fn encodes_at(mut self, seats: f64) -> Self {
+        self.sim.gpu.capacity_seats = seats;
+        self
+    }
+
     /// Finweir gets no API key.
     pub(crate) fn without_key(mut self) -> Self {
         self.key = false;
