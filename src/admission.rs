@@ -10,9 +10,11 @@
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `step`, `pressure`: a cheaper form where the whole does not fit, or where seats become few.
+//! - `yielding`, `preempt`: what goes on in a smaller form, or is ended, for who goes before it.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `operator`: what is done by hand.
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -36,7 +38,9 @@ mod foresee;
 mod lease;
 mod ledger;
 mod life;
+mod operator;
 mod policy;
+mod preempt;
 mod pressure;
 mod probe;
 mod queue;
@@ -51,9 +55,10 @@ mod tests;
 mod timers;
 mod uplink;
 mod view;
+mod yielding;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -66,15 +71,17 @@ use self::{
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
+    yielding::Missed,
 };
 pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
     event::{Ended, Event, Reason, Reconciled, Subject},
     lease::LeaseState,
+    operator::Order,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
-        QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
+        Preemption, QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window, Yields,
     },
     quota::{Amounts, Book, GPU_SECOND, Measure, Period, Quota, QuotaView, Today},
     uplink::{Bitrate, Uplink, UplinkView},
@@ -110,9 +117,21 @@ pub struct Admission {
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
+    /// Refused for want of seats a moment ago.
+    missed: Vec<Missed>,
+    /// Leases that hold more than their price until their old job is gone.
+    yielding: BTreeSet<LeaseId>,
+    /// Leases that are to be ended for somebody else.
+    sentenced: BTreeSet<LeaseId>,
+    /// When somebody was preempted on a GPU last.
+    preempted: BTreeMap<usize, Instant>,
     /// What flows out of the house beside the leases, as measured.
     flow: Bitrate,
     draining: bool,
+    /// The operator lets no new transcode in.
+    paused: bool,
+    /// The mode that the policy came with, where the operator has changed it.
+    own_mode: Option<Mode>,
     events: Vec<Event>,
 }
 
@@ -140,6 +159,7 @@ enum Timer {
     Lease(LeaseId),
     Deadline(Ticket),
     Recheck(Ticket),
+    Preempt(Ticket),
     Right(Screen),
     Window,
     Step(usize),
@@ -310,6 +330,10 @@ pub struct Running {
 pub struct Snapshot {
     /// Whether decisions are enforced.
     pub mode: Mode,
+    /// The mode of the configuration, where the operator has changed it until the next reload.
+    pub own_mode: Option<Mode>,
+    /// The operator lets no new transcode in.
+    pub paused: bool,
     /// Each GPU, as the policy orders them.
     pub gpus: Vec<GpuView>,
     /// Each lease that has not ended, oldest first.
@@ -329,10 +353,16 @@ pub struct GpuView {
     pub gpu: GpuId,
     /// Capacity less headroom reserve, in seats: what may be handed out.
     pub capacity: Seats,
+    /// What the configuration gives.
+    pub given: Seats,
+    /// What it was found to carry, before time windows; that of the configuration if nothing is learned.
+    pub learned: Seats,
     /// Seats held by running and reserved leases.
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
     pub reserved: Seats,
+    /// Seats of paused viewers that are lent out: each may take them back at any moment, beyond what is free.
+    pub lent: Seats,
     /// Transcodes that hold seats here.
     pub sessions: u32,
     /// The hard count limit, if there is one.
@@ -388,6 +418,12 @@ pub struct LeaseView {
     pub paused: bool,
     /// How much of the file is encoded, 0..=1.
     pub completion: Option<f64>,
+    /// How many seconds the encoder is ahead of the viewer, where two looks have told.
+    pub lead: Option<f64>,
+    /// Its job is slower than its viewer, who has little in hand.
+    pub starved: bool,
+    /// It was found in Jellyfin when Finweir had run for long: as far as is known, it did not pass through here.
+    pub stray: bool,
 }
 
 /// One waiting demand now.

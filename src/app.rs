@@ -223,7 +223,10 @@ impl Bound {
             tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
         }
         tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
-        tasks.spawn_loop(control::end_jobs(api.clone(), ends));
+        let speaker = proxy.clone();
+        tasks.spawn_loop(control::end_jobs(api.clone(), ends, move |end| {
+            speaker.notice_of(end)
+        }));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
             api.clone(),
@@ -239,7 +242,7 @@ impl Bound {
             .unwrap_or_default();
         let learner = proxy.clone();
         tasks.spawn_loop(control::watch_server(
-            api,
+            api.clone(),
             base_url,
             telemetry.clone(),
             move |d, e| learner.learn(d, e),
@@ -261,6 +264,7 @@ impl Bound {
                 .map(|n| n.node.clone())
                 .collect(),
             drain: Arc::new(move || asked.notify_one()),
+            message: messenger(api, tasks.clone()),
         };
         let admin = admin
             .serve(handles)
@@ -277,6 +281,23 @@ impl Bound {
             drain_limit: config.drain_limit,
         })
     }
+}
+
+/// Sends an operator's message on the runtime that the client for calls belongs to.
+fn messenger(api: Api, tasks: Tasks) -> Arc<dyn Fn(admin::Message) -> admin::Sent + Send + Sync> {
+    Arc::new(move |message| {
+        let api = api.clone();
+        let sent = tasks.spawn(async move {
+            control::message(&api, &message.user, &message.device, &message.text).await
+        });
+        Box::pin(async move {
+            match sent.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(why)) => Err(why),
+                Err(_) => Err("Finweir is stopping".to_owned()),
+            }
+        })
+    })
 }
 
 // === impl Running ===

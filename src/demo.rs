@@ -292,7 +292,10 @@ fn introduce(
         options.speed
     ));
     say("");
-    say(&format!("  status page   {admin}/"));
+    say(&format!(
+        "  status page   {admin}/   (to act: token {})",
+        house::ADMIN_TOKEN
+    ));
     say(&format!("  metrics       {admin}/metrics"));
     say(&format!("  state         {admin}/state"));
     say(&format!(

@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod ending;
 mod quota;
 mod reservation;
 #[cfg(test)]
@@ -22,11 +23,16 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use self::{reservation::Reservation, throttle::Throttle};
+use self::ending::ending;
+pub use self::{
+    ending::{EndJob, Ending},
+    reservation::Reservation,
+    throttle::Throttle,
+};
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Policy,
-        Reason, Running, Sample, Snapshot, Who,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Order, Policy,
+        Reason, Running, Sample, Seats, Snapshot, Subject, Who,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -78,17 +84,6 @@ pub enum Outcome {
         /// When it may be tried again.
         retry_after: Duration,
     },
-}
-
-/// A job that a rule wants ended in Jellyfin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndJob {
-    /// The server that runs it.
-    pub node: NodeId,
-    /// Its PlaySession.
-    pub session: PlaySessionId,
-    /// Its device.
-    pub device: DeviceId,
 }
 
 /// Takes a waiting demand out when its future is dropped.
@@ -254,6 +249,11 @@ impl Gate {
             .is_none_or(|known| known == item)
     }
 
+    /// What the lease of this session covers, in seats, if it was stepped down to that.
+    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
+        self.lock().core.stepped_to(session)
+    }
+
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
     pub fn refuse(&self, demand: &Demand, reason: Reason, retry_after: Duration) -> Outcome {
         self.apply(|state, _| state.core.turn_away(demand, reason, retry_after));
@@ -316,6 +316,12 @@ impl Gate {
     /// Refuses all that waits and all new demands from now on.
     pub fn drain(&self) {
         self.apply(|state, now| state.core.drain(now));
+    }
+
+    /// Does what the operator orders. `None`: there is nothing it could be done to. Else whom it was about, if it was
+    /// about somebody.
+    pub fn operate(&self, order: Order, who: &Arc<str>) -> Option<Option<Arc<Subject>>> {
+        self.apply(|state, now| state.core.operate(now, order, who))
     }
 
     /// The policy in force.
@@ -385,9 +391,14 @@ impl Gate {
     /// The ticket that an event settles, and what its waiter is told.
     fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
         match event {
-            Event::Granted { ticket, lease, .. } => Some((
+            Event::Granted {
+                ticket,
+                lease,
+                reason,
+                ..
+            } => Some((
                 *ticket,
-                Outcome::Admitted(Reservation::new(self.clone(), *lease, Reason::Waited)),
+                Outcome::Admitted(Reservation::new(self.clone(), *lease, *reason)),
             )),
             Event::Refused {
                 ticket: Some(ticket),
@@ -422,25 +433,28 @@ impl Gate {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }
 
     fn act(&self, events: &[Event]) {
         for event in events {
-            if let Event::EndJob { subject, .. } = event
-                && let Some(session) = subject.session.clone()
-            {
-                let end = EndJob {
-                    node: subject.node.clone(),
-                    session,
-                    device: subject.device.clone(),
-                };
-                if self.0.actions.try_send(end).is_err() {
-                    tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
-                }
+            let Some((subject, ending)) = ending(event) else {
+                continue;
+            };
+            let end = EndJob {
+                node: subject.node.clone(),
+                user: subject.user.clone(),
+                session: subject.session.clone(),
+                device: subject.device.clone(),
+                ending,
+            };
+            if self.0.actions.try_send(end).is_err() {
+                tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
             }
         }
     }

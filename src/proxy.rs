@@ -7,6 +7,8 @@
 mod charge;
 mod fingerprints;
 mod flows;
+mod languages;
+mod place;
 mod playback;
 mod quota;
 mod refusal;
@@ -23,15 +25,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
 use self::{
-    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+    fingerprints::Fingerprints, flows::Flows, languages::Languages, refusal::Refusal,
+    refused::Refused, tried::Tried,
 };
 pub use self::{
     flows::measure,
-    settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
+    settings::{Cheaper, DirectPlay, Notice, OnError, Settings, Starts, Subtitles, Texts},
 };
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
-    gate::{Gate, Outcome, Throttle},
+    gate::{EndJob, Ending, Gate, Outcome, Throttle},
     hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
     jellyfin::{Client, Credentials, Dialect, Encoding, Report, Route, classify, credentials},
@@ -63,6 +66,8 @@ pub struct Proxy {
     judged: Fingerprints,
     refused: Refused,
     tried: Tried,
+    languages: Languages,
+    seen: place::Seen,
     flows: Flows,
     tasks: Tasks,
 }
@@ -134,6 +139,8 @@ impl Proxy {
             judged: Fingerprints::default(),
             refused: Refused::default(),
             tried: Tried::default(),
+            languages: Languages::default(),
+            seen: place::Seen::default(),
             flows: Flows::default(),
             tasks,
         }
@@ -149,6 +156,23 @@ impl Proxy {
     pub fn learn(&self, dialect: Dialect, encoding: Encoding) {
         self.node.dialect.store(Arc::new(dialect));
         self.node.encoding.store(Arc::new(encoding));
+    }
+
+    /// What the viewer of a stream is told of its end, in the language that his device asked in last. `None`: nothing.
+    pub fn notice_of(&self, end: &EndJob) -> Option<String> {
+        let (notice, grace) = match end.ending {
+            Ending::Announce(grace) => (Notice::Preempted, grace),
+            Ending::Spare => (Notice::Spared, Duration::ZERO),
+            Ending::Job | Ending::Player => return None,
+        };
+        let current = self.current.load();
+        let language = self.languages.of(&end.device);
+        let texts = current
+            .settings
+            .messages
+            .then_some(&current.settings.texts)?;
+        let text = texts.notice(language.as_deref(), notice)?;
+        Some(text.replace("{seconds}", &grace.as_secs().max(1).to_string()))
     }
 
     /// How the server encodes, as far as it has said.
@@ -301,13 +325,19 @@ impl Handler for Proxy {
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
             Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
-            Route::Login | Route::BitrateTest | Route::Other => {
-                Step::Forward(self.forward(Served::Other))
-            }
+            Route::Login | Route::BitrateTest => Step::Forward(self.forward(Served::Other)),
+            Route::Other => match self.own_file(head.method, head.target) {
+                Some(file) => file.fixed().map_or(Step::Decide, Step::Answer),
+                None => Step::Forward(self.forward(Served::Other)),
+            },
         }
     }
 
     async fn decide(self: Arc<Self>, request: Request<()>, peer: Peer) -> Verdict {
+        let target = request.uri().path_and_query().map_or("", |p| p.as_str());
+        if self.own_file(request.method().as_str(), target).is_some() {
+            return place::tell(&self, &request).await;
+        }
         stream::decide(&self, request, &peer).await
     }
 
@@ -350,6 +380,13 @@ impl Handler for Proxy {
 }
 
 impl Proxy {
+    /// The file of the viewer's page that a request names, if there is such a page.
+    fn own_file(&self, method: &str, target: &str) -> Option<place::File> {
+        let base_url = &self.node.dialect.load().base_url;
+        place::File::named(method, target, base_url)
+            .filter(|_| self.current.load().settings.viewer_page)
+    }
+
     /// A report is finished upstream even if its client hangs up: a closing tab does, within 10 ms.
     fn finished(&self, served: Served) -> Forward {
         Forward {

@@ -16,7 +16,7 @@ mod running;
 
 use std::{net::TcpListener, path::Path, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::{
     browser::Page,
@@ -86,9 +86,11 @@ fn watch_page(demo: &mut Demo, scratch: &Path) {
     );
     assert_ne!(seen, changed);
     assert!(changed.contains("of 8.5 seats held"), "{changed}");
-    page.narrow(390);
+    let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true});
+    page.call("Emulation.setDeviceMetricsOverride", &phone);
     let width = page.text("String(document.documentElement.scrollWidth)");
     assert_eq!(width, "390", "nothing sticks out on a phone");
+    assert!(page.errors.is_empty(), "{:#?}", page.errors);
 }
 
 #[test]

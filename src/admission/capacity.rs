@@ -58,6 +58,11 @@ impl Capacity {
         }
     }
 
+    /// The policy's number.
+    pub(super) fn given(&self) -> Seats {
+        self.given
+    }
+
     /// What may be handed out, before time windows.
     pub(super) fn now(&self) -> Seats {
         self.now

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{LeaseState, Mode, Seats};
+use super::{LeaseState, Mode, Order, Seats};
 use crate::ident::{
     ClassId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
@@ -54,10 +54,14 @@ labels! {
         Adopted = "adopted",
         /// It waited, and its seats came free.
         Waited = "waited",
+        /// The operator let it in by hand.
+        Operator = "operator",
         /// A limit was exceeded, but the rule only observes.
         Observed = "observed",
         /// Finweir could not judge it, so it passed.
         FailOpen = "fail-open",
+        /// Somebody who goes before it needs the seats, so it goes on in a smaller picture.
+        Yields = "yields",
         /// It is wider than the GPU and the GPU was empty.
         RunsAlone = "runs-alone",
         /// It fits, but its GPU is nearly full: a smaller picture leaves room for others.
@@ -96,6 +100,8 @@ labels! {
         WaitTooLong = "wait-too-long",
         /// The same device asked for something else.
         Superseded = "superseded",
+        /// The operator lets no new transcode in for now.
+        Paused = "paused",
         /// Finweir is stopping.
         Draining = "draining",
         /// The request could not be read, but Jellyfin might have served it as media.
@@ -126,6 +132,10 @@ labels! {
         UpstreamFailed = "upstream-failed",
         /// A player that shows nothing and reports on.
         DeadPlayer = "dead-player",
+        /// Its viewer has paused for long, and a rule ends its job meanwhile.
+        Parked = "parked",
+        /// Ended for somebody who goes before it, by the rule of a class.
+        Preempted = "preempted",
         /// Ended by a rule or by the operator.
         Revoked = "revoked",
     }
@@ -205,6 +215,8 @@ pub enum Event {
         ticket: Ticket,
         /// The lease.
         lease: LeaseId,
+        /// Why.
+        reason: Reason,
         /// How long it waited.
         waited: Duration,
     },
@@ -276,6 +288,15 @@ pub enum Event {
         /// What was found.
         found: Reconciled,
     },
+    /// A running stream is to be ended for somebody who goes before it.
+    Preempting {
+        /// Whose and what.
+        subject: Arc<Subject>,
+        /// The lease.
+        lease: LeaseId,
+        /// In how long. `None`: it plays on after all.
+        grace: Option<Duration>,
+    },
     /// A rule asks that Jellyfin's job of this session be ended.
     EndJob {
         /// Whom and what.
@@ -293,6 +314,15 @@ pub enum Event {
         from: Seats,
         /// Now.
         to: Seats,
+    },
+    /// The operator did something by hand; what came of it follows.
+    Operator {
+        /// What.
+        order: Order,
+        /// Who, as he called himself, and from where.
+        who: Arc<str>,
+        /// Whom and what it was about, if it was about somebody.
+        subject: Option<Arc<Subject>>,
     },
     /// A policy came into force.
     PolicyChanged {

@@ -137,6 +137,9 @@ impl Admission {
         line: &Line,
         place: Place,
     ) -> Option<Duration> {
+        if self.paused {
+            return None;
+        }
         let rate = self.foresight.rate(1);
         let count = |jobs: u32| {
             let ahead = self.queue.ahead(line, place);

@@ -210,7 +210,9 @@ impl Admission {
         self.ledger.change(&asked.account, Hold::default(), held);
         lease.asked = asked;
         lease.held = held;
+        lease.shrinks_at = None;
         lease.lives_anew(now);
+        self.yielding.remove(&id);
     }
 
     /// A poll did not mention this lease.
@@ -320,7 +322,7 @@ fn follow(now: Instant, before: Seen, one: &Running) -> Seen {
 }
 
 /// Whether two looks in a row found a job slower than real time, and its viewer with little in hand.
-fn starves(now: Instant, lease: &Lease) -> bool {
+pub(super) fn starves(now: Instant, lease: &Lease) -> bool {
     let fresh = |at: Instant| now.saturating_duration_since(at) <= SPEED_FRESH;
     lease.state == LeaseState::Active
         && lease.seen.starved >= 2

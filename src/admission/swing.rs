@@ -62,6 +62,7 @@ impl Admission {
     /// judged by the new one.
     pub fn set_policy(&mut self, now: Instant, policy: Arc<Policy>) {
         self.advance(now);
+        self.own_mode = None;
         let old = std::mem::replace(&mut self.policy, policy);
         let policy = Arc::clone(&self.policy);
         self.timers
@@ -95,10 +96,13 @@ impl Admission {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         self.foresight.clear(gpus);
+        self.missed.clear();
+        self.preempted.clear();
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;
-                lease.asked = Arc::new(Asked::new(&policy, lease.asked.demand.clone()));
+                let asked = Asked::new(&policy, lease.asked.demand.clone());
+                lease.asked = Arc::new(asked.carrying(&lease.asked));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
@@ -107,7 +111,8 @@ impl Admission {
             self.arm(id);
         }
         for right in self.rights.values_mut() {
-            right.asked = Arc::new(Asked::new(&policy, right.asked.demand.clone()));
+            let asked = Asked::new(&policy, right.asked.demand.clone());
+            right.asked = Arc::new(asked.carrying(&right.asked));
         }
         self.open_windows(now);
         self.requeue(&policy);
@@ -236,7 +241,7 @@ impl Admission {
     }
 
     /// Rules have changed: everything that waits is looked at.
-    fn wake_all(&mut self) {
+    pub(super) fn wake_all(&mut self) {
         for ticket in self.in_order() {
             if let Some(waiter) = self.queue.get(ticket) {
                 self.ledger.mark(waiter.asked.account.user.clone());

@@ -59,10 +59,12 @@ sections! {
     "anonymous" true,
     "queue" true,
     "leases" true,
+    "preemption" true,
     "cost" true,
     "clients" true,
     "texts" true,
     "messages" true,
+    "viewer_page" true,
     "notify" true,
     "poll" false,
     "requests" true,
@@ -423,6 +425,9 @@ pub(super) fn summary(config: &Config) -> String {
         lines.push(format!(
             "Of several versions of a film the one that costs least is played, down to {floor} lines."
         ));
+    }
+    if config.proxy.viewer_page {
+        lines.push("Viewers see their own place at /finweir/.".to_owned());
     }
     if !config.notify.receivers.is_empty() {
         let receivers: Vec<String> = config

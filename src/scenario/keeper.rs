@@ -330,8 +330,10 @@ impl Core {
                 | Event::Moved { .. }
                 | Event::LeaseEnded { .. }
                 | Event::Reconciled { .. }
+                | Event::Preempting { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
+                | Event::Operator { .. }
                 | Event::PolicyChanged { .. } => {}
             }
         }

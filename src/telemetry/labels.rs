@@ -79,8 +79,11 @@ impl<'a> Decision<'a> {
                 subject, reason, ..
             } => (Verdict::Queue, *reason, None, None, subject),
             Event::Granted {
-                subject, waited, ..
-            } => (Verdict::Admit, Reason::Waited, None, Some(*waited), subject),
+                subject,
+                reason,
+                waited,
+                ..
+            } => (Verdict::Admit, *reason, None, Some(*waited), subject),
             Event::Refused {
                 subject,
                 ticket,
@@ -111,8 +114,10 @@ impl<'a> Decision<'a> {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => return None,
         };
         Some(Self {
@@ -151,8 +156,10 @@ impl Id {
             Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }

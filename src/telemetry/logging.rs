@@ -161,6 +161,24 @@ pub(super) fn log(event: &Event, names: bool) {
                 ),
             }
         }
+        Event::Preempting {
+            subject,
+            lease,
+            grace,
+        } => {
+            let (user, client) = (subject.user.as_str(), &*subject.client);
+            match grace {
+                Some(grace) => info!(
+                    user.id = user, user.name = name(subject).as_deref(), client,
+                    class = subject.class.as_str(), lease = %lease, grace_s = grace.as_secs(),
+                    work = subject.work, "A stream is to be ended for somebody who goes before it"
+                ),
+                None => info!(
+                    user.id = user, user.name = name(subject).as_deref(), client,
+                    lease = %lease, "A stream that was to be ended plays on"
+                ),
+            }
+        }
         Event::EndJob {
             subject,
             lease,
@@ -176,6 +194,21 @@ pub(super) fn log(event: &Event, names: bool) {
             to = to.as_f64(),
             "Capacity of a GPU changed"
         ),
+        Event::Operator {
+            order,
+            who,
+            subject,
+        } => {
+            let subject = subject.as_deref();
+            info!(
+                action = order.as_str(),
+                who = &**who,
+                user.id = subject.map(|s| s.user.as_str()),
+                user.name = subject.and_then(name).as_deref(),
+                work = subject.map(|s| s.work.as_str()),
+                "The operator acted"
+            );
+        }
         Event::PolicyChanged { mode } => match mode {
             Mode::Observe => info!(mode = "observe", "Policy in force: nothing is refused"),
             Mode::Enforce => info!(mode = "enforce", "Policy in force"),

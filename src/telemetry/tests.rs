@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::*;
 use crate::{
     admission::{
-        Bitrate, Ended, GpuView, LeaseState, LeaseView, Mode, Reconciled, Seats, Subject,
+        Bitrate, Ended, GpuView, LeaseState, LeaseView, Mode, Order, Reconciled, Seats, Subject,
         UplinkView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
@@ -76,6 +76,7 @@ fn granted(waited: Duration) -> Event {
         subject: Arc::new(subject()),
         ticket: Ticket(3),
         lease: LeaseId(4),
+        reason: Reason::Waited,
         waited,
     }
 }
@@ -122,6 +123,11 @@ fn every_event() -> Vec<Event> {
             lease: Some(LeaseId(7)),
             found: Reconciled::Adopted,
         },
+        Event::Preempting {
+            subject: about(),
+            lease: LeaseId(7),
+            grace: Some(Duration::from_secs(5)),
+        },
         Event::EndJob {
             subject: about(),
             lease: LeaseId(7),
@@ -131,6 +137,11 @@ fn every_event() -> Vec<Event> {
             gpu: GpuId::new("uhd770"),
             from: Seats::from_milli(9400),
             to: Seats::from_milli(8000),
+        },
+        Event::Operator {
+            order: Order::Pause,
+            who: Arc::from("anna (127.0.0.1)"),
+            subject: Some(about()),
         },
         Event::PolicyChanged {
             mode: Mode::Enforce,
@@ -221,10 +232,15 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
             "found=adopted lease=L7 node=jellyfin-1",
         ),
         (
+            "A stream is to be ended for somebody who goes before it",
+            "lease=L7 grace_s=5",
+        ),
+        (
             "Asked Jellyfin to end a job",
             "lease=L7 ended=dead-player node=jellyfin-1",
         ),
         ("Capacity of a GPU changed", "gpu=uhd770 from=9.4 to=8.0"),
+        ("The operator acted", "action=pause"),
         ("Policy in force", "mode=enforce"),
     ]) {
         let logged = json("info", UserLabel::None, std::slice::from_ref(&event));
@@ -529,6 +545,9 @@ fn lease(class: &str, node: &str, state: LeaseState, held: u32) -> LeaseView {
         idle: Duration::ZERO,
         paused: false,
         completion: None,
+        lead: None,
+        starved: false,
+        stray: false,
     }
 }
 
@@ -538,8 +557,11 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
     let gpu = |name: &str, held| GpuView {
         gpu: GpuId::new(name),
         capacity: Seats::from_milli(9400),
+        given: Seats::from_milli(9400),
+        learned: Seats::from_milli(9400),
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
+        lent: Seats::ZERO,
         sessions: 2,
         max_sessions: None,
         waiting: 0,
@@ -560,6 +582,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
             waiting: 1,
         },
         transcodes: 2,
+        ..Snapshot::default()
     });
     for (series, count) in [
         ("gpu_seats_held{gpu=\"uhd770\"}", Some(2.0)),

@@ -10,10 +10,12 @@
     reason = "a test reports by panicking"
 )]
 
+mod asking;
 mod evading;
 mod failing;
 mod flows;
 mod observing;
+mod operating;
 mod passing;
 mod playing;
 mod quotas;
@@ -27,3 +29,4 @@ mod subtitles;
 mod support;
 mod uplink;
 mod waiting;
+mod yielding;

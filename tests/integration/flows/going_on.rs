@@ -160,7 +160,7 @@ async fn who_stops_late_and_wants_another_in_the_middle_keeps_what_plays() {
 async fn who_pauses_for_long_lends_the_seat_out_and_comes_back_at_once() {
     each(&App::TRANSCODE, async |case: Case| {
         // Slow enough that the film is not encoded to its end meanwhile.
-        let setting = one_seat(case.version).encodes_at(4.0).tune(|config| {
+        let setting = one_seat(case.version).encoding_at(4.0).tune(|config| {
             Arc::make_mut(&mut config.policy).timers.park_after = Duration::from_millis(200);
         });
         let (scene, play) = has_the_seat(case, setting).await;

@@ -140,12 +140,6 @@ impl Setting {
         self
     }
 
-    /// Jellyfin encodes so many seats in real time.
-    pub(crate) fn encodes_at(mut self, seats: f64) -> Self {
-        self.sim.gpu.capacity_seats = seats;
-        self
-    }
-
     /// Finweir gets no API key.
     pub(crate) fn without_key(mut self) -> Self {
         self.key = false;
@@ -161,6 +155,24 @@ impl Setting {
     /// Jellyfin answers the first `times` requests whose head contains `what` with 503.
     pub(crate) fn failing(mut self, what: &'static str, times: usize) -> Self {
         self.fault = Some((what, Fault::Fails(times)));
+        self
+    }
+
+    /// Requests whose head contains `what` ask for more than they did when they come to Jellyfin.
+    pub(crate) fn raising(mut self, what: &'static str) -> Self {
+        self.fault = Some((what, Fault::Raises));
+        self
+    }
+
+    /// The GPU encodes no faster than this: a film is not done at once.
+    pub(crate) fn encoding_at(mut self, seats: f64) -> Self {
+        self.sim.gpu.capacity_seats = seats;
+        self
+    }
+
+    /// The channels send a picture of this size.
+    pub(crate) fn channels_in(mut self, width: u32, height: u32) -> Self {
+        self.sim.library = self.sim.library.with_channels_in(width, height);
         self
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Player {
     pub(crate) bitrate: u64,
     /// It can't decode the file itself.
     pub(crate) blind: bool,
+    /// The recorded profile of what it can play.
+    pub(crate) profile: &'static str,
 }
 
 /// What Kodi leaves of its bitrate for the sound.
@@ -42,6 +44,7 @@ impl App {
             version: house.version,
             bitrate: 1_500_000,
             blind: false,
+            profile: self.profile(),
         }
     }
 }
@@ -55,7 +58,7 @@ impl Player {
         let bitrate = self.bitrate;
         let named = wish.named || self.app.names_the_version();
         // Where the ceiling stands differs.
-        let in_profile = |bitrate| profile(self.version, self.app.profile(), bitrate);
+        let in_profile = |bitrate| profile(self.version, self.profile, bitrate);
         let (query, mut body) = match self.app {
             App::Roku => {
                 let source = format!("&MediaSourceId={}", wish.item);
@@ -303,8 +306,13 @@ impl Player {
         let query: Vec<&str> = kept.collect();
         let path = path.replace("/stream", "/master");
         let video = self.bitrate.saturating_sub(SOUND).max(SOUND);
+        let (width, height) = if video > 8_000_000 {
+            (3840, 2160)
+        } else {
+            (1280, 720)
+        };
         format!(
-            "{path}?{}&VideoBitrate={video}&AudioBitrate=128000&maxWidth=1280&maxHeight=720",
+            "{path}?{}&VideoBitrate={video}&AudioBitrate=128000&maxWidth={width}&maxHeight={height}",
             query.join("&")
         )
     }
