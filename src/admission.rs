@@ -35,6 +35,7 @@ mod dispatch;
 mod ending;
 mod event;
 mod foresee;
+mod input;
 mod lease;
 mod ledger;
 mod life;
@@ -63,7 +64,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     capacity::Capacity,
@@ -77,6 +78,7 @@ pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
     event::{Ended, Event, Reason, Reconciled, Subject},
+    input::{Input, Numbers},
     lease::LeaseState,
     operator::Order,
     policy::{
@@ -92,7 +94,7 @@ use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticke
 ///
 /// Every input takes `now`, first fires the timers that are due, then does its work, then settles the queue; what
 /// happened is in [`Admission::drain_events`], to be taken after each call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Admission {
     policy: Arc<Policy>,
     started: Instant,
@@ -114,6 +116,7 @@ pub struct Admission {
     rights: HashMap<Screen, Right>,
     queue: Queue,
     timers: BTreeSet<(Instant, Timer)>,
+    last_decision: u64,
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
@@ -166,7 +169,7 @@ enum Timer {
 }
 
 /// A wish to play something, with what it costs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Demand {
     /// Who asks.
     pub who: Who,
@@ -193,7 +196,8 @@ pub struct Demand {
 }
 
 /// What Jellyfin does for a play.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The file as it is.
     Direct,
@@ -206,7 +210,8 @@ pub enum Kind {
 }
 
 /// Where a demand was expressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// A PlaybackInfo answer: it may be held, and no FFmpeg runs yet.
     Negotiation,
@@ -218,7 +223,7 @@ pub enum Origin {
 }
 
 /// A cheaper form of a playback.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
     /// What would be done instead.
     pub kind: Kind,
@@ -280,7 +285,8 @@ pub enum Covered {
 }
 
 /// A sign of life of a PlaySession.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Activity {
     /// A master or media playlist was asked for: intent, not a start.
     Playlist,
@@ -305,7 +311,7 @@ pub enum Activity {
 }
 
 /// One transcode that Jellyfin says is running, or a play without one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     /// Who, as Jellyfin's session names him.
     pub who: Who,

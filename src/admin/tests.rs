@@ -78,6 +78,7 @@ fn decided(
     cost: f64,
 ) -> Decided {
     Decided {
+        id: crate::ident::DecisionId(7),
         at,
         decision,
         reason,

@@ -24,7 +24,8 @@ impl Admission {
     /// for the same item, the new demand takes over the old one's turn.
     pub fn decide(&mut self, now: Instant, demand: Demand) -> Decision {
         self.advance(now);
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let number = self.next_decision();
+        let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
         let claim = self.claim(now, &asked);
         let quota = !asked.limits.quotas.is_empty();
         self.ledger.meter.note(&asked.demand.who, quota);
@@ -148,7 +149,8 @@ impl Admission {
 
     /// Records that a demand was refused for a reason outside the core: its start rate.
     pub fn turn_away(&mut self, demand: &Demand, reason: Reason, retry_after: Duration) {
-        let asked = Asked::new(&self.policy, demand.clone());
+        let number = self.next_decision();
+        let asked = Asked::new(&self.policy, demand.clone()).numbered(number);
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,

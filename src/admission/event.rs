@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, ser::SerializeMap};
 
 use super::{LeaseState, Mode, Order, Seats};
 use crate::ident::{
-    ClassId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
+    ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
 
 macro_rules! labels {
@@ -34,6 +34,14 @@ macro_rules! labels {
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+                let known = Self::ALL.iter().find(|value| value.as_str() == text);
+                known.copied().ok_or_else(|| serde::de::Error::custom(concat!("no such ", stringify!($name))))
             }
         }
     };
@@ -160,6 +168,8 @@ labels! {
 /// Whom and what an event is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
+    /// The number of the decision that let it in, held or refused it.
+    pub decision: DecisionId,
     /// The user.
     pub user: UserId,
     /// The user's name, if it is known. For `/state`; logs print the id.
@@ -184,8 +194,22 @@ pub struct Subject {
     pub cost: Seats,
 }
 
+/// In the journal: what can't be known from the demand, and names nobody.
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(5))?;
+        map.serialize_entry("id", &self.decision)?;
+        map.serialize_entry("class", &self.class)?;
+        map.serialize_entry("gpu", &self.gpu)?;
+        map.serialize_entry("work", &self.work)?;
+        map.serialize_entry("cost", &self.cost)?;
+        map.end()
+    }
+}
+
 /// What happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A demand was admitted at once.
     Admitted {

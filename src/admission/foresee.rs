@@ -35,7 +35,7 @@ const LITTLE: f64 = 60.0;
 const LONGEST: f64 = 24.0 * 3600.0;
 
 /// Known ends of each GPU, and the habit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Foresight {
     ends: Vec<BTreeSet<(Instant, LeaseId)>>,
     counted_to: Option<Instant>,

@@ -3,11 +3,14 @@
 
 use std::{sync::Arc, time::Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Admission, Ended, Event, Mode, Policy, Reason, Subject};
 use crate::ident::{LeaseId, Ticket};
 
 /// Something that the operator does by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// End a stream: its job is ended in Jellyfin, and its seats come free.
     Release(LeaseId),

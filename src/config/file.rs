@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    journal::Journal,
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
         ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName, YieldsName,
@@ -98,6 +99,8 @@ sections! {
         logging: Logging,
         /// Metrics.
         metrics: Metrics,
+        /// What is written down of every decision, to explain and replay it.
+        journal: Journal,
         /// Word sent to the operator when something is wrong.
         notify: Notify,
         /// How much of a request or an answer is read.

@@ -67,6 +67,7 @@ sections! {
     "viewer_page" true,
     "notify" true,
     "poll" false,
+    "journal" false,
     "requests" true,
     "state" false,
     "logging" false,

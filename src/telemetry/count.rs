@@ -191,6 +191,25 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts records of the journal.
+    pub(super) fn journal_written(&self, records: u64, bytes: usize) {
+        let families = &self.families;
+        families.journal_records_total.inc_by(records);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        families.journal_bytes_total.inc_by(bytes);
+    }
+
+    /// Counts records that found no room.
+    pub(super) fn journal_lost(&self, records: u64) {
+        self.families.journal_lost_total.inc_by(records);
+    }
+
+    /// Counts a write that failed.
+    pub(super) fn journal_failed(&self, records: u64) {
+        self.families.journal_write_errors_total.inc();
+        self.families.journal_lost_total.inc_by(records);
+    }
+
     /// Counts a reload.
     pub(super) fn reload(&self, ok: bool) {
         self.families

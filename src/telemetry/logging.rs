@@ -229,6 +229,7 @@ fn log_decision(decision: &Decision<'_>, name: Option<&str>) {
     macro_rules! line {
         ($level:ident) => {
             $level!(
+                decision.id = %subject.decision,
                 user.id = subject.user.as_str(),
                 user.name = name,
                 client = &*subject.client,

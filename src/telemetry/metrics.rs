@@ -206,6 +206,14 @@ metrics! {
         config_last_reload_success_timestamp_seconds: Gauge [],
         /// Reloads of the configuration, by result.
         config_reloads_total: IntCounterVec ["result"],
+        /// Records written to the journal.
+        journal_records_total: IntCounter [],
+        /// Bytes written to the journal.
+        journal_bytes_total: IntCounter [],
+        /// Records that were not written: the list was full, or the disk failed.
+        journal_lost_total: IntCounter [],
+        /// Writes to the journal that failed.
+        journal_write_errors_total: IntCounter [],
         /// Words sent to the operator, by what became of them, for each receiver.
         notifications_total: IntCounterVec ["outcome"],
         /// Whether the journal can't be written (1) or can (0).

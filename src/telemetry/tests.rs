@@ -38,6 +38,7 @@ fn settings(user_label: UserLabel) -> Settings {
 
 fn subject() -> Subject {
     Subject {
+        decision: DecisionId(33),
         user: UserId::new(USER),
         user_name: Some(Arc::from(NAME)),
         device: DeviceId::new(DEVICE),
