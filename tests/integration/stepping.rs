@@ -5,9 +5,7 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
-use crate::support::{
-    AndroidTv, App, Curl, House, Play, Setting, Socket, Web, both, items, until,
-};
+use crate::support::{AndroidTv, App, Curl, House, Play, Setting, Socket, Web, both, items, until};
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
 fn tight(version: Version) -> Setting {

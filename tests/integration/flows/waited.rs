@@ -14,10 +14,9 @@ fn waiting(version: Version) -> Setting {
 
 /// A house where this client waits for a moment only, and others as long as they do.
 fn impatient(case: Case) -> Setting {
-    let clients: &'static str =
-        Box::leak(format!("[{{client: {}, patience: 1300ms}}]", case.app.key()).into_boxed_str());
+    let clients = format!("[{{client: {}, patience: 1300ms}}]", case.app.key());
     waiting(case.version)
-        .set("clients", clients)
+        .set("clients", &clients)
         .set("users", "{default: {transcodes: 1, when_full: wait}}")
 }
 
