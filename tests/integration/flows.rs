@@ -14,13 +14,19 @@ mod waited;
 
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
-use finweir::sim::{Kind, Version};
+use finweir::{
+    sim::{Kind, Version},
+    tasks::Tasks,
+};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::task::JoinHandle;
 
-use crate::support::{App, Heard, House, Play, Setting, Shape, Shown, Viewer, Web, until};
+use crate::support::{
+    App, Heard, House, Play, Setting, Shape, Shown, Socket, Viewer, Web, items, until,
+};
 
 /// Flows under way at once: most of their time they wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// A segment of somebody who was let in, with Jellyfin in this process on a busy machine.
 const PROMPT: Duration = Duration::from_secs(5);
 
@@ -172,6 +178,17 @@ impl Scene {
         (of("reject"), of("queue"), of("downgrade"))
     }
 
+    /// dora waits for a seat that the viewer has.
+    async fn dora_waits(&self) -> (Viewer, JoinHandle<Shown>) {
+        let dora = Viewer::Web(Web::login(&self.house, "dora", "doras").await);
+        let waiting = {
+            let dora = dora.clone();
+            Tasks::new().spawn(async move { dora.play(items::LONG).await })
+        };
+        until("dora waits", || self.house.waiting() == 1).await;
+        (dora, waiting)
+    }
+
     /// Who watched before the viewer came watches on, and is served at once.
     async fn others_watch_on(&self) {
         for (web, play) in &self.others {
@@ -217,6 +234,14 @@ impl Scene {
         assert_eq!(house.sim().stalls(), 0);
         assert_eq!(house.sim().faults(), Vec::<String>::new());
     }
+}
+
+/// The socket of a client on whose screen messages appear.
+async fn socket(viewer: &Viewer) -> Option<Socket> {
+    if !viewer.app().shows_messages() {
+        return None;
+    }
+    Some(Socket::open(viewer.device()).await)
 }
 
 /// How a client hears that it is refused.

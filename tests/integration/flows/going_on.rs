@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use finweir::{sim::Version, tasks::Tasks};
-use tokio::task::JoinHandle;
+use finweir::sim::Version;
 
 use super::{Case, Scene, each, of, one_seat};
 use crate::support::{App, Heard, Leaves, Play, Setting, Shown, Viewer, Web, Wish, items, until};
@@ -52,7 +51,7 @@ async fn seeking_near_and_far_is_never_refused_or_held() {
 async fn a_change_of_track_or_quality_keeps_its_seat_though_somebody_waits_for_it() {
     each(&App::TRANSCODE, async |case: Case| {
         let (scene, mut play) = has_the_seat(case, with_a_line(case.version)).await;
-        let (dora, waiting) = dora_waits(&scene).await;
+        let (dora, waiting) = scene.dora_waits().await;
         let mut viewer = scene.viewer.clone();
         for (nth, bitrate) in [900_000, 1_200_000].into_iter().enumerate() {
             viewer.set_bitrate(bitrate);
@@ -79,17 +78,6 @@ async fn a_change_of_track_or_quality_keeps_its_seat_though_somebody_waits_for_i
         scene.ends(&[(&dora, &dorasplay)]).await;
     })
     .await;
-}
-
-/// dora waits for the seat that the viewer has.
-async fn dora_waits(scene: &Scene) -> (Viewer, JoinHandle<Shown>) {
-    let dora = Viewer::Web(Web::login(&scene.house, "dora", "doras").await);
-    let waiting = {
-        let dora = dora.clone();
-        Tasks::new().spawn(async move { dora.play(items::LONG).await })
-    };
-    until("dora waits", || scene.house.waiting() == 1).await;
-    (dora, waiting)
 }
 
 /// Three episodes one after the other, each in the place of the one before.
@@ -127,7 +115,7 @@ async fn the_next_episode_follows_on_the_same_screen_though_somebody_waits() {
             Arc::make_mut(&mut config.policy).timers.replace_idle = Duration::from_millis(300);
         });
         let (scene, play) = has_the_seat(case, setting).await;
-        let (dora, waiting) = dora_waits(&scene).await;
+        let (dora, waiting) = scene.dora_waits().await;
         let viewer = scene.viewer.clone();
         let play = binges(&scene, &viewer, play).await;
         assert_eq!(scene.decided(), (0, 1, 0));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use finweir::sim::Version;
 
 use super::{Case, Scene, each, one_seat, plain};
-use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Shown, Socket, items, until};
+use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Shown, Viewer, items, until};
 
 /// The viewer plays one film by a transcode.
 async fn plays_one(case: Case, setting: Setting) -> (Scene, Play) {
@@ -74,11 +74,7 @@ async fn who_has_used_up_a_quota_is_refused_and_what_runs_runs_on() {
         );
         let (scene, play) = plays_one(case, setting).await;
         let second = scene.second_screen().await;
-        // Only who has a socket can be told.
-        let _socket = match case.app {
-            App::Swiftfin | App::Roku | App::Chromecast => None,
-            _ => Some(Socket::open(second.device()).await),
-        };
+        let _socket = super::socket(&second).await;
         scene.is_refused(&second, items::HEAVY, "quota").await;
         // How much, and until when, stands in no text of the client's own.
         messages(&scene, usize::from(case.app.shows_messages())).await;
@@ -113,9 +109,7 @@ async fn who_finds_the_line_full_and_may_only_wait_is_refused() {
             .is_refused(&scene.viewer, items::DIRECT, "uplink-full")
             .await;
         assert!(tv.device.file(&file.url).await.is_ok());
-        scene
-            .ends(&[(&crate::support::Viewer::AndroidTv(tv), &file)])
-            .await;
+        scene.ends(&[(&Viewer::AndroidTv(tv), &file)]).await;
     })
     .await;
 }
@@ -125,7 +119,7 @@ async fn who_finds_the_line_full_is_encoded_for_where_it_keeps_its_address() {
     each(&App::TRANSCODE, async |case: Case| {
         let (scene, tv, file) = line_taken(case, "{default: {transcodes: 1}}").await;
         let viewer = scene.viewer.clone();
-        let tv = crate::support::Viewer::AndroidTv(tv);
+        let tv = Viewer::AndroidTv(tv);
         if !case.app.keeps_addresses() {
             scene
                 .is_refused(&viewer, items::DIRECT, "uplink-full")

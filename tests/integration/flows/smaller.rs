@@ -1,7 +1,7 @@
 //! Let in with a smaller picture: at once, after a wait, or because seats become few.
 
 use super::{Case, Scene, each, plain};
-use crate::support::{App, Heard, Play, Setting, Socket, Viewer, Web, items, until};
+use crate::support::{App, Heard, Play, Setting, Viewer, Web, Wish, items, until};
 
 /// A ceiling under which the film in 4K HDR has to be encoded for everybody, and costs much.
 const CEILING: u64 = 18_000_000;
@@ -56,13 +56,6 @@ async fn is_smaller(scene: &Scene, viewer: &Viewer, whole: f64, why: &str, told:
     play
 }
 
-async fn socket(viewer: &Viewer) -> Option<Socket> {
-    match viewer.app().shows_messages() {
-        true => Some(Socket::open(viewer.device()).await),
-        false => None,
-    }
-}
-
 #[tokio::test]
 async fn who_does_not_fit_gets_a_smaller_picture_at_once() {
     each(&App::TRANSCODE, async |case: Case| {
@@ -71,7 +64,7 @@ async fn who_does_not_fit_gets_a_smaller_picture_at_once() {
         let mut scene = case.beside_ben(setting).await;
         scene.viewer.set_bitrate(CEILING);
         let viewer = scene.viewer.clone();
-        let _socket = socket(&viewer).await;
+        let _socket = super::socket(&viewer).await;
         let told = usize::from(case.app.shows_messages());
         let play = is_smaller(&scene, &viewer, whole, "gpu-full", told).await;
         // Ben's, the first answer, and the smaller one, except where that would be lost: there the playlist is smaller.
@@ -94,7 +87,7 @@ async fn who_has_waited_in_vain_gets_a_smaller_picture() {
         let mut scene = case.beside_ben(setting).await;
         scene.viewer.set_bitrate(CEILING);
         let viewer = scene.viewer.clone();
-        let _socket = socket(&viewer).await;
+        let _socket = super::socket(&viewer).await;
         let told = usize::from(case.app.shows_messages());
         let play = is_smaller(&scene, &viewer, whole, "gpu-full", told).await;
         // There was no time left to ask again: the address was edited.
@@ -133,7 +126,7 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
         scene.house.goes_on_with(&yaml);
         scene.viewer.set_bitrate(CEILING);
         let viewer = scene.viewer.clone();
-        let _socket = socket(&viewer).await;
+        let _socket = super::socket(&viewer).await;
         let play = viewer.play(items::HDR).await.playing();
         assert_eq!(viewer.device().heard(), [Heard::Stream]);
         scene.pays(&play);
@@ -149,6 +142,48 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
         .await;
         viewer.seek(&play, 2).await;
         scene.ends(&[(&viewer, &play)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_who_asks_again_while_the_family_waits_makes_room_and_plays_on() {
+    each(&App::TRANSCODE, async |case: Case| {
+        let (whole, _) = costs(case).await;
+        let setting = house(case, whole + 0.2, "wait-then-step-down")
+            .set("classes", "[{name: family, users: [dora], priority: 10}]")
+            .set("queue", "{max_wait: 15s}")
+            .set("leases", "{recovery: 0s, linger: 1500ms}")
+            .encoding_at(14.0);
+        let mut scene = case.alone(setting).await;
+        scene.viewer.set_bitrate(CEILING);
+        let viewer = scene.viewer.clone();
+        let film = viewer.play(items::HDR).await.playing();
+        scene.pays(&film);
+        viewer.device().heard();
+        let (dora, waiting) = scene.dora_waits().await;
+        // Segments, a seek among them, change nothing.
+        viewer.seek(&film, 1).await;
+        assert_eq!(scene.decided(), (0, 1, 0));
+        let wish = Wish {
+            audio: Some(1),
+            ..Wish::of(items::HDR)
+        };
+        let change = tokio::time::timeout(super::PROMPT, viewer.change(&film, &wish));
+        let film = change.await.unwrap().playing();
+        scene.pays(&film);
+        assert_eq!(viewer.device().heard(), [Heard::Stream]);
+        let lease = scene.house.lease(&film.session).unwrap();
+        assert!(lease.cost.as_f64() < whole, "{lease:?}, as a whole {whole}");
+        let labels = [("decision", "downgrade"), ("reason", "yields")];
+        assert_eq!(scene.house.metric("finweir_decisions_total", &labels), 1);
+        let family = waiting.await.unwrap().playing();
+        scene.pays(&family);
+        let gpu = scene.house.gpu();
+        assert!(gpu.held <= gpu.capacity, "{gpu:?}");
+        assert_eq!(scene.decided(), (0, 1, 1));
+        assert_eq!(scene.house.sim().started(), 3);
+        scene.ends(&[(&viewer, &film), (&dora, &family)]).await;
     })
     .await;
 }
