@@ -13,6 +13,7 @@
 mod asking;
 mod evading;
 mod failing;
+mod flows;
 mod observing;
 mod operating;
 mod passing;
