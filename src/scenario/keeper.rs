@@ -6,15 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::civil::Date;
+
 use super::{
     Rules,
-    plan::Play,
+    calendar::Calendar,
+    plan::{Form, Play},
     rules::{Starts, When},
     units::Ms,
 };
 use crate::{
     admission::{
-        Activity, Admission, CostModel, Decision, Demand, Ended, Event, Kind, Reason, Running,
+        Activity, Admission, Bitrate, CostModel, Decision, Demand, Ended, Event, Kind, Mode, Reason, Running, WhenFull, Who,
     },
     ident::{DeviceId, LeaseId, NodeId, PlaySessionId, Ticket},
 };
@@ -62,6 +65,7 @@ pub(super) struct Core {
     admission: Admission,
     rules: Rules,
     starts: Option<Starts>,
+    today: Calendar,
 }
 
 /// A plain rule at work.
@@ -102,8 +106,8 @@ struct Waiting {
 // === impl Keeper ===
 
 impl Keeper {
-    /// `minute`: of the week, at `base`.
-    pub(super) fn core(base: Instant, rules: &Rules, minute: u16) -> Self {
+    /// `minute`: of the week, at `base`, which is on `date`.
+    pub(super) fn core(base: Instant, rules: &Rules, minute: u16, date: Date) -> Self {
         // The recovery after a start belongs to another evening.
         let mut policy = (*rules.policy).clone();
         policy.timers.recovery = Duration::ZERO;
@@ -114,38 +118,49 @@ impl Keeper {
             admission,
             starts: rules.starts.map(Starts::new),
             rules: rules.clone(),
+            today: Calendar::new(minute, date),
         }))
     }
 
     /// The version of a film that is played: Jellyfin's first, or the cheapest that is good enough.
-    pub(super) fn version(&self, play: &Play) -> usize {
+    pub(super) fn version(&self, who: &Who, play: &Play) -> usize {
         let Self::Core(core) = self else { return 0 };
         let Some(floor) = core.rules.version_floor else {
             return 0;
         };
         let cost = |at: &usize| {
             let form = play.offers.get(*at).and_then(|offer| offer.forms.first());
-            form.map_or(u32::MAX, super::plan::Form::cost)
+            form.map_or(u32::MAX, Form::cost)
         };
         let first = play.offers.first().map_or(0, |offer| offer.lines);
         let good = |at: &usize| {
             let lines = play.offers.get(*at).map_or(0, |offer| offer.lines);
             *at == 0 || lines >= floor.min(first)
         };
+        // A version that the line can't spare is not put before another.
+        let spared = |at: &usize| {
+            let form = play.offers.get(*at).and_then(|offer| offer.forms.first());
+            let rate = form.map_or(0, |form| form.rate);
+            *at == 0 || core.admission.spares(who, Bitrate::new(rate))
+        };
         (0..play.offers.len())
             .filter(good)
+            .filter(spared)
             .min_by_key(cost)
             .unwrap_or(0)
     }
 
-    /// Whether the player is made to play the file as it is instead of this.
-    pub(super) fn plays_direct(&mut self, now: Ms, demand: &Demand) -> bool {
+    /// Whether the player is made to play the file as it is, at this rate, instead of this.
+    pub(super) fn plays_direct(&mut self, now: Ms, demand: &Demand, rate: u64) -> bool {
         let Self::Core(core) = self else { return false };
         if !demand.kind.is_video() {
             return false;
         }
         let at = core.at(now);
         core.admission.advance(at);
+        if !core.admission.spares(&demand.who, Bitrate::new(rate)) {
+            return false;
+        }
         let class = &core.rules.policy.class_of(&demand.who).id;
         let rules = &core.rules;
         match rules
@@ -158,6 +173,35 @@ impl Keeper {
             When::Pressure => !core.admission.fits(demand),
             When::Always => !core.admission.replaces(demand),
         }
+    }
+
+    /// The form of less bitrate that a file is encoded into because the line out of the house has no room for it as it
+    /// is: its place among these. As production does it (`proxy::playback::uplink`).
+    pub(super) fn slims(&mut self, now: Ms, demand: &Demand, forms: &[Form]) -> Option<usize> {
+        let Self::Core(core) = self else { return None };
+        if demand.kind.is_video() {
+            return None;
+        }
+        let at = core.at(now);
+        core.admission.advance(at);
+        let policy = &core.rules.policy;
+        if policy.mode == Mode::Observe || policy.uplink.mode == Mode::Observe {
+            return None;
+        }
+        let room = core.admission.line_room(&demand.who);
+        let room = room.filter(|room| demand.rate > *room)?;
+        let limits = policy.limits_of(&demand.who);
+        if limits.when_full == WhenFull::Wait || core.admission.fits(demand) {
+            return None;
+        }
+        let floor = limits.floor.unwrap_or(0);
+        let fits = |form: &Form| {
+            let high = form.shape.as_ref().is_none_or(|s| s.size_out.1 >= floor);
+            high && form.rate <= room.bits()
+        };
+        let place = forms.iter().position(fits)?;
+        let slimmer = super::run::slimmer(demand, forms, place);
+        core.admission.fits(&slimmer).then_some(place)
     }
 
     /// `room`: seats that may be handed out, and the factor for tone-mapping, of each GPU.
@@ -253,11 +297,14 @@ impl Keeper {
 
     pub(super) fn next_deadline(&self) -> Option<Ms> {
         match self {
-            Self::Core(core) => core.admission.next_deadline().map(|at| {
-                // Rounded up: a timer is never looked at before it is due.
-                let nanos = at.saturating_duration_since(core.base).as_nanos();
-                Ms::try_from(nanos.div_ceil(1_000_000)).unwrap_or(Ms::MAX)
-            }),
+            Self::Core(core) => {
+                let timer = core.admission.next_deadline().map(|at| {
+                    // Rounded up: a timer is never looked at before it is due.
+                    let nanos = at.saturating_duration_since(core.base).as_nanos();
+                    Ms::try_from(nanos.div_ceil(1_000_000)).unwrap_or(Ms::MAX)
+                });
+                timer.into_iter().chain([core.today.next]).min()
+            }
             Self::Plain(line) => line.waiting.iter().map(|w| w.until).min(),
         }
     }
@@ -267,6 +314,9 @@ impl Keeper {
         match self {
             Self::Core(core) => {
                 let at = core.at(now);
+                if let Some(today) = core.today.turn(now) {
+                    core.admission.set_today(at, today);
+                }
                 core.admission.advance(at);
                 core.news()
             }

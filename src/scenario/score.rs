@@ -68,11 +68,11 @@ pub struct Outcome {
     pub refused: u32,
     /// Plays that were wanted and never begun.
     pub gave_up: u32,
-    /// Smooth viewer-minutes of plays that need a GPU.
+    /// Smooth viewer-minutes of plays that need a GPU, or a line that may be too thin.
     pub smooth_minutes: f64,
     /// The clairvoyant bound.
     pub bound_minutes: f64,
-    /// Plays that asked for a GPU.
+    /// Plays that asked for either.
     pub asked: u32,
     /// Of those, plays that were let in.
     pub admitted: u32,
@@ -102,7 +102,7 @@ impl Tally {
             let wanted: Ms = viewer
                 .plays
                 .iter()
-                .filter(|p| p.encodes())
+                .filter(|p| p.counted)
                 .map(Play::wanted)
                 .sum();
             if wanted > 0 {
@@ -196,11 +196,11 @@ impl Tally {
     }
 
     pub(super) fn wish(&mut self, play: &Play) {
-        self.asked += u32::from(play.encodes());
+        self.asked += u32::from(play.counted);
     }
 
     pub(super) fn admitted(&mut self, play: &Play, form: &Form, cheaper: bool, waited: Ms) {
-        if play.encodes() {
+        if play.counted {
             self.admitted += 1;
             self.stepped_down += u32::from(cheaper);
             self.waits.push(waited);
@@ -216,7 +216,7 @@ impl Tally {
         stalls: u32,
         fed_up: bool,
     ) {
-        if !play.encodes() {
+        if !play.counted {
             return;
         }
         self.smooth += smooth / 60.0;
