@@ -88,6 +88,9 @@ pub struct Outcome {
     pub renditions: BTreeMap<String, u32>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u32>,
+    /// Smooth minutes of each user, of all evenings.
+    #[serde(skip)]
+    pub users: BTreeMap<String, f64>,
     /// Seats over time, for the picture.
     #[serde(skip)]
     pub(super) moments: Vec<Moment>,
@@ -256,6 +259,10 @@ impl Tally {
         let (busy, capacity) = self.seat_use();
         let (busy, capacity) = (self.busy + busy, self.capacity + capacity);
         let jain = self.jain(class_of);
+        let mut users: BTreeMap<String, f64> = BTreeMap::new();
+        for (user, (_, got)) in self.before.iter().chain([&self.users]).flatten() {
+            *users.entry(user.clone()).or_default() += got;
+        }
         Outcome {
             scenario: scenario.to_owned(),
             policy: policy.to_owned(),
@@ -288,6 +295,7 @@ impl Tally {
                 .iter()
                 .map(|(reason, count)| (reason.to_string(), *count))
                 .collect(),
+            users,
             moments: self.moments,
         }
     }
