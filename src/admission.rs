@@ -10,6 +10,7 @@
 //! - `lease`, `life`, `ending`: what happens to a grant until it ends, and what is given back then.
 //! - `queue`, `dispatch`: who waits, in which line, and who is next.
 //! - `step`, `pressure`: a cheaper form where the whole does not fit, or where seats become few.
+//! - `yielding`, `preempt`: what goes on in a smaller form, or is ended, for who goes before it.
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
@@ -37,6 +38,7 @@ mod lease;
 mod ledger;
 mod life;
 mod policy;
+mod preempt;
 mod pressure;
 mod probe;
 mod queue;
@@ -51,9 +53,10 @@ mod tests;
 mod timers;
 mod uplink;
 mod view;
+mod yielding;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -66,6 +69,7 @@ use self::{
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
+    yielding::Missed,
 };
 pub use self::{
     capacity::Sample,
@@ -74,7 +78,7 @@ pub use self::{
     lease::LeaseState,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
-        QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window,
+        Preemption, QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window, Yields,
     },
     quota::{Amounts, Book, GPU_SECOND, Measure, Period, Quota, QuotaView, Today},
     uplink::{Bitrate, Uplink, UplinkView},
@@ -110,6 +114,14 @@ pub struct Admission {
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
+    /// Refused for want of seats a moment ago.
+    missed: Vec<Missed>,
+    /// Leases that hold more than their price until their old job is gone.
+    yielding: BTreeSet<LeaseId>,
+    /// Leases that are to be ended for somebody else.
+    sentenced: BTreeSet<LeaseId>,
+    /// When somebody was preempted on a GPU last.
+    preempted: BTreeMap<usize, Instant>,
     /// What flows out of the house beside the leases, as measured.
     flow: Bitrate,
     draining: bool,
@@ -140,6 +152,7 @@ enum Timer {
     Lease(LeaseId),
     Deadline(Ticket),
     Recheck(Ticket),
+    Preempt(Ticket),
     Right(Screen),
     Window,
     Step(usize),
@@ -333,6 +346,8 @@ pub struct GpuView {
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
     pub reserved: Seats,
+    /// Seats of paused viewers that are lent out: each may take them back at any moment, beyond what is free.
+    pub lent: Seats,
     /// Transcodes that hold seats here.
     pub sessions: u32,
     /// The hard count limit, if there is one.

@@ -223,7 +223,10 @@ impl Bound {
             tasks.spawn_loop(control::keep_usage(gate.clone(), file.clone()));
         }
         tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
-        tasks.spawn_loop(control::end_jobs(api.clone(), ends));
+        let speaker = proxy.clone();
+        tasks.spawn_loop(control::end_jobs(api.clone(), ends, move |end| {
+            speaker.notice_of(end)
+        }));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
             api.clone(),

@@ -8,6 +8,7 @@
 //!   [`Reservation`], whose drop takes the lock.
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
+mod ending;
 mod quota;
 mod reservation;
 #[cfg(test)]
@@ -22,11 +23,16 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use self::{reservation::Reservation, throttle::Throttle};
+use self::ending::ending;
+pub use self::{
+    ending::{EndJob, Ending},
+    reservation::Reservation,
+    throttle::Throttle,
+};
 use crate::{
     admission::{
         Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Policy,
-        Reason, Running, Sample, Snapshot, Who,
+        Reason, Running, Sample, Seats, Snapshot, Who,
     },
     clock,
     ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
@@ -78,17 +84,6 @@ pub enum Outcome {
         /// When it may be tried again.
         retry_after: Duration,
     },
-}
-
-/// A job that a rule wants ended in Jellyfin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndJob {
-    /// The server that runs it.
-    pub node: NodeId,
-    /// Its PlaySession.
-    pub session: PlaySessionId,
-    /// Its device.
-    pub device: DeviceId,
 }
 
 /// Takes a waiting demand out when its future is dropped.
@@ -252,6 +247,11 @@ impl Gate {
             .core
             .item_of(session)
             .is_none_or(|known| known == item)
+    }
+
+    /// What the lease of this session covers, in seats, if it was stepped down to that.
+    pub fn stepped_to(&self, session: &PlaySessionId) -> Option<Seats> {
+        self.lock().core.stepped_to(session)
     }
 
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
@@ -422,6 +422,7 @@ impl Gate {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => None,
@@ -430,17 +431,18 @@ impl Gate {
 
     fn act(&self, events: &[Event]) {
         for event in events {
-            if let Event::EndJob { subject, .. } = event
-                && let Some(session) = subject.session.clone()
-            {
-                let end = EndJob {
-                    node: subject.node.clone(),
-                    session,
-                    device: subject.device.clone(),
-                };
-                if self.0.actions.try_send(end).is_err() {
-                    tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
-                }
+            let Some((subject, ending)) = ending(event) else {
+                continue;
+            };
+            let end = EndJob {
+                node: subject.node.clone(),
+                user: subject.user.clone(),
+                session: subject.session.clone(),
+                device: subject.device.clone(),
+                ending,
+            };
+            if self.0.actions.try_send(end).is_err() {
+                tracing::warn!(node = %subject.node, "too many jobs to end at once; this one is left to Jellyfin's timers");
             }
         }
     }

@@ -7,6 +7,7 @@
 mod charge;
 mod fingerprints;
 mod flows;
+mod languages;
 mod playback;
 mod quota;
 mod refusal;
@@ -23,15 +24,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 
 use self::{
-    fingerprints::Fingerprints, flows::Flows, refusal::Refusal, refused::Refused, tried::Tried,
+    fingerprints::Fingerprints, flows::Flows, languages::Languages, refusal::Refusal,
+    refused::Refused, tried::Tried,
 };
 pub use self::{
     flows::measure,
-    settings::{Cheaper, DirectPlay, OnError, Settings, Starts, Subtitles, Texts},
+    settings::{Cheaper, DirectPlay, Notice, OnError, Settings, Starts, Subtitles, Texts},
 };
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
-    gate::{Gate, Outcome, Throttle},
+    gate::{EndJob, Ending, Gate, Outcome, Throttle},
     hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
     jellyfin::{Client, Credentials, Dialect, Encoding, Report, Route, classify, credentials},
@@ -63,6 +65,7 @@ pub struct Proxy {
     judged: Fingerprints,
     refused: Refused,
     tried: Tried,
+    languages: Languages,
     flows: Flows,
     tasks: Tasks,
 }
@@ -134,6 +137,7 @@ impl Proxy {
             judged: Fingerprints::default(),
             refused: Refused::default(),
             tried: Tried::default(),
+            languages: Languages::default(),
             flows: Flows::default(),
             tasks,
         }
@@ -149,6 +153,23 @@ impl Proxy {
     pub fn learn(&self, dialect: Dialect, encoding: Encoding) {
         self.node.dialect.store(Arc::new(dialect));
         self.node.encoding.store(Arc::new(encoding));
+    }
+
+    /// What the viewer of a stream is told of its end, in the language that his device asked in last. `None`: nothing.
+    pub fn notice_of(&self, end: &EndJob) -> Option<String> {
+        let (notice, grace) = match end.ending {
+            Ending::Announce(grace) => (Notice::Preempted, grace),
+            Ending::Spare => (Notice::Spared, Duration::ZERO),
+            Ending::Job | Ending::Player => return None,
+        };
+        let current = self.current.load();
+        let language = self.languages.of(&end.device);
+        let texts = current
+            .settings
+            .messages
+            .then_some(&current.settings.texts)?;
+        let text = texts.notice(language.as_deref(), notice)?;
+        Some(text.replace("{seconds}", &grace.as_secs().max(1).to_string()))
     }
 
     /// How the server encodes, as far as it has said.

@@ -564,7 +564,9 @@ fn what_is_allowed_but_not_meant_is_a_warning() {
          gpus: [{name: n, profile: nvidia-ada, low_power: off}, {name: spare, capacity: 3, profile: software}]\n\
          limits: {transcodes: 3}\n\
          users: {default: {transcodes: 4, seats: 99}}\n\
-         windows: [{name: idle, from: '01:00', to: '02:00'}]\n"
+         windows: [{name: idle, from: '01:00', to: '02:00'}]\n\
+         classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n\
+         preemption: {grace: 30s}\n"
             .replace("api_key: k}", "api_key: k, gpu: n}")
             .as_str(),
     );
@@ -576,10 +578,20 @@ fn what_is_allowed_but_not_meant_is_a_warning() {
         "f.yaml:5:31: users.default.transcodes: is more than `limits.transcodes` (3)",
         "users.default.seats: is more than all GPUs have together",
         "windows[0]: changes nothing",
+        "classes[0].preempt: does nothing: it takes 35s",
     ] {
         assert!(said.contains(part), "no `{part}` in:\n{said}");
     }
-    assert_eq!(said.lines().count(), 7, "{said}");
+    assert_eq!(said.lines().count(), 8, "{said}");
+}
+
+#[test]
+fn nobody_is_preempted_without_an_api_key() {
+    let text = "jellyfin: {url: 'http://a'}\n\
+                classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n";
+    assert!(warnings(text).contains("does nothing without an API key"));
+    let config = Config::parse_str("f.yaml", text).unwrap().config;
+    assert!(config.policy.classes[0].preempt.is_empty());
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Waited => "seats came free",
         Reason::Observed => "over a limit that only observes",
         Reason::FailOpen => "it could not be judged",
+        Reason::Yields => "somebody who goes first needs the seats",
         Reason::RunsAlone => "wider than the GPU, which was empty",
         Reason::Pressure => "seats are few, and others may come",
         Reason::UserLimit => "this user runs all the transcodes allowed",
@@ -60,7 +61,8 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone => plain.to_owned(),
-        Reason::Pressure
+        Reason::Yields
+        | Reason::Pressure
         | Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit

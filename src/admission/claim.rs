@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::{
     Admission, Known, LeaseState, Mode, Origin, Reason, Seats,
     lease::{Before, Lease},
-    ledger::Usage,
     queue::{Lane, Place},
     rules::{Asked, Judgement},
     uplink::Freed,
@@ -42,6 +41,15 @@ impl Claim {
     /// Whether it is about what its screen was playing already.
     pub(super) fn goes_on(&self) -> bool {
         self.reason.is_some() && !self.other_item
+    }
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// Whether the GPU was looked at before it was found to hold.
+    pub(super) fn goes_with_its_seats(&self) -> bool {
+        self.other_item || self.right
     }
 }
 
@@ -100,12 +108,7 @@ impl Admission {
         if self.mode(gpu.mode) == Mode::Observe {
             return holds;
         }
-        let mut own = Usage::default();
-        let taken = claim.takes.iter().filter_map(|id| self.leases.get(id));
-        for lease in taken.filter(|lease| lease.asked.account.gpu == Some(index)) {
-            own.seats = own.seats.plus(lease.held.seats);
-            own.transcodes += u32::from(lease.held.transcode);
-        }
+        let own = self.own_of(claim, index);
         if own.transcodes > 0 && asked.cost <= own.seats {
             return holds;
         }

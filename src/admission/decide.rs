@@ -52,6 +52,9 @@ impl Admission {
         let place = self.place(&asked, turn.arrival);
         let holds = self.holds_claim(&claim, &asked, Some(place));
         if let Holds::Yes(reason, passes) = holds {
+            if let Some(smaller) = self.smaller_form(&asked, &claim, place) {
+                return self.go_on_smaller(now, &asked, claim, reason, smaller);
+            }
             self.note_passed(passes);
             return self.admit(now, asked, claim, reason, None);
         }
@@ -90,12 +93,15 @@ impl Admission {
         }
         // Where no wait can help, less now is wanted rather than more later, or the whole would not be given later either.
         let rule = asked.limits.when_full;
-        let first = rule.steps_first() || line.is_none() || self.pressure(&asked).is_some();
+        // Who has a smaller picture already keeps it rather than wait.
+        let keeps = holds != Holds::No && self.was_stepped(&asked, &claim);
+        let first =
+            rule.steps_first() || line.is_none() || keeps || self.pressure(&asked).is_some();
         if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }
         let wait = asked.demand.patience.min(asked.max_wait);
-        let (mut why, mut expected) = (reason, self.renewal(&asked, reason));
+        let (mut why, mut expected, mut vain) = (reason, self.renewal(&asked, reason), None);
         if let Some(line) = line {
             let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
             expected = self.expected(now, &asked, &line, place);
@@ -107,16 +113,30 @@ impl Admission {
                 } else {
                     return self.enqueue(now, asked, turn, (line, expected), reason, wait);
                 }
+                vain = (why == Reason::WaitTooLong).then_some((line, expected));
             }
         }
         if !first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }
+        if let Some(line) = vain {
+            let victims = self.victims(now, &asked, reason, now + wait);
+            if !victims.is_empty() {
+                self.sentence(now, &asked, victims);
+                return self.enqueue(now, asked, turn, line, reason, wait);
+            }
+        }
         if why == Reason::WaitTooLong {
             let until = now + self.policy.queue.keep_place;
             self.queue.keep(now, until, &asked, turn);
         }
-        self.reject(&asked, why, expected)
+        let decision = self.reject(&asked, why, expected);
+        if let Decision::Reject { retry_after, .. } = decision
+            && reason == Reason::GpuFull
+        {
+            self.note_missed(now, &asked, retry_after);
+        }
+        decision
     }
 
     /// Says whether this demand would replace or resume what its device already holds, and so is never refused.
@@ -197,10 +217,14 @@ impl Admission {
         reason: Reason,
     ) -> LeaseId {
         self.make_room(now, &asked);
+        if !self.missed.is_empty() {
+            self.forget_missed(now, &asked.screen());
+        }
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
         let mut before = Before::Nothing;
         let mut aliases = Vec::new();
+        let mut sentence = None;
         let begins = begins_play(&claim, reason);
         // Nothing, or whether all that went on with the same item had not begun.
         let mut same = None;
@@ -215,6 +239,8 @@ impl Admission {
             };
             aliases.extend(old.aliases.iter().cloned());
             aliases.extend(old.session().cloned());
+            // Asking again is no way out.
+            sentence = sentence.or(old.sentence);
             if old.asked.demand.item == asked.demand.item {
                 same = Some(same.unwrap_or(true) && old.uncounted);
             }
@@ -252,10 +278,15 @@ impl Admission {
             uncounted: same.unwrap_or(begins),
             aliases,
             seen: Seen::default(),
+            shrinks_at: None,
+            sentence,
             frees: None,
             armed: None,
             asked,
         };
+        if sentence.is_some() {
+            self.sentenced.insert(id);
+        }
         self.screens.entry(lease.screen()).or_default().insert(id);
         let session = lease.session().cloned();
         self.leases.insert(id, lease);
@@ -336,6 +367,7 @@ impl Admission {
             Timer::Lease(id) => self.leases.get(id),
             Timer::Deadline(_)
             | Timer::Recheck(_)
+            | Timer::Preempt(_)
             | Timer::Right(_)
             | Timer::Window
             | Timer::Step(_) => None,
@@ -390,6 +422,7 @@ impl Admission {
             | Reason::Waited
             | Reason::Observed
             | Reason::FailOpen
+            | Reason::Yields
             | Reason::Pressure
             | Reason::RunsAlone => secs(1),
         }

@@ -207,15 +207,19 @@ impl Admission {
         let renewal = waiter.and_then(|waiter| self.renewal(&waiter.asked, reason));
         let expected = renewal.or_else(|| self.expected_of(now, ticket));
         if let Some(waiter) = self.unqueue(ticket) {
+            let retry_after = self.retry_after(reason, expected);
             if reason == Reason::WaitedOut {
                 self.keep_place(now, &waiter);
+                if waiter.reason == Reason::GpuFull {
+                    self.note_missed(now, &waiter.asked, retry_after);
+                }
             }
             self.events.push(Event::Refused {
                 subject: Arc::clone(&waiter.asked.subject),
                 ticket: Some(ticket),
                 reason,
                 waited: now.saturating_duration_since(waiter.since),
-                retry_after: self.retry_after(reason, expected),
+                retry_after,
             });
         }
     }
@@ -252,6 +256,9 @@ impl Admission {
             .remove(&(waiter.deadline, Timer::Deadline(ticket)));
         if let Some(at) = waiter.recheck {
             self.timers.remove(&(at, Timer::Recheck(ticket)));
+        }
+        if let Some(at) = waiter.preempts {
+            self.timers.remove(&(at, Timer::Preempt(ticket)));
         }
         self.ledger.mark(waiter.asked.account.user.clone());
         Some(waiter)
@@ -293,9 +300,11 @@ impl Admission {
             deadline,
             passed: turn.passed,
             recheck: None,
+            preempts: None,
         };
         self.queue.insert(ticket, waiter);
         self.arm_recheck(now, ticket);
+        self.arm_preemption(now, ticket);
         Decision::Queue {
             ticket,
             deadline,

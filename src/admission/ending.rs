@@ -28,6 +28,8 @@ impl Admission {
             | Ended::Replaced
             | Ended::Undelivered
             | Ended::UpstreamFailed
+            | Ended::Parked
+            | Ended::Preempted
             | Ended::Revoked => false,
         };
         let anonymous = lease.asked.account.user == UserId::anonymous();
@@ -54,6 +56,8 @@ impl Admission {
             | Ended::Replaced
             | Ended::Gone
             | Ended::DeadPlayer
+            | Ended::Parked
+            | Ended::Preempted
             | Ended::Revoked => false,
         };
         match lease.before {
@@ -64,7 +68,9 @@ impl Admission {
                 let state = former.state;
                 let mut demand = former.asked.demand.clone();
                 demand.origin = Origin::Stream;
-                let asked = Arc::new(Asked::new(&self.policy, demand));
+                let mut asked = Asked::new(&self.policy, demand);
+                asked.stepped = former.asked.stepped;
+                let asked = Arc::new(asked);
                 let subject = Arc::clone(&asked.subject);
                 let id = self.open(now, asked, Claim::default(), Reason::Resume);
                 let reason = Reason::Resume;
@@ -89,6 +95,8 @@ impl Admission {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
         self.forget_end(id, lease.frees);
+        self.yielding.remove(&id);
+        self.sentenced.remove(&id);
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());
         if lease.held.transcode && why != Ended::Replaced {

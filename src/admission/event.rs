@@ -58,6 +58,8 @@ labels! {
         Observed = "observed",
         /// Finweir could not judge it, so it passed.
         FailOpen = "fail-open",
+        /// Somebody who goes before it needs the seats, so it goes on in a smaller picture.
+        Yields = "yields",
         /// It is wider than the GPU and the GPU was empty.
         RunsAlone = "runs-alone",
         /// It fits, but its GPU is nearly full: a smaller picture leaves room for others.
@@ -126,6 +128,10 @@ labels! {
         UpstreamFailed = "upstream-failed",
         /// A player that shows nothing and reports on.
         DeadPlayer = "dead-player",
+        /// Its viewer has paused for long, and a rule ends its job meanwhile.
+        Parked = "parked",
+        /// Ended for somebody who goes before it, by the rule of a class.
+        Preempted = "preempted",
         /// Ended by a rule or by the operator.
         Revoked = "revoked",
     }
@@ -275,6 +281,15 @@ pub enum Event {
         lease: Option<LeaseId>,
         /// What was found.
         found: Reconciled,
+    },
+    /// A running stream is to be ended for somebody who goes before it.
+    Preempting {
+        /// Whose and what.
+        subject: Arc<Subject>,
+        /// The lease.
+        lease: LeaseId,
+        /// In how long. `None`: it plays on after all.
+        grace: Option<Duration>,
     },
     /// A rule asks that Jellyfin's job of this session be ended.
     EndJob {

@@ -91,6 +91,10 @@ pub(super) struct Lease {
     /// Sessions it took over from: their late requests are its own.
     pub(super) aliases: Vec<PlaySessionId>,
     pub(super) seen: Seen,
+    /// When its old job has had time to go: it holds no more than its own price then.
+    pub(super) shrinks_at: Option<Instant>,
+    /// When it is ended for somebody else.
+    pub(super) sentence: Option<Instant>,
     /// The GPU on which its seats come free, and when, if that is known.
     pub(super) frees: Option<(usize, Instant)>,
     /// When its timer is armed for.
@@ -155,6 +159,8 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Park,
+    Shrink,
+    Preempt,
     End(Ended),
 }
 
@@ -172,7 +178,8 @@ impl Lease {
     }
 
     pub(super) fn is_revoked(&self) -> bool {
-        self.leave.is_some_and(|leave| leave.why == Ended::Revoked)
+        self.leave
+            .is_some_and(|leave| matches!(leave.why, Ended::Revoked | Ended::Preempted))
     }
 
     /// Its job begins (again): what was due before is due anew.
@@ -254,7 +261,11 @@ impl Lease {
                     Some(next) if next.0 < best.0 => next,
                     Some(_) | None => best,
                 };
-                sooner(sooner(silence, pause), death)
+                let shrinks = self.shrinks_at.map(|at| (at, Fate::Shrink));
+                let sentence = self.sentence.map(|at| (at, Fate::Preempt));
+                [pause, death, shrinks, sentence]
+                    .into_iter()
+                    .fold(silence, sooner)
             }
             // Never stored.
             LeaseState::Ended => (self.last_sign, idle),

@@ -1,7 +1,7 @@
 //! What happens to a lease: signs of life and stops.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use super::{
     lease::{Before, Lease, Leave},
     ledger::Ledger,
     queue::{Queue, Screen},
-    rules::{Asked, price},
+    rules::Asked,
 };
 use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
@@ -54,6 +54,10 @@ impl Admission {
             queue: Queue::default(),
             timers: BTreeSet::new(),
             foresight,
+            missed: Vec::new(),
+            yielding: BTreeSet::new(),
+            sentenced: BTreeSet::new(),
+            preempted: BTreeMap::new(),
             last_lease: 0,
             last_ticket: 0,
             flow: super::Bitrate::ZERO,
@@ -278,23 +282,14 @@ impl Admission {
         &self.policy
     }
 
-    /// Whether a lease for `asked` covers a request for `kind`.
-    fn covers(&self, asked: &Asked, kind: &Kind) -> bool {
-        match kind {
-            Kind::Direct | Kind::Remux | Kind::Audio => true,
-            Kind::Video(_) => {
-                asked.demand.kind.is_video()
-                    && price(&self.policy, asked.account.gpu, kind) <= asked.cost
-            }
-        }
-    }
-
     /// A session that ended a moment ago is read again: its lease is made anew, without asking.
     fn come_back(&mut self, now: Instant, screen: &Screen, activity: Activity) -> Option<LeaseId> {
         let right = self.forget_right(screen)?;
         let mut demand = right.asked.demand.clone();
         demand.origin = Origin::Stream;
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let mut asked = Asked::new(&self.policy, demand);
+        asked.stepped = right.asked.stepped;
+        let asked = Arc::new(asked);
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, Claim::default(), Reason::Resume);
         let reason = Reason::Resume;
@@ -427,6 +422,11 @@ impl Admission {
         let from = std::mem::replace(&mut lease.state, to);
         if to == LeaseState::Active {
             lease.lives_anew(self.latest);
+            lease.starts_to_shrink(self.latest, self.policy.timers.linger);
+        } else {
+            // Who does not encode needs no more be ended.
+            lease.sentence = None;
+            self.sentenced.remove(&id);
         }
         let held = Lease::holds(&lease.asked, to);
         let old = std::mem::replace(&mut lease.held, held);
@@ -446,7 +446,7 @@ impl Admission {
     }
 
     /// The viewer has left. While FFmpeg goes, its seats stay.
-    fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
+    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };

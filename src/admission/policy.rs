@@ -1,7 +1,9 @@
 //! Limits, classes, rules and timers: immutable, valid by construction, swapped whole on reload.
 
 mod check;
+mod days;
 mod matching;
+mod precedence;
 mod week;
 
 use std::{
@@ -13,6 +15,8 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+pub use self::days::Days;
+pub use self::precedence::{Preemption, Yields};
 pub(super) use self::week::WEEK;
 use super::{CostModel, Quota, Seats, Uplink};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
@@ -111,6 +115,10 @@ pub struct Policy {
     pub cost: CostModel,
     /// End Jellyfin's job of a dead player, beside taking its seats back.
     pub end_dead_jobs: bool,
+    /// End Jellyfin's job of a viewer whose seats are lent out.
+    pub end_parked_jobs: bool,
+    /// How streams are ended for others, where a class has a rule for it.
+    pub preemption: Preemption,
 }
 
 /// A GPU, or the CPU for software encoding.
@@ -154,6 +162,8 @@ pub struct UserLimits {
     pub when_full: WhenFull,
     /// Stepping down never goes below this height, in pixels. `None`: as low as there is.
     pub floor: Option<u32>,
+    /// For whom he steps down in mid-play, when he asks again.
+    pub yields: Yields,
     /// Mode of this rule.
     pub mode: Mode,
 }
@@ -199,6 +209,8 @@ pub struct Class {
     pub reserve: Fraction,
     /// Served before classes with a smaller number.
     pub priority: u32,
+    /// Classes whose streams may be ended for it where it would be refused. Only such of a smaller priority are.
+    pub preempt: Vec<ClassId>,
     /// Mode of this rule.
     pub mode: Mode,
 }
@@ -246,10 +258,6 @@ pub struct Window {
     /// Mode of this rule.
     pub mode: Mode,
 }
-
-/// Days of the week, bit 0 = Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Days(u8);
 
 /// Bounds of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -361,6 +369,8 @@ impl Policy {
             timers: Timers::default(),
             cost: CostModel::default(),
             end_dead_jobs: false,
+            end_parked_jobs: false,
+            preemption: Preemption::default(),
         }
     }
 
@@ -421,6 +431,7 @@ impl Class {
             share: None,
             reserve: Fraction::default(),
             priority: 0,
+            preempt: Vec::new(),
             mode: Mode::Enforce,
         }
     }
@@ -437,27 +448,6 @@ impl Fraction {
     /// Returns the number.
     pub fn get(self) -> f64 {
         self.0
-    }
-}
-
-// === impl Days ===
-
-impl Days {
-    /// Every day.
-    pub const ALL: Self = Self(0b111_1111);
-
-    /// Takes days, 0 = Monday.
-    pub fn new(days: impl IntoIterator<Item = u8>) -> Self {
-        Self(
-            days.into_iter()
-                .filter(|d| *d < 7)
-                .fold(0, |bits, day| bits | 1 << day),
-        )
-    }
-
-    /// Whether `day` (0 = Monday) is one of them.
-    pub fn has(self, day: u8) -> bool {
-        day < 7 && self.0 & (1 << day) != 0
     }
 }
 

@@ -16,7 +16,7 @@ impl Admission {
         let arrival = self.queue.arrive(since_start);
         let place = self.place(&asked, arrival);
         match self.holds_claim(&claim, &asked, Some(place)) {
-            Holds::Yes(..) => true,
+            Holds::Yes(..) => self.smaller_form(&asked, &claim, place).is_none(),
             Holds::Full(_) => false,
             Holds::No => {
                 self.pressure(&asked).is_none()

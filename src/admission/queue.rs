@@ -107,6 +107,8 @@ pub(super) struct Waiter {
     pub(super) passed: Seats,
     /// When another lease of the same screen may have become replaceable.
     pub(super) recheck: Option<Instant>,
+    /// When it is the last moment to preempt somebody for it.
+    pub(super) preempts: Option<Instant>,
 }
 
 /// All waiting demands.

@@ -210,7 +210,9 @@ impl Admission {
         self.ledger.change(&asked.account, Hold::default(), held);
         lease.asked = asked;
         lease.held = held;
+        lease.shrinks_at = None;
         lease.lives_anew(now);
+        self.yielding.remove(&id);
     }
 
     /// A poll did not mention this lease.

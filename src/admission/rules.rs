@@ -22,6 +22,10 @@ pub(super) struct Asked {
     /// Longest wait that the class and the queue allow.
     pub(super) max_wait: Duration,
     pub(super) cost: Seats,
+    /// It is a smaller form of what was asked for.
+    pub(super) stepped: bool,
+    /// What it holds at least while its job may encode: its old job takes so much until it is gone.
+    pub(super) keeps: Seats,
     /// What it takes of the line out of the house.
     pub(super) rate: Bitrate,
     /// Its viewer is outside.
@@ -84,6 +88,8 @@ impl Asked {
                     wait.min(policy.queue.max_wait)
                 }),
             cost,
+            stepped: false,
+            keeps: Seats::ZERO,
             rate,
             outside,
             steps,
@@ -112,12 +118,13 @@ impl Asked {
                 ..self.demand.clone()
             },
         )
+        .carrying(self)
     }
 
     /// What it holds while its job may encode.
     pub(super) fn hold(&self) -> Hold {
         Hold {
-            seats: self.cost,
+            seats: self.cost.max(self.keeps),
             transcode: self.demand.kind.is_video(),
             stream: true,
             reserved: false,
@@ -180,6 +187,17 @@ impl Judgement {
 }
 
 impl Admission {
+    /// Whether a lease for `asked` covers a request for `kind`.
+    pub(super) fn covers(&self, asked: &Asked, kind: &Kind) -> bool {
+        match kind {
+            Kind::Direct | Kind::Remux | Kind::Audio => true,
+            Kind::Video(_) => {
+                asked.demand.kind.is_video()
+                    && price(&self.policy, asked.account.gpu, kind) <= asked.cost
+            }
+        }
+    }
+
     /// Looks through all rules that hold for a demand. `freed`: what it would replace on its own screen.
     pub(super) fn judge(&self, asked: &Asked, place: Place, freed: Freed) -> Judgement {
         let mut verdict = Judgement::default();

@@ -43,16 +43,6 @@ pub(super) struct Stepped {
     passes: Option<(Ticket, Seats)>,
 }
 
-impl Step {
-    pub(super) fn cost(&self) -> Seats {
-        self.cost
-    }
-
-    pub(super) fn is_video(&self) -> bool {
-        self.kind.is_video()
-    }
-}
-
 impl Stepped {
     pub(super) fn rung(&self) -> usize {
         self.rung
@@ -101,6 +91,25 @@ fn lines(work: &Work) -> u32 {
     height.max(width.saturating_mul(9) / 16)
 }
 
+// === impl Step ===
+
+impl Step {
+    /// [`super::Rung::index`].
+    pub(super) fn rung(self) -> usize {
+        self.rung
+    }
+
+    /// What it takes.
+    pub(super) fn cost(self) -> Seats {
+        self.cost
+    }
+
+    /// Whether it encodes video.
+    pub(super) fn is_video(&self) -> bool {
+        self.kind.is_video()
+    }
+}
+
 impl Asked {
     /// What must come free before a GPU for this demand to be served at all.
     pub(super) fn need(&self) -> Seats {
@@ -118,7 +127,7 @@ impl Asked {
     }
 
     /// The same demand in a cheaper form.
-    fn stepped(&self, step: Step) -> Self {
+    pub(super) fn stepped(&self, step: Step) -> Self {
         let video = step.kind.is_video();
         Self {
             demand: Demand {
@@ -133,6 +142,7 @@ impl Asked {
             },
             limits: self.limits.clone(),
             steps: Vec::new(),
+            stepped: true,
             cost: step.cost,
             rate: self.charged(step.rate),
             subject: Arc::new(Subject {

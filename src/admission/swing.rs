@@ -95,10 +95,13 @@ impl Admission {
         let mut ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         ids.sort_unstable();
         self.foresight.clear(gpus);
+        self.missed.clear();
+        self.preempted.clear();
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;
-                lease.asked = Arc::new(Asked::new(&policy, lease.asked.demand.clone()));
+                let asked = Asked::new(&policy, lease.asked.demand.clone());
+                lease.asked = Arc::new(asked.carrying(&lease.asked));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
@@ -107,7 +110,8 @@ impl Admission {
             self.arm(id);
         }
         for right in self.rights.values_mut() {
-            right.asked = Arc::new(Asked::new(&policy, right.asked.demand.clone()));
+            let asked = Asked::new(&policy, right.asked.demand.clone());
+            right.asked = Arc::new(asked.carrying(&right.asked));
         }
         self.open_windows(now);
         self.requeue(&policy);

@@ -7,12 +7,14 @@
 
 mod backfill;
 mod fairness;
+mod houses;
 mod invariants;
 mod life;
 mod limits;
 mod lost_seats;
 mod numbers;
 mod polls;
+mod preempting;
 mod pressure;
 mod probe;
 mod quotas;
@@ -20,6 +22,7 @@ mod rungs;
 mod torture;
 mod uplink;
 mod waiting;
+mod yielding;
 
 use std::{
     sync::Arc,

@@ -43,6 +43,7 @@ impl Admission {
                     self.arm_recheck(at, ticket);
                 }
             }
+            Timer::Preempt(ticket) => self.preempt(at, ticket),
             Timer::Right(screen) => {
                 if self
                     .rights
@@ -75,7 +76,12 @@ impl Admission {
             return;
         }
         match fate {
-            Fate::Park => self.change_state(id, LeaseState::Parked),
+            Fate::Park => {
+                self.end_parked_job(at, id);
+                self.change_state(id, LeaseState::Parked);
+            }
+            Fate::Shrink => self.shrink(id),
+            Fate::Preempt => self.carry_out(at, id),
             Fate::End(why) => {
                 if why == Ended::DeadPlayer && self.policy.end_dead_jobs {
                     let subject = Arc::clone(&lease.asked.subject);
@@ -89,6 +95,23 @@ impl Admission {
             }
         }
         self.arm(id);
+    }
+
+    /// Asks that the job of a viewer who is parked be ended, if a rule says so. Only a job that was seen to get on with a
+    /// film: live television would be over, and what is not seen needs no end. A player that reads on though it is
+    /// paused is left its job: nothing is cut.
+    fn end_parked_job(&mut self, at: Instant, id: LeaseId) {
+        if let Some(lease) = self.leases.get(&id)
+            && self.policy.end_parked_jobs
+            && lease.seen.completion.is_some()
+            && at >= lease.last_read + self.policy.timers.replace_idle
+        {
+            self.events.push(Event::EndJob {
+                subject: Arc::clone(&lease.asked.subject),
+                lease: id,
+                ended: Ended::Parked,
+            });
+        }
     }
 
     /// Arms the timer of a lease, if it must fire earlier than it would.

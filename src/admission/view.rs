@@ -2,11 +2,22 @@
 
 use std::time::Instant;
 
-use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Snapshot, WaiterView};
+use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Seats, Snapshot, WaiterView};
 
 impl Admission {
     /// Shows all that is held and waiting.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut lent = vec![Seats::ZERO; self.policy.gpus.len()];
+        let parked = self
+            .leases
+            .values()
+            .filter(|lease| lease.state == LeaseState::Parked);
+        for lease in parked {
+            let gpu = lease.asked.account.gpu;
+            if let Some(lent) = gpu.and_then(|gpu| lent.get_mut(gpu)) {
+                *lent = lent.plus(lease.asked.cost);
+            }
+        }
         let mut leases: Vec<_> = self.leases.values().collect();
         leases.sort_unstable_by_key(|lease| lease.id);
         let since = |at: Instant| now.saturating_duration_since(at);
@@ -61,6 +72,7 @@ impl Admission {
                 capacity: self.capacity_of(index, Mode::Enforce),
                 held: used.seats,
                 reserved: used.reserved,
+                lent: lent.get(index).copied().unwrap_or_default(),
                 sessions: used.transcodes,
                 max_sessions: gpu.max_sessions,
                 waiting: u32::try_from(self.queue.len_of_gpu(index)).unwrap_or(u32::MAX),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
-        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName,
+        ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName, YieldsName,
     },
     quota::{Quotas, State},
     secret::Secret,
@@ -79,6 +79,8 @@ sections! {
         queue: Queue,
         /// How long seats are held, and when they go back.
         leases: Leases,
+        /// How running streams are ended for others, where a class has `preempt`.
+        preemption: Preemption,
         /// The cost formula.
         cost: Cost,
         /// Players that are treated in another way than the built-in table says.
@@ -230,6 +232,8 @@ sections! {
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
         floor: u32,
+        /// For whom a play that asks again goes on in a smaller picture.
+        yields: YieldsName,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -249,6 +253,8 @@ sections! {
         when_full: WhenFullName,
         /// Stepping down never goes below this height, in pixels.
         floor: u32,
+        /// For whom a play that asks again goes on in a smaller picture.
+        yields: YieldsName,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -293,6 +299,8 @@ sections! {
         reserve: Percent,
         /// Served before classes with a smaller number.
         priority: u32,
+        /// Classes whose running streams may be ended for it where it would be refused.
+        preempt: Vec<String>,
         /// Mode of these limits.
         mode: ModeName,
     }
@@ -387,6 +395,15 @@ sections! {
         replace_idle: Span,
         /// End Jellyfin's job of a dead player too.
         end_dead_jobs: bool,
+        /// End Jellyfin's job of a viewer whose seats are lent out.
+        end_parked: bool,
+    }
+    /// How running streams are ended for others, where a class has `preempt`.
+    Preemption {
+        /// How long the viewer who is told still watches.
+        grace: Span,
+        /// On one GPU, no more often than this.
+        every: Span,
     }
     /// The cost formula: factors.
     Cost {

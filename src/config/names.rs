@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    admission::{Access, Mode, WhenFull},
+    admission::{Access, Mode, WhenFull, Yields},
     jellyfin::{Client, Shape},
     notify::On,
     proxy::{DirectPlay, OnError, Subtitles},
@@ -51,6 +51,15 @@ names! {
         Wait = "wait" => Self::Wait,
         /// Only step down.
         StepDown = "step-down" => Self::StepDown,
+    }
+    /// For whom somebody who plays steps down when he asks again.
+    YieldsName for Yields {
+        /// For who goes before him by class.
+        ToHigher = "to-higher" => Self::ToHigher,
+        /// For everybody who waits.
+        Always = "always" => Self::Always,
+        /// For nobody.
+        Never = "never" => Self::Never,
     }
     /// What is worth a word to the operator.
     OnName for On {

@@ -59,6 +59,7 @@ sections! {
     "anonymous" true,
     "queue" true,
     "leases" true,
+    "preemption" true,
     "cost" true,
     "clients" true,
     "texts" true,

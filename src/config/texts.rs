@@ -1,10 +1,13 @@
-//! What a viewer reads when a play is refused, in English and German.
+//! What a viewer reads when a play is refused, made smaller or ended, in English and German.
 //!
 //! Short, kind, without a detail of the server, and saying what to do.
 
 use schemars::JsonSchema;
 
-use crate::{admission::Reason, proxy::Texts};
+use crate::{
+    admission::Reason,
+    proxy::{Notice, Texts},
+};
 
 /// Texts by language and reason; the schema knows the reasons.
 pub(super) struct TextsSchema;
@@ -15,10 +18,13 @@ impl JsonSchema for TextsSchema {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let notices = Notice::ALL.iter().map(|notice| notice.as_str());
         let reasons: serde_json::Map<String, serde_json::Value> = shown()
+            .map(Reason::as_str)
+            .chain(notices)
             .map(|reason| {
                 let text = serde_json::json!({ "type": "string", "maxLength": 500 });
-                (reason.as_str().to_owned(), text)
+                (reason.to_owned(), text)
             })
             .collect();
         schemars::json_schema!({
@@ -42,7 +48,29 @@ pub(super) fn built_in() -> Texts {
             texts.set("de", *reason, german.to_owned());
         }
     }
+    for notice in Notice::ALL {
+        let (english, german) = says(*notice);
+        texts.set_notice("en", *notice, english.to_owned());
+        texts.set_notice("de", *notice, german.to_owned());
+    }
     texts
+}
+
+const fn says(notice: Notice) -> (&'static str, &'static str) {
+    match notice {
+        Notice::SteppedDown => (
+            "The server is busy just now, so this plays in a lower quality.",
+            "Der Server ist gerade ausgelastet, deshalb läuft das in geringerer Qualität.",
+        ),
+        Notice::Preempted => (
+            "The server is full, and somebody else needs it now: this stops in {seconds} seconds. Please try again later, or choose \"Original\" quality.",
+            "Der Server ist voll und wird jetzt anders gebraucht: Das hier endet in {seconds} Sekunden. Bitte versuche es später noch einmal oder wähle die Qualität \"Original\".",
+        ),
+        Notice::Spared => (
+            "There is room after all: this plays on.",
+            "Es ist doch noch Platz: Das hier läuft weiter.",
+        ),
+    }
 }
 
 /// The reasons that a viewer can be given.
@@ -60,6 +88,7 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Yields
         | Reason::Pressure
         | Reason::RunsAlone => return None,
         Reason::UserLimit => (

@@ -2,7 +2,9 @@
 
 mod core;
 mod direct;
+mod overlap;
 mod players;
+mod preempt;
 mod quota;
 mod rules;
 mod servers;
@@ -168,7 +170,7 @@ impl Build<'_> {
             &queue,
         );
         let leases = file.leases.unwrap_or_default();
-        let policy = Policy {
+        let mut policy = Policy {
             mode,
             transcodes: limit(file.limits.unwrap_or_default().transcodes),
             user: rules.user,
@@ -184,12 +186,17 @@ impl Build<'_> {
                 .unwrap_or_default(),
             queue,
             end_dead_jobs: leases.end_dead_jobs.unwrap_or(false),
+            end_parked_jobs: leases.end_parked.unwrap_or(false),
+            preemption: self.preemption(&file.preemption.unwrap_or_default()),
             timers: self.timers(&leases),
             cost: self.cost(&file.cost.unwrap_or_default()),
             gpus,
             nodes,
         };
         self.across(&policy);
+        self.preempts(&policy);
+        let keyed = upstreams.iter().all(|node| node.api_key.is_some());
+        self.preempts_with_a_key(&mut policy, keyed);
         let state_dir = self.state_dir(file.state, &policy);
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();

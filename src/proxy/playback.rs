@@ -88,6 +88,12 @@ pub(super) async fn answer(
         peer,
         head: parts.clone(),
     };
+    if let (Some(device), Some(language)) = (
+        &negotiation.claims.device,
+        header_text(&negotiation.head.headers, &header::ACCEPT_LANGUAGE),
+    ) {
+        proxy.languages.note(device, language);
+    }
     if let Some(refused) = negotiation.refused_just_now() {
         return refused;
     }

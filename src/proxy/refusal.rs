@@ -43,7 +43,7 @@ impl Refusal<'_> {
         };
         let (language, text) = settings
             .texts
-            .find(self.language, reason)
+            .find(self.language, reason.as_str())
             .unwrap_or(("en", "The server is busy. Please try again later."));
         let text = match self.quota {
             Some(quota) => quota::fill(text, language, quota),
@@ -125,6 +125,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
+        | Reason::Yields
         | Reason::Pressure
         | Reason::RunsAlone
         | Reason::UserLimit

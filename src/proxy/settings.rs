@@ -124,25 +124,66 @@ impl Cheaper {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts(BTreeMap<String, BTreeMap<&'static str, String>>);
 
+/// What a viewer is told though nothing is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// He gets a smaller picture.
+    SteppedDown,
+    /// His stream is about to be ended for somebody else.
+    Preempted,
+    /// It is not, after all.
+    Spared,
+}
+
+impl Notice {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::SteppedDown, Self::Preempted, Self::Spared];
+
+    /// The one spelling, in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SteppedDown => "stepped-down",
+            Self::Preempted => "preempted",
+            Self::Spared => "spared",
+        }
+    }
+}
+
 impl Texts {
     /// Adds or replaces one text.
     pub fn set(&mut self, language: &str, reason: Reason, text: String) {
+        self.put(language, reason.as_str(), text);
+    }
+
+    /// Adds or replaces the text of a notice.
+    pub fn set_notice(&mut self, language: &str, notice: Notice, text: String) {
+        self.put(language, notice.as_str(), text);
+    }
+
+    fn put(&mut self, language: &str, word: &'static str, text: String) {
         self.0
             .entry(language.to_ascii_lowercase())
             .or_default()
-            .insert(reason.as_str(), text);
+            .insert(word, text);
     }
 
     /// The text for a reason in the first language of an `Accept-Language` that there is one for, else English.
     pub fn get(&self, accept_language: Option<&str>, reason: Reason) -> Option<&str> {
-        self.find(accept_language, reason).map(|(_, text)| text)
+        self.find(accept_language, reason.as_str())
+            .map(|(_, text)| text)
     }
 
-    /// The same, with its language.
+    /// The text of a notice, in the same way.
+    pub fn notice(&self, accept_language: Option<&str>, notice: Notice) -> Option<&str> {
+        self.find(accept_language, notice.as_str())
+            .map(|(_, text)| text)
+    }
+
+    /// The text for a word, with its language.
     pub(super) fn find(
         &self,
         accept_language: Option<&str>,
-        reason: Reason,
+        word: &'static str,
     ) -> Option<(&str, &str)> {
         let wanted = accept_language
             .into_iter()
@@ -150,7 +191,7 @@ impl Texts {
             .filter_map(|l| l.split(['-', ';']).next());
         wanted.map(str::trim).chain(["en"]).find_map(|language| {
             let (language, texts) = self.0.get_key_value(&language.to_ascii_lowercase())?;
-            Some((language.as_str(), texts.get(reason.as_str())?.as_str()))
+            Some((language.as_str(), texts.get(word)?.as_str()))
         })
     }
 }

@@ -3,6 +3,8 @@
 //! A segment whose address was judged before costs one look-up and one touch. Everything else is decided here:
 //! a player that skipped PlaybackInfo, a URL that was edited, the first request after a restart.
 
+mod smaller;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use http::{Request, header};
 
 use super::{Proxy, Refusal, charge::Payer, header_text, refusal};
 use crate::{
-    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason},
+    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason, Rung},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
@@ -175,25 +177,51 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         proxy.telemetry.fail_open(FailOpen::Source);
     }
 
+    let rate = demand::rate_of(&plan, source.as_deref(), asked.stream.audio_bitrate);
+    let steps = match &source {
+        Some(source) if asked.wish == Wish::Master => {
+            let uplink = &proxy.gate.policy().uplink;
+            let slim = uplink.limit.is_some() && uplink.carries(peer.address);
+            smaller::steps(proxy, source, &target, (&kind, rate), slim, policy)
+        }
+        Some(_) | None => smaller::Steps::default(),
+    };
     if asked.is_covered(proxy, &kind) {
-        return asked.pass(proxy, kind, request, payer).await;
+        return match steps.under(proxy, &asked.session, &kind) {
+            Some(smaller) => smaller::master(proxy, smaller, request).await,
+            None => asked.pass(proxy, kind, request, payer).await,
+        };
     }
     let who = (verified.as_ref(), &claims);
-    let rate = demand::rate_of(&plan, source.as_deref(), asked.stream.audio_bitrate);
-    match admit(proxy, &asked, who, (kind, rate), peer, request.headers()).await {
-        Ok(()) => asked.pass(proxy, kind, request, payer).await,
+    let rungs = steps.rungs.clone();
+    match admit(
+        proxy,
+        &asked,
+        who,
+        (kind, rate, rungs),
+        peer,
+        request.headers(),
+    )
+    .await
+    {
+        Ok(None) => asked.pass(proxy, kind, request, payer).await,
+        Ok(Some(rung)) => match steps.nth(rung) {
+            Some(smaller) => smaller::master(proxy, smaller, request).await,
+            None => asked.pass(proxy, kind, request, payer).await,
+        },
         Err(refused) => refused,
     }
 }
 
+/// Asks the gate. `Some`: only this smaller form of it was let in.
 async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    (kind, rate): (Kind, Bitrate),
+    (kind, rate, rungs): (Kind, Bitrate, Vec<Rung>),
     peer: &Peer,
     headers: &http::HeaderMap,
-) -> Result<(), Verdict> {
+) -> Result<Option<usize>, Verdict> {
     let stranger = match verified {
         Some(Verified::User(_) | Verified::ApiKey) => false,
         Some(Verified::Refused) => true,
@@ -217,7 +245,7 @@ async fn admit(
         origin: asked.wish.origin(),
         library: proxy.library(&asked.item).await,
         rate,
-        rungs: Vec::new(),
+        rungs,
         would: None,
         patience: if asked.wish == Wish::Master {
             HOLD_PLAYLIST
@@ -239,11 +267,17 @@ async fn admit(
         Verdict::Answer(refusal.http(&proxy.current.load().settings))
     };
     match proxy.enter(demand).await {
-        Outcome::Admitted(reservation) | Outcome::Downgraded { reservation, .. } => {
+        Outcome::Admitted(reservation) => {
             reservation.bind(Some(&asked.session));
             // A playlist only shows intent; what starts FFmpeg makes the lease active.
             asked.is_covered(proxy, &kind);
-            Ok(())
+            Ok(None)
+        }
+        // Only a playlist is offered in smaller forms.
+        Outcome::Downgraded { reservation, rung } => {
+            reservation.bind(Some(&asked.session));
+            proxy.gate.touch(&asked.session, Activity::Playlist);
+            Ok(Some(rung))
         }
         Outcome::Rejected {
             reason,

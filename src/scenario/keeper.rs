@@ -380,6 +380,7 @@ impl Core {
                 | Event::Moved { .. }
                 | Event::LeaseEnded { .. }
                 | Event::Reconciled { .. }
+                | Event::Preempting { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
                 | Event::PolicyChanged { .. } => {}

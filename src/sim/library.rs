@@ -111,6 +111,28 @@ impl Library {
         }
     }
 
+    /// The same, with channels in this size: the recorded ones are so small that nothing is cheaper.
+    #[must_use]
+    pub fn with_channels_in(mut self, width: u32, height: u32) -> Self {
+        let channels = self.items.iter_mut().filter(|item| item.is_channel());
+        for source in channels.flat_map(|item| &mut item.sources) {
+            let videos = source.streams.iter_mut();
+            for video in videos.filter(|stream| stream.kind == StreamKind::Video) {
+                (video.width, video.height) = (Some(width.into()), Some(height.into()));
+            }
+            let shown = source.shown.get_mut("MediaStreams");
+            for stream in shown.and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(stream) = members(stream)
+                    && stream.get("Type").and_then(Value::as_str) == Some("Video")
+                {
+                    stream.insert("Width".to_owned(), json!(width));
+                    stream.insert("Height".to_owned(), json!(height));
+                }
+            }
+        }
+        self
+    }
+
     /// Films for an evening's demonstration: most of them modern, some of them 4K HDR.
     pub fn evening() -> Self {
         Self {

@@ -62,6 +62,14 @@ impl Metrics {
                     families.leases_started_total.inc();
                 }
             }
+            Event::Preempting { grace, .. } => families
+                .preemptions_total
+                .with_label_values(&[if grace.is_some() {
+                    "announced"
+                } else {
+                    "spared"
+                }])
+                .inc(),
             Event::EndJob { ended, .. } => families
                 .jobs_ended_total
                 .with_label_values(&[ended.as_str()])
@@ -228,6 +236,7 @@ impl Metrics {
                 (&families.gpu_seats_capacity, view.capacity),
                 (&families.gpu_seats_held, view.held),
                 (&families.gpu_seats_reserved, view.reserved),
+                (&families.gpu_seats_lent, view.lent),
             ] {
                 family.with_label_values(gpu).set(seats.as_f64());
             }
@@ -342,6 +351,7 @@ impl Metrics {
             &families.gpu_seats_capacity,
             &families.gpu_seats_held,
             &families.gpu_seats_reserved,
+            &families.gpu_seats_lent,
         ] {
             // An error says that it was not there, which is what is wanted.
             family.remove_label_values(&[gpu]).ok();

@@ -111,6 +111,7 @@ impl<'a> Decision<'a> {
             | Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => return None,
@@ -151,6 +152,7 @@ impl Id {
             Event::Moved { .. }
             | Event::LeaseEnded { .. }
             | Event::Reconciled { .. }
+            | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
             | Event::PolicyChanged { .. } => None,

@@ -161,6 +161,24 @@ pub(super) fn log(event: &Event, names: bool) {
                 ),
             }
         }
+        Event::Preempting {
+            subject,
+            lease,
+            grace,
+        } => {
+            let (user, client) = (subject.user.as_str(), &*subject.client);
+            match grace {
+                Some(grace) => info!(
+                    user.id = user, user.name = name(subject).as_deref(), client,
+                    class = subject.class.as_str(), lease = %lease, grace_s = grace.as_secs(),
+                    work = subject.work, "A stream is to be ended for somebody who goes before it"
+                ),
+                None => info!(
+                    user.id = user, user.name = name(subject).as_deref(), client,
+                    lease = %lease, "A stream that was to be ended plays on"
+                ),
+            }
+        }
         Event::EndJob {
             subject,
             lease,

@@ -136,6 +136,8 @@ metrics! {
         gpu_seats_held: GaugeVec ["gpu"],
         /// Seats that are held for an answer whose FFmpeg has not started.
         gpu_seats_reserved: GaugeVec ["gpu"],
+        /// Seats of paused viewers that are lent out; each may take them back at once, beyond what is free.
+        gpu_seats_lent: GaugeVec ["gpu"],
         /// Transcodes that hold seats.
         gpu_sessions: IntGaugeVec ["gpu"],
         /// Demands that wait for a GPU.
@@ -170,6 +172,8 @@ metrics! {
         node_transcodes: IntGaugeVec ["node"],
         /// Jobs that Finweir asked Jellyfin to end, by why.
         jobs_ended_total: IntCounterVec ["ended"],
+        /// Streams that were to be ended for somebody else, by what the viewer was told.
+        preemptions_total: IntCounterVec ["told"],
         /// Demands that wait, by class.
         queue_depth: IntGaugeVec ["class"],
         /// How long demands waited, however the wait ended.
@@ -358,6 +362,7 @@ impl Families {
                 &self.gpu_seats_capacity,
                 &self.gpu_seats_held,
                 &self.gpu_seats_reserved,
+                &self.gpu_seats_lent,
             ] {
                 gauge.with_label_values(&[gpu.as_str()]);
             }
@@ -399,7 +404,15 @@ impl Families {
         for ended in Ended::ALL {
             self.leases_ended_total.with_label_values(&[ended.as_str()]);
         }
-        for ended in [Ended::DeadPlayer, Ended::Revoked] {
+        for told in ["announced", "spared"] {
+            self.preemptions_total.with_label_values(&[told]);
+        }
+        for ended in [
+            Ended::DeadPlayer,
+            Ended::Parked,
+            Ended::Preempted,
+            Ended::Revoked,
+        ] {
             self.jobs_ended_total.with_label_values(&[ended.as_str()]);
         }
         for outcome in QueueOutcome::ALL {
@@ -440,6 +453,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::Observed
         | Reason::FailOpen
         | Reason::RunsAlone => &[Verdict::Admit],
+        Reason::Yields => &[Verdict::Downgrade],
         Reason::Pressure => &[Verdict::Downgrade],
         Reason::UserLimit
         | Reason::UserStreams

@@ -122,6 +122,11 @@ fn every_event() -> Vec<Event> {
             lease: Some(LeaseId(7)),
             found: Reconciled::Adopted,
         },
+        Event::Preempting {
+            subject: about(),
+            lease: LeaseId(7),
+            grace: Some(Duration::from_secs(5)),
+        },
         Event::EndJob {
             subject: about(),
             lease: LeaseId(7),
@@ -219,6 +224,10 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
         (
             "Jellyfin and the leases disagreed",
             "found=adopted lease=L7 node=jellyfin-1",
+        ),
+        (
+            "A stream is to be ended for somebody who goes before it",
+            "lease=L7 grace_s=5",
         ),
         (
             "Asked Jellyfin to end a job",
@@ -540,6 +549,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
         capacity: Seats::from_milli(9400),
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
+        lent: Seats::ZERO,
         sessions: 2,
         max_sessions: None,
         waiting: 0,

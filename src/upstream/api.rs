@@ -290,6 +290,15 @@ impl Api {
         self.bytes(request.json(&body)).await.map(drop)
     }
 
+    /// Tells the player of a session to stop.
+    ///
+    /// # Errors
+    /// No key, or no answer.
+    pub async fn stop(&self, session_id: &str) -> Result<(), CallError> {
+        let path = format!("/Sessions/{}/Playing/Stop", segment(session_id));
+        self.bytes(self.keyed(Method::POST, &path)?).await.map(drop)
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }

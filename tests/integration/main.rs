@@ -26,3 +26,4 @@ mod subtitles;
 mod support;
 mod uplink;
 mod waiting;
+mod yielding;

@@ -6,7 +6,7 @@ use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
 use crate::support::{
-    AndroidTv, House, Kodi, Play, Setting, Shown, Socket, Web, both, items, until,
+    AndroidTv, Curl, House, Kodi, Play, Setting, Socket, Web, both, items, until,
 };
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
@@ -127,12 +127,136 @@ async fn a_player_that_steps_up_after_it_was_stepped_down_plays_on() {
 }
 
 #[tokio::test]
-async fn kodi_which_writes_its_own_bitrate_is_refused_as_before() {
+async fn kodi_which_writes_its_own_bitrate_gets_a_smaller_picture_at_its_master_playlist() {
     both(async |version| {
-        let house = occupied(tight(version).set("gpus", "[{name: igpu, capacity: 1}]")).await;
-        let kodi = Kodi::login(&house, "ben", "htpc").await;
-        assert!(!matches!(kodi.play(items::HDR).await, Shown::Playing(_)));
-        assert_eq!((stepped_down(&house), house.refused()), (0, 1));
+        let house = occupied(tight(version)).await;
+        let mut kodi = Kodi::login(&house, "ben", "htpc").await;
+        kodi.bitrate = 60_000_000;
+        kodi.profile = "browser";
+        let play = kodi.play(items::HDR).await.playing();
+        assert_eq!((stepped_down(&house), house.refused()), (1, 0));
+        // Its own wish stands in the address, and not in what Jellyfin lists for it.
+        assert_eq!(value(&play.url, "VideoBitrate"), Some(60_000_000));
+        let listed = &play.hls.variants[0];
+        assert!(
+            value(listed, "VideoBitrate").unwrap() <= 8_400_000,
+            "{listed}"
+        );
+        assert_eq!(house.asked("PlaybackInfo"), 2, "it is not asked twice");
+        let lease = house.lease(&play.session).unwrap();
+        assert_eq!((house.held(), lease.cost), (2, lease.held));
+        assert!(house.gpu().held <= house.gpu().capacity);
+        assert_eq!((house.refused(), house.sim().stalls()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_player_that_asks_for_its_master_playlist_alone_gets_a_smaller_one() {
+    both(async |version| {
+        let house = occupied(tight(version)).await;
+        let curl = Curl::login(&house, "ben", "shell").await;
+        let master = format!(
+            "/videos/{item}/master.m3u8?MediaSourceId={item}&VideoCodec=h264&AudioCodec=aac&VideoBitrate=60000000&AudioBitrate=128000&PlaySessionId=0123456789abcdef0123456789abcdef&DeviceId=shell&ApiKey={}",
+            curl.device.token,
+            item = items::HDR,
+        );
+        let listed = curl.device.fetch(&master).await;
+        assert_eq!(listed.status, 200);
+        assert_eq!((stepped_down(&house), house.refused()), (1, 0));
+        let text = listed.text();
+        let main = text.lines().find(|line| line.contains("main.m3u8")).unwrap();
+        assert!(value(main, "VideoBitrate").unwrap() <= 8_000_000, "{main}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_answer_that_costs_more_is_not_given() {
+    both(async |version| {
+        let setting = tight(version)
+            .set("gpus", "[{name: igpu, capacity: 3.2}]")
+            .raising("maxStreamingBitrate=");
+        let house = occupied(setting).await;
+        let web = fast(&house, "ben").await;
+        let play = web.play(items::HDR).await.playing();
+        assert_eq!((stepped_down(&house), house.refused()), (1, 0));
+        assert_eq!(house.asked("PlaybackInfo"), 3, "it was asked again");
+        assert!(
+            value(&play.url, "MaxHeight").unwrap() <= 720,
+            "{}",
+            play.url
+        );
+        let lease = house.lease(&play.session).unwrap();
+        assert_eq!(lease.cost, lease.held);
+        assert_eq!((house.held(), house.snapshot().leases.len()), (2, 2));
+        assert!(
+            house.gpu().held <= house.gpu().capacity,
+            "{:?}",
+            house.gpu()
+        );
+        web.seek(&play, 3).await;
+        assert_eq!((house.refused(), house.sim().stalls()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_channel_that_does_not_fit_gets_a_smaller_picture_and_its_tuner_is_asked_for_once() {
+    both(async |version| {
+        let setting = tight(version)
+            .set("gpus", "[{name: igpu, capacity: 1.3}]")
+            .channels_in(1920, 1080);
+        let house = occupied(setting).await;
+        let web = fast(&house, "ben").await;
+        let channels = web
+            .device
+            .send("GET", "/LiveTv/Channels", None)
+            .await
+            .json();
+        let channel = channels["Items"][0]["Id"].as_str().unwrap().to_owned();
+        let mut body = web.body(&channel, Duration::ZERO);
+        body.as_object_mut().unwrap().remove("MediaSourceId");
+        for switch in [
+            "EnableDirectPlay",
+            "EnableDirectStream",
+            "AllowVideoStreamCopy",
+        ] {
+            body[switch] = json!(false);
+        }
+        let before = house.asked("PlaybackInfo");
+        let answer = web.device.playback_info(&channel, "", &body).await.json();
+        let source = &answer["MediaSources"][0];
+        let mut play = Play::transcoded(&channel, &answer, source).unwrap();
+        assert_eq!((stepped_down(&house), house.refused()), (1, 0));
+        assert_eq!(house.asked("PlaybackInfo"), before + 1);
+        web.device.playlists(&mut play).await.unwrap();
+        let lease = house.lease(&play.session).unwrap();
+        assert_eq!((house.held(), lease.cost), (2, lease.held));
+        assert!(
+            house.gpu().held <= house.gpu().capacity,
+            "{:?}",
+            house.gpu()
+        );
+        assert_eq!((house.refused(), house.asked("CloseLive")), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_line_is_what_the_operator_wrote() {
+    both(async |version| {
+        let setting = tight(version).set("texts", "{en: {stepped-down: Small is beautiful}}");
+        let house = occupied(setting).await;
+        let web = fast(&house, "ben").await;
+        let mut screen = Socket::open(&web.device).await;
+        screen.until("ForceKeepAlive").await;
+        web.play(items::HDR).await.playing();
+        let message: Value = serde_json::from_str(&screen.until("DisplayMessage").await).unwrap();
+        assert_eq!(
+            message["Data"]["Arguments"]["Text"],
+            json!("Small is beautiful")
+        );
     })
     .await;
 }

@@ -35,6 +35,9 @@ impl Policy {
         for class in self.libraries.iter().flat_map(|rule| &rule.classes) {
             known("class", class.as_str(), &classes);
         }
+        for class in self.classes.iter().flat_map(|class| &class.preempt) {
+            known("class", class.as_str(), &classes);
+        }
         for window in &self.windows {
             for class in &window.classes {
                 known("class", class.as_str(), &classes);

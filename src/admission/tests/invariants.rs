@@ -108,7 +108,10 @@ impl Torture {
                         "ended twice"
                     );
                     let claimed = self.core.leases.get(lease).is_some_and(|lease| {
-                        matches!(lease.reason, Reason::Replacement | Reason::Resume)
+                        matches!(
+                            lease.reason,
+                            Reason::Replacement | Reason::Resume | Reason::Yields
+                        )
                     });
                     unasked |= claimed;
                     // A remux may be let in where transcodes are over a limit.
@@ -116,7 +119,16 @@ impl Torture {
                         asked.push(*lease);
                     }
                 }
-                Event::EndJob { .. } => {}
+                Event::Preempting { subject, .. } => {
+                    assert_eq!(subject.class.as_str(), "default", "only whom a rule names");
+                }
+                Event::EndJob { subject, ended, .. } => {
+                    let named = subject.class.as_str() == "default";
+                    assert!(
+                        *ended != Ended::Preempted || named,
+                        "only whom a rule names"
+                    );
+                }
             }
         }
         let by_rules = events.iter().all(|event| match event {
@@ -194,6 +206,39 @@ impl Torture {
         self.flowed = false;
     }
 
+    /// What stands before this demand by class, if it goes on where it is: the best that waits or was missed.
+    pub(super) fn who_waits(&self, demand: &Demand) -> Option<(bool, u32)> {
+        let core = &self.core;
+        let gpu = core.policy.gpu_index(&demand.node)?;
+        let rank = |class: usize| {
+            let priority = core.policy.classes[class].priority;
+            (core.borrows(gpu, class), u32::MAX - priority)
+        };
+        let own = core.policy.class_index(&demand.who)?;
+        let waits = core.queue.lanes(gpu).map(|(lane, _, _)| lane.class);
+        let missed = core.missed.iter().filter(|m| m.lane.gpu == gpu);
+        let before = waits.chain(missed.map(|m| m.lane.class)).map(rank).min()?;
+        let always = core.policy.limits_of(&demand.who).yields == Yields::Always;
+        (before < rank(own) || always).then_some(before)
+    }
+
+    /// Nobody steps down for who does not go before him, and nobody who holds on gives seats away that nobody has.
+    pub(super) fn check_yielding(&self, decision: &Decision, before: Option<(bool, u32)>) {
+        if let Decision::Downgrade {
+            lease,
+            reason: Reason::Yields,
+            ..
+        } = decision
+        {
+            assert!(before.is_some(), "it yields, but to nobody");
+            let lease = self.core.leases.get(lease);
+            assert!(
+                lease.is_none_or(|lease| lease.asked.keeps > lease.asked.cost),
+                "what it yields stays with it until its old job is gone"
+            );
+        }
+    }
+
     fn check_sums(&self) {
         let core = &self.core;
         let mut all = Usage::default();
@@ -204,6 +249,13 @@ impl Torture {
         for lease in core.leases.values() {
             assert_eq!(lease.held, Lease::holds(&lease.asked, lease.state));
             assert_ne!(lease.state, LeaseState::Ended);
+            let keeps = lease.asked.keeps > lease.asked.cost;
+            assert_eq!(
+                keeps,
+                core.yielding.contains(&lease.id),
+                "what is kept is given up"
+            );
+            assert_eq!(lease.sentence.is_some(), core.sentenced.contains(&lease.id));
             let account = &lease.asked.account;
             add(&mut all, lease.held);
             if let Some(gpu) = account.gpu {
@@ -269,11 +321,23 @@ impl Torture {
             assert_eq!(lease.asked.account.gpu, Some(gpu));
             assert!(lease.held.transcode, "only what is held comes free");
         }
+        for (_, timer) in &core.timers {
+            if let Timer::Preempt(ticket) = timer {
+                assert!(
+                    core.queue
+                        .get(*ticket)
+                        .is_some_and(|w| w.preempts.is_some())
+                );
+            }
+        }
         for (_, waiter) in core.queue.iter() {
             assert!(waiter.passed <= waiter.asked.cost, "it is not starved");
         }
         let others = core.timers.iter().filter(|(_, timer)| {
-            matches!(timer, Timer::Recheck(_) | Timer::Window | Timer::Step(_))
+            matches!(
+                timer,
+                Timer::Recheck(_) | Timer::Preempt(_) | Timer::Window | Timer::Step(_)
+            )
         });
         assert_eq!(
             core.timers.len(),

@@ -2,28 +2,32 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{super::ledger::Usage, *};
+use super::{
+    super::ledger::Usage,
+    houses::{ladder, random_policy},
+    *,
+};
 
 /// Small, fast, and the same everywhere (xorshift64*).
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.roll(n) == 0
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.roll(from.len() as u64)).unwrap()].clone()
     }
 
-    fn maybe(&mut self, least: u64, most: u64) -> Option<u32> {
+    pub(super) fn maybe(&mut self, least: u64, most: u64) -> Option<u32> {
         self.one_in(2)
             .then(|| u32::try_from(least + self.roll(most - least + 1)).unwrap())
     }
@@ -49,138 +53,6 @@ pub(super) struct Torture {
     pub(super) before: BTreeMap<String, bool>,
     /// What flows beside the leases has just been told.
     pub(super) flowed: bool,
-}
-
-fn random_policy(dice: &mut Dice) -> Policy {
-    let mut policy = policy(1000 + 500 * u32::try_from(dice.roll(10)).unwrap());
-    if dice.one_in(12) {
-        policy.mode = Mode::Observe;
-    }
-    policy.gpus[0].learn = dice.one_in(2);
-    policy.gpus[0].max_sessions = dice.maybe(1, 4);
-    policy.gpus.push(Gpu {
-        id: "other".into(),
-        capacity: seats(2500),
-        ..policy.gpus[0].clone()
-    });
-    policy.nodes.push(Node {
-        id: "second".into(),
-        gpu: "gpu".into(),
-    });
-    policy.nodes.push(Node {
-        id: "third".into(),
-        gpu: "other".into(),
-    });
-    policy.transcodes = dice.maybe(2, 6);
-    policy.user.transcodes = dice.maybe(1, 3);
-    policy.user.streams = dice.maybe(2, 4);
-    policy.user.seats = dice.maybe(1, 4).map(|n| seats(n * 1000));
-    if dice.one_in(6) {
-        policy.user.mode = Mode::Observe;
-    }
-    let mut family = Class::everybody();
-    family.id = "family".into();
-    family.users = vec!["a*".to_owned()];
-    family.priority = 10;
-    family.transcodes = dice.maybe(1, 4);
-    family.seats = dice.maybe(1, 6).map(|n| seats(n * 1000));
-    let mut guests = Class::everybody();
-    guests.transcodes = dice.maybe(1, 3);
-    guests.max_wait = dice.one_in(3).then(|| secs(4));
-    if dice.one_in(8) {
-        guests.uhd = Access::Deny;
-    }
-    let part = |dice: &mut Dice| Fraction::new(dice.pick(&[0.0, 0.2, 0.5, 0.7])).unwrap();
-    if dice.one_in(2) {
-        family.share = dice.one_in(2).then(|| part(dice));
-        guests.share = dice.one_in(3).then(|| part(dice));
-        family.reserve = part(dice);
-    }
-    policy.classes = vec![family, guests];
-    if dice.one_in(3) {
-        policy.libraries.push(LibraryRule {
-            library: "Films*".to_owned(),
-            classes: Vec::new(),
-            transcode: Access::Allow,
-            uhd: Access::Allow,
-            transcodes: Some(1),
-            mode: Mode::Enforce,
-        });
-    }
-    if dice.one_in(3) {
-        policy.windows.push(Window {
-            name: "evening".to_owned(),
-            days: Days::ALL,
-            from: 1200,
-            to: 30,
-            classes: Vec::new(),
-            transcode: Access::Allow,
-            uhd: Access::Allow,
-            transcodes: dice.maybe(1, 3),
-            capacity: Fraction::new(0.5).filter(|_| dice.one_in(2)),
-            gpus: Vec::new(),
-            mode: Mode::Enforce,
-        });
-    }
-    policy.user.when_full = dice.pick(&[
-        WhenFull::WaitThenStepDown,
-        WhenFull::StepDownThenWait,
-        WhenFull::Wait,
-        WhenFull::StepDown,
-    ]);
-    if dice.one_in(3) {
-        let period = dice.pick(Period::ALL);
-        let (measure, limit) = dice.pick(&[
-            (Measure::GpuTime, 60 * GPU_SECOND),
-            (Measure::Plays, 3),
-            (Measure::Bytes, 1000),
-        ]);
-        policy.user.quotas = [Quota {
-            measure,
-            period,
-            limit,
-        }]
-        .into();
-    }
-    if dice.one_in(2) {
-        let bits = dice.pick(&[16, 32, 64]) * 1_000_000;
-        policy.uplink.limit = Some(Bitrate::new(bits));
-        if dice.one_in(6) {
-            policy.uplink.mode = Mode::Observe;
-        }
-    }
-    policy.user.floor = dice.pick(&[None, None, Some(720)]);
-    policy.pressure = Fraction::new(dice.pick(&[1.0, 0.9, 0.5, 0.0])).unwrap();
-    policy.queue = QueueBounds {
-        length: 6,
-        per_user: 3,
-        max_wait: secs(15),
-        keep_place: secs(30),
-    };
-    policy.end_dead_jobs = dice.one_in(2);
-    policy
-}
-
-/// The first so many rungs of a ladder that goes down to a remux.
-fn ladder(rungs: u64) -> Vec<Rung> {
-    let size = |size_out| Work { size_out, ..ONE };
-    let kinds = [
-        Kind::Video(ONE),
-        Kind::Video(size((1280, 720))),
-        Kind::Video(size((640, 360))),
-        Kind::Remux,
-    ];
-    let rungs = usize::try_from(rungs).unwrap();
-    kinds
-        .into_iter()
-        .take(rungs)
-        .enumerate()
-        .map(|(index, kind)| Rung {
-            kind,
-            rate: Bitrate::new(6_000_000 >> index),
-            index,
-        })
-        .collect()
 }
 
 impl Torture {
@@ -270,6 +142,22 @@ impl Torture {
         }
     }
 
+    /// What somebody who plays asks when he changes something.
+    fn asks_again(&mut self) -> Option<Demand> {
+        let id = self.lease();
+        let lease = self.core.leases.get(&id)?;
+        let demand = lease.asked.demand.clone();
+        let work = self.dice.pick(&[ONE, ONE, Work::UNKNOWN]);
+        Some(Demand {
+            session: None,
+            kind: Kind::Video(work),
+            origin: Origin::Negotiation,
+            rungs: ladder(self.dice.roll(4)),
+            patience: secs(self.dice.pick(&[0, 20])),
+            ..demand
+        })
+    }
+
     fn session(&mut self) -> PlaySessionId {
         if self.sessions.len() > 24 {
             let surplus = self.sessions.len() - 24;
@@ -333,12 +221,18 @@ impl Torture {
         let op = self.dice.roll(100);
         match op {
             0..18 => {
-                let demand = self.demand();
+                let again = self.dice.one_in(3).then(|| self.asks_again()).flatten();
+                let demand = match again {
+                    Some(demand) => demand,
+                    None => self.demand(),
+                };
                 let session = demand.session.is_some();
-                let again = demand.clone();
+                let wish = demand.clone();
+                let before = self.who_waits(&demand);
                 let decision = self.core.decide(now, demand);
+                self.check_yielding(&decision, before);
                 if let Decision::Reject { reason, .. } = decision {
-                    self.check_refusal(now, again, reason);
+                    self.check_refusal(now, wish, reason);
                 }
                 if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
                     && !session

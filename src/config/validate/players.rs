@@ -85,13 +85,23 @@ impl Build<'_> {
             }
             for (word, text) in by_reason {
                 let key = format!("texts.{language}.{word}");
+                let notice = proxy::Notice::ALL.iter().find(|n| n.as_str() == word);
+                if let Some(notice) = notice.filter(|_| text.chars().count() <= 500) {
+                    texts.set_notice(&language, *notice, text);
+                    continue;
+                }
                 match shown.iter().find(|r| r.as_str() == word) {
                     Some(reason) if text.chars().count() <= 500 => {
                         texts.set(&language, *reason, text);
                     }
                     Some(_) => self.wrong(&key, "must have at most 500 characters"),
+                    None if notice.is_some() => {
+                        self.wrong(&key, "must have at most 500 characters");
+                    }
                     None => {
-                        let words: Vec<&str> = shown.iter().map(|r| r.as_str()).collect();
+                        let notices = proxy::Notice::ALL.iter().map(|n| n.as_str());
+                        let words: Vec<&str> =
+                            shown.iter().map(|r| r.as_str()).chain(notices).collect();
                         self.wrong(
                             &key,
                             format!(

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Build, limit, words};
+use super::{
+    Build, limit,
+    overlap::{overlap, share_a_class},
+    words,
+};
 use crate::{
     admission::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Policy, PolicyError, QueueBounds,
-        Seats, UserLimits, UserRule, WhenFull, Window,
+        Seats, UserLimits, UserRule, WhenFull, Window, Yields,
     },
     config::{file, names::AccessName, quota::Quotas, tree::steps},
     ident::{ClassId, GpuId},
@@ -14,8 +18,6 @@ use crate::{
 
 /// Minutes of a day.
 const DAY: u16 = 1440;
-/// Minutes of a week.
-const WEEK: u32 = 7 * 1440;
 
 /// The rules of the file.
 pub(super) struct Written {
@@ -43,6 +45,7 @@ impl Build<'_> {
             quotas: std::sync::Arc::default(),
             when_full: WhenFull::default(),
             floor: None,
+            yields: Yields::default(),
             mode: Mode::Enforce,
         };
         let user = over(&usual, &written.users.default.unwrap_or_default());
@@ -95,6 +98,7 @@ impl Build<'_> {
                     quota: rule.quota,
                     when_full: rule.when_full,
                     floor: rule.floor,
+                    yields: rule.yields,
                     mode: rule.mode,
                 },
             );
@@ -154,6 +158,12 @@ impl Build<'_> {
                     .and_then(|p| Fraction::new(p.0))
                     .unwrap_or_default(),
                 priority: class.priority.unwrap_or(0),
+                preempt: class
+                    .preempt
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(ClassId::new)
+                    .collect(),
                 mode: class.mode.map_or(Mode::Enforce, Mode::from),
             };
             if everybody(&class) && nth + 1 < count {
@@ -454,6 +464,7 @@ fn over(usual: &UserLimits, written: &file::UserLimits) -> UserLimits {
         quotas: Quotas::over(written.quota.as_ref(), &usual.quotas),
         when_full: written.when_full.map_or(usual.when_full, WhenFull::from),
         floor: written.floor.or(usual.floor),
+        yields: written.yields.map_or(usual.yields, Yields::from),
         mode: written.mode.map_or(usual.mode, Mode::from),
     }
 }
@@ -467,33 +478,4 @@ fn everybody(class: &Class) -> bool {
         && class.clients.is_empty()
         && class.networks.is_empty()
         && class.admin.is_none()
-}
-
-fn share_a_class(a: &Window, b: &Window) -> bool {
-    a.classes.is_empty() || b.classes.is_empty() || a.classes.iter().any(|c| b.classes.contains(c))
-}
-
-/// Whether there is a minute of the week in both.
-fn overlap(a: &Window, b: &Window) -> bool {
-    let spans = |w: &Window| -> Vec<(u32, u32)> {
-        let length = if w.to > w.from {
-            w.to - w.from
-        } else {
-            w.to + DAY - w.from
-        };
-        (0..7u8)
-            .filter(|day| w.days.has(*day))
-            .map(|day| {
-                (
-                    u32::from(day) * u32::from(DAY) + u32::from(w.from),
-                    u32::from(length),
-                )
-            })
-            .collect()
-    };
-    spans(a).iter().any(|(start, length)| {
-        spans(b).iter().any(|(other, other_length)| {
-            (other + WEEK - start) % WEEK < *length || (start + WEEK - other) % WEEK < *other_length
-        })
-    })
 }

@@ -1,7 +1,8 @@
 //! A smaller picture in place of the one that does not fit.
 //!
 //! What steps there are is offered with the demand. If the core chooses one, Jellyfin is asked again under its ceiling;
-//! where that can't be done, or comes out dearer than what was reserved, the TranscodingUrl is edited.
+//! where that can't be done, or comes out dearer than what was reserved, the TranscodingUrl is edited. Kodi makes its
+//! own address of the answer, so it is served at the master playlist (`proxy::stream`).
 
 use http::{Response, header};
 
@@ -12,21 +13,9 @@ use crate::{
     gate::Reservation,
     hop::Body,
     jellyfin::{Change, Client, PlaybackAnswer, Source, Step, steps},
-    proxy::{header_text, refusal},
+    proxy::{Notice, header_text, refusal},
     upstream::Verified,
 };
-
-/// What the viewer reads.
-const WORDS: [(&str, &str); 2] = [
-    (
-        "en",
-        "The server is busy just now, so this plays in a lower quality.",
-    ),
-    (
-        "de",
-        "Der Server ist gerade ausgelastet, deshalb läuft das in geringerer Qualität.",
-    ),
-];
 
 impl Negotiation<'_> {
     /// The smaller pictures that this client could get instead, each really cheaper than the one before it.
@@ -38,8 +27,7 @@ impl Negotiation<'_> {
         verified: Option<&Verified>,
     ) -> (Vec<Step>, Vec<Rung>) {
         let (whole, rate) = whole;
-        // Kodi writes bitrate and size into the address itself, after the answer.
-        if !whole.is_video() || self.client == Client::Kodi {
+        if !whole.is_video() {
             return (Vec::new(), Vec::new());
         }
         let user = verified.map(Verified::policy).unwrap_or_default();
@@ -66,6 +54,14 @@ impl Negotiation<'_> {
             change,
             ..
         } = offer;
+        // Kodi writes bitrate and size into the address itself, after the answer: its master playlist is what is made
+        // smaller, under this lease.
+        if self.client == Client::Kodi {
+            reservation.bind(answer.session().as_ref());
+            self.tell_smaller(&demand.who);
+            return Response::from_parts(head, refusal::whole(answer.print()));
+        }
+        // A PlaybackInfo may open a tuner; it is not asked twice.
         let live = answer.sources().iter().any(|source| source.live);
         let again = if live {
             None
@@ -106,36 +102,10 @@ impl Negotiation<'_> {
         let current = self.proxy.current.load();
         if current.settings.messages && self.client.shows_messages() {
             let language = header_text(&self.head.headers, &header::ACCEPT_LANGUAGE);
-            self.tell(who, words(language).to_owned());
+            let text = current.settings.texts.notice(language, Notice::SteppedDown);
+            if let Some(text) = text {
+                self.tell(who, text.to_owned());
+            }
         }
-    }
-}
-
-/// The words in the first language of an `Accept-Language` that there are some for, else English.
-fn words(accept_language: Option<&str>) -> &'static str {
-    let wanted = accept_language
-        .into_iter()
-        .flat_map(|languages| languages.split(','))
-        .filter_map(|language| language.split(['-', ';']).next());
-    wanted
-        .map(str::trim)
-        .chain(["en"])
-        .find_map(|wanted| {
-            WORDS
-                .iter()
-                .find(|(own, _)| own.eq_ignore_ascii_case(wanted))
-        })
-        .map_or("", |(_, words)| words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_viewer_is_told_in_his_language_or_in_english() {
-        assert!(words(Some("fr, de-CH;q=0.8, en")).starts_with("Der Server"));
-        assert!(words(Some("fr")).starts_with("The server"));
-        assert!(words(None).starts_with("The server"));
     }
 }

@@ -158,6 +158,24 @@ impl Setting {
         self
     }
 
+    /// Requests whose head contains `what` ask for more than they did when they come to Jellyfin.
+    pub(crate) fn raising(mut self, what: &'static str) -> Self {
+        self.fault = Some((what, Fault::Raises));
+        self
+    }
+
+    /// The GPU encodes no faster than this: a film is not done at once.
+    pub(crate) fn encoding_at(mut self, seats: f64) -> Self {
+        self.sim.gpu.capacity_seats = seats;
+        self
+    }
+
+    /// The channels send a picture of this size.
+    pub(crate) fn channels_in(mut self, width: u32, height: u32) -> Self {
+        self.sim.library = self.sim.library.with_channels_in(width, height);
+        self
+    }
+
     /// The file, for a Jellyfin at this address.
     pub(crate) fn yaml(&self, jellyfin: SocketAddr) -> String {
         let key = if self.key { KEY } else { "null" };

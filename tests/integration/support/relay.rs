@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// So many are answered with 503, then they pass.
     Fails(usize),
+    /// The ceilings of the bitrate in them become as high as so many digits can say.
+    Raises,
 }
 
 /// Passes everything on, some requests late or not at all.
@@ -39,7 +41,7 @@ impl Relay {
         let tasks = Tasks::new();
         let own = tasks.clone();
         let left = Arc::new(AtomicUsize::new(match fault {
-            Fault::Slow(_) => 0,
+            Fault::Slow(_) | Fault::Raises => 0,
             Fault::Fails(times) => times,
         }));
         tasks.spawn_loop(async move {
@@ -89,7 +91,8 @@ async fn pass(
                         return true;
                     }
                 }
-                Fault::Slow(_) | Fault::Fails(_) => {}
+                Fault::Raises if found => raise(&mut bytes[..count]),
+                Fault::Slow(_) | Fault::Fails(_) | Fault::Raises => {}
             }
             if to_server.write_all(&bytes[..count]).await.is_err() {
                 return false;
@@ -110,4 +113,21 @@ async fn pass(
         to_client.write_all(error).await.ok()?;
     }
     to_client.shutdown().await.ok()
+}
+
+/// Writes nines over the digits of every `MaxStreamingBitrate`.
+fn raise(bytes: &mut [u8]) {
+    let name = b"axStreamingBitrate";
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(name.len()).position(|w| w == name) {
+        at += found + name.len();
+        let rest = &mut bytes[at..];
+        let skipped = rest.iter().take_while(|b| b"\"=: ".contains(b)).count();
+        for digit in rest[skipped..]
+            .iter_mut()
+            .take_while(|b| b.is_ascii_digit())
+        {
+            *digit = b'9';
+        }
+    }
 }

@@ -30,6 +30,10 @@ pub(crate) struct Roku {
 pub(crate) struct Kodi {
     pub(crate) device: Device,
     version: Version,
+    /// The bitrate of the add-on's settings.
+    pub(crate) bitrate: u64,
+    /// What it can play.
+    pub(crate) profile: &'static str,
 }
 
 /// A program that Finweir has no table for.
@@ -162,13 +166,15 @@ impl Kodi {
         Self {
             device,
             version: house.version,
+            bitrate: 1_200_000,
+            profile: "tv-box",
         }
     }
 
     pub(crate) async fn play(&self, item: &str) -> Shown {
         let body = json!({
             "UserId": self.device.user_id,
-            "DeviceProfile": profile(self.version, "tv-box", 1_500_000),
+            "DeviceProfile": profile(self.version, self.profile, self.bitrate.max(1_500_000)),
             "AutoOpenLiveStream": true,
         });
         let answer = self.device.playback_info(item, "", &body).await;
@@ -180,22 +186,27 @@ impl Kodi {
         let Some(mut play) = Play::transcoded(item, &answer, &source) else {
             return Shown::Nothing;
         };
-        play.url = rebuilt(&play.url);
+        play.url = rebuilt(&play.url, self.bitrate);
         begin(&self.device, play).await
     }
 }
 
 /// The address as Kodi rebuilds it.
-fn rebuilt(url: &str) -> String {
+fn rebuilt(url: &str, bitrate: u64) -> String {
     let (path, query) = url.split_once('?').unwrap();
     let kept = query.split('&').filter(|pair| {
         let name = pair.split('=').next().unwrap().to_ascii_lowercase();
         name != "videobitrate" && name != "audiobitrate"
     });
     let query: Vec<&str> = kept.collect();
+    let (width, height) = if bitrate > 8_000_000 {
+        (3840, 2160)
+    } else {
+        (1280, 720)
+    };
     let path = path.replace("/stream", "/master");
     format!(
-        "{path}?{}&VideoBitrate=1200000&AudioBitrate=128000&maxWidth=1280&maxHeight=720",
+        "{path}?{}&VideoBitrate={bitrate}&AudioBitrate=128000&maxWidth={width}&maxHeight={height}",
         query.join("&")
     )
 }
