@@ -397,7 +397,12 @@ impl Check<'_> {
                 self.known(&shelf.shelf, "player", player, &players);
             }
             let rates = shelf.versions.iter().filter_map(|v| v.bitrate);
-            if shelf.bitrate.into_iter().chain(rates).any(|r| !is_a_rate(r)) {
+            if shelf
+                .bitrate
+                .into_iter()
+                .chain(rates)
+                .any(|r| !is_a_rate(r))
+            {
                 self.wrong(
                     &shelf.shelf,
                     "`bitrate` must be between 0.1 and 10000 (Mbit/s)".to_owned(),

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, CostModel, Decision, Demand, Ended, Event, Kind, Mode, Reason, Running, WhenFull, Who,
+        Activity, Admission, Bitrate, CostModel, Decision, Demand, Ended, Event, Kind, Mode,
+        Reason, Running, WhenFull, Who,
     },
     ident::{DeviceId, LeaseId, NodeId, PlaySessionId, Ticket},
 };
