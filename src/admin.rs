@@ -5,9 +5,15 @@
 //! everything else does, see [`auth`].
 
 mod accept;
+mod act;
 mod auth;
+mod form;
+mod history;
+mod live;
+mod login;
 mod page;
 mod serve;
+mod session;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -15,26 +21,41 @@ mod words;
 
 pub(crate) use self::words::reason as in_words;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
-    Router,
+    Extension, Router,
+    body::Body,
     extract::{RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     middleware,
     response::{Html, IntoResponse, Json, Response},
     routing::{get, post},
 };
+use tokio::sync::Semaphore;
 
 pub use self::{
-    page::render,
+    act::{Message, Sent},
     serve::{BoundAdmin, RunningAdmin, bind},
     state::{NodeView, Readiness, View},
+};
+use self::{
+    auth::{Caller, Guard},
+    history::History,
+    live::{LISTENERS, Live, Parts},
+    page::{Door, Eye, Sheet},
+    serve::Line,
 };
 use crate::{
     clock,
     gate::Gate,
     ident::{NodeId, Token},
+    tasks::Tasks,
     telemetry::Telemetry,
 };
 
@@ -47,7 +68,7 @@ pub struct Settings {
     pub token: Option<Token>,
 }
 
-/// What the admin side shows, and the one thing it can do. Cheap to clone.
+/// What the admin side shows, and what it can do. Cheap to clone.
 #[derive(Clone)]
 pub struct Handles {
     /// What is held and waiting.
@@ -60,6 +81,18 @@ pub struct Handles {
     pub keyless: Vec<NodeId>,
     /// Begins a drain. Called on the admin thread; it may not block.
     pub drain: Arc<dyn Fn() + Send + Sync>,
+    /// Shows a message on a viewer's screen.
+    pub message: Arc<dyn Fn(Message) -> Sent + Send + Sync>,
+}
+
+/// Everything behind the routes. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Side {
+    handles: Handles,
+    guard: Arc<Guard>,
+    history: Arc<History>,
+    /// For who reads, and for who may act.
+    live: Arc<[Live; 2]>,
 }
 
 /// Quotas shown, those with the least left: of a house, all.
@@ -72,32 +105,64 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Builds the routes, behind the check of who asks.
-pub fn router(settings: &Settings, handles: Handles) -> Router {
-    let gate = Arc::new(auth::Guard::new(settings.token.clone()));
-    Router::new()
+fn router(side: Side) -> Router {
+    let guard = side.guard.clone();
+    let mut router = Router::new()
         .route("/", get(index))
-        .route("/fragment", get(fragment))
+        .route("/events", get(events))
+        .route("/login", get(login::form).post(login::login))
+        .route("/logout", post(login::logout))
         .route("/page.css", get(css))
         .route("/page.js", get(js))
+        .route("/mark.svg", get(mark))
         .route("/metrics", get(metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .route("/state", get(state))
-        .route("/drain", post(drain))
+        .route("/state", get(state));
+    for path in act::PATHS {
+        router = router.route(path, post(act::act));
+    }
+    router
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async {
             (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
         })
-        .with_state(handles)
-        .layer(middleware::from_fn_with_state(gate, auth::guard))
+        .with_state(side)
+        .layer(middleware::from_fn_with_state(guard, auth::guard))
 }
 
-async fn index(State(handles): State<Handles>) -> Html<String> {
-    Html(page::document(&handles.view()))
+async fn index(State(side): State<Side>, Extension(caller): Extension<Caller>) -> Html<String> {
+    let sheet = side.sheet(Eye::of(&caller));
+    let said;
+    let door = match &caller {
+        Caller::Operator(session) => {
+            said = side.guard.sessions.said(session);
+            Door::Open {
+                session,
+                said: said.as_deref(),
+            }
+        }
+        Caller::Reader | Caller::Token(_) if side.guard.acts() => Door::Closed,
+        Caller::Reader | Caller::Token(_) => Door::None,
+    };
+    Html(page::document(&sheet, &door))
 }
 
-async fn fragment(State(handles): State<Handles>) -> Html<String> {
-    Html(render(&handles.view()))
+async fn events(
+    State(side): State<Side>,
+    Extension(caller): Extension<Caller>,
+    Extension(line): Extension<Line>,
+) -> Response {
+    let eye = Eye::of(&caller);
+    let stop = line.stop.clone();
+    match side.live_of(eye).listen(stop, now, || side.parts(eye)) {
+        Some(feed) => {
+            line.listens();
+            let headers = [(header::CONTENT_TYPE, "text/event-stream")];
+            (headers, Body::new(feed)).into_response()
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response(),
+    }
 }
 
 async fn css() -> impl IntoResponse {
@@ -114,7 +179,17 @@ async fn js() -> impl IntoResponse {
     )
 }
 
-async fn metrics(State(handles): State<Handles>, headers: HeaderMap) -> impl IntoResponse {
+async fn mark() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "image/svg+xml")],
+        include_str!("admin/mark.svg"),
+    )
+}
+
+async fn metrics(
+    State(Side { handles, .. }): State<Side>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
     handles.telemetry.observe(&handles.gate.snapshot());
     handles.telemetry.quotas(&handles.gate.quotas());
     let (kind, text) = if accept::open_metrics(&headers) {
@@ -132,7 +207,7 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-async fn ready(State(handles): State<Handles>, RawQuery(query): RawQuery) -> Response {
+async fn ready(State(Side { handles, .. }): State<Side>, RawQuery(query): RawQuery) -> Response {
     let checks = handles.readiness.checks(&handles.telemetry);
     let status = if checks.ready() {
         StatusCode::OK
@@ -143,15 +218,75 @@ async fn ready(State(handles): State<Handles>, RawQuery(query): RawQuery) -> Res
     (status, checks.text(verbose)).into_response()
 }
 
-async fn state(State(handles): State<Handles>) -> Json<View> {
+async fn state(State(Side { handles, .. }): State<Side>) -> Json<View> {
     Json(handles.view())
 }
 
-async fn drain(State(handles): State<Handles>) -> impl IntoResponse {
-    tracing::info!("Drain asked for on the admin listener");
-    handles.readiness.draining();
-    (handles.drain)();
-    (StatusCode::ACCEPTED, "draining\n")
+/// Seconds since 1970.
+fn now() -> f64 {
+    unix(clock::wall())
+}
+
+fn unix(at: SystemTime) -> f64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+// === impl Side ===
+
+impl Side {
+    fn new(settings: &Settings, handles: Handles) -> Self {
+        let free = Arc::new(Semaphore::new(LISTENERS));
+        Self {
+            handles,
+            guard: Arc::new(Guard::new(settings.token.clone())),
+            history: Arc::default(),
+            live: Arc::new([Live::new(free.clone()), Live::new(free)]),
+        }
+    }
+
+    /// Begins to note what was, and to draw for whoever listens.
+    fn start(&self, tasks: &Tasks) {
+        let side = self.clone();
+        tasks.spawn_loop(async move {
+            loop {
+                side.history.note(now(), &side.handles.gate.snapshot());
+                tokio::time::sleep(history::EVERY).await;
+            }
+        });
+        for eye in [Eye::Reader, Eye::Operator] {
+            let side = self.clone();
+            tasks.spawn_loop(async move {
+                side.live_of(eye).run(now, || side.parts(eye)).await;
+            });
+        }
+    }
+
+    fn live_of(&self, eye: Eye) -> &Live {
+        let [reader, operator] = &*self.live;
+        match eye {
+            Eye::Reader => reader,
+            Eye::Operator => operator,
+        }
+    }
+
+    /// What a page is drawn from.
+    fn sheet(&self, eye: Eye) -> Sheet {
+        let view = self.handles.view();
+        let past = view
+            .gpus
+            .iter()
+            .map(|gpu| self.history.of(&gpu.gpu, view.at));
+        Sheet {
+            past: past.collect(),
+            view,
+            eye,
+        }
+    }
+
+    fn parts(&self, eye: Eye) -> Parts {
+        page::parts(&self.sheet(eye))
+    }
 }
 
 // === impl Handles ===

@@ -14,6 +14,7 @@
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `operator`: what is done by hand.
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
@@ -34,9 +35,11 @@ mod dispatch;
 mod ending;
 mod event;
 mod foresee;
+mod input;
 mod lease;
 mod ledger;
 mod life;
+mod operator;
 mod policy;
 mod preempt;
 mod pressure;
@@ -61,7 +64,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     capacity::Capacity,
@@ -75,7 +78,9 @@ pub use self::{
     capacity::Sample,
     cost::{Codec, CostModel, Hdr, Seats, Work},
     event::{Ended, Event, Reason, Reconciled, Subject},
+    input::{Input, Numbers},
     lease::LeaseState,
+    operator::Order,
     policy::{
         Access, Class, Days, Fraction, Gpu, LibraryRule, Mode, Node, Policy, PolicyError,
         Preemption, QueueBounds, Timers, UserLimits, UserRule, WhenFull, Who, Window, Yields,
@@ -89,7 +94,7 @@ use crate::ident::{ClassId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticke
 ///
 /// Every input takes `now`, first fires the timers that are due, then does its work, then settles the queue; what
 /// happened is in [`Admission::drain_events`], to be taken after each call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Admission {
     policy: Arc<Policy>,
     started: Instant,
@@ -111,6 +116,7 @@ pub struct Admission {
     rights: HashMap<Screen, Right>,
     queue: Queue,
     timers: BTreeSet<(Instant, Timer)>,
+    last_decision: u64,
     last_lease: u64,
     last_ticket: u64,
     foresight: Foresight,
@@ -125,6 +131,10 @@ pub struct Admission {
     /// What flows out of the house beside the leases, as measured.
     flow: Bitrate,
     draining: bool,
+    /// The operator lets no new transcode in.
+    paused: bool,
+    /// The mode that the policy came with, where the operator has changed it.
+    own_mode: Option<Mode>,
     events: Vec<Event>,
 }
 
@@ -159,7 +169,7 @@ enum Timer {
 }
 
 /// A wish to play something, with what it costs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Demand {
     /// Who asks.
     pub who: Who,
@@ -186,7 +196,8 @@ pub struct Demand {
 }
 
 /// What Jellyfin does for a play.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The file as it is.
     Direct,
@@ -199,7 +210,8 @@ pub enum Kind {
 }
 
 /// Where a demand was expressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// A PlaybackInfo answer: it may be held, and no FFmpeg runs yet.
     Negotiation,
@@ -211,7 +223,7 @@ pub enum Origin {
 }
 
 /// A cheaper form of a playback.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
     /// What would be done instead.
     pub kind: Kind,
@@ -273,7 +285,8 @@ pub enum Covered {
 }
 
 /// A sign of life of a PlaySession.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Activity {
     /// A master or media playlist was asked for: intent, not a start.
     Playlist,
@@ -298,7 +311,7 @@ pub enum Activity {
 }
 
 /// One transcode that Jellyfin says is running, or a play without one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     /// Who, as Jellyfin's session names him.
     pub who: Who,
@@ -323,6 +336,10 @@ pub struct Running {
 pub struct Snapshot {
     /// Whether decisions are enforced.
     pub mode: Mode,
+    /// The mode of the configuration, where the operator has changed it until the next reload.
+    pub own_mode: Option<Mode>,
+    /// The operator lets no new transcode in.
+    pub paused: bool,
     /// Each GPU, as the policy orders them.
     pub gpus: Vec<GpuView>,
     /// Each lease that has not ended, oldest first.
@@ -342,6 +359,10 @@ pub struct GpuView {
     pub gpu: GpuId,
     /// Capacity less headroom reserve, in seats: what may be handed out.
     pub capacity: Seats,
+    /// What the configuration gives.
+    pub given: Seats,
+    /// What it was found to carry, before time windows; that of the configuration if nothing is learned.
+    pub learned: Seats,
     /// Seats held by running and reserved leases.
     pub held: Seats,
     /// Of those, seats of reserved leases whose FFmpeg has not started.
@@ -403,6 +424,12 @@ pub struct LeaseView {
     pub paused: bool,
     /// How much of the file is encoded, 0..=1.
     pub completion: Option<f64>,
+    /// How many seconds the encoder is ahead of the viewer, where two looks have told.
+    pub lead: Option<f64>,
+    /// Its job is slower than its viewer, who has little in hand.
+    pub starved: bool,
+    /// It was found in Jellyfin when Finweir had run for long: as far as is known, it did not pass through here.
+    pub stray: bool,
 }
 
 /// One waiting demand now.

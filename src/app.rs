@@ -19,6 +19,7 @@ use crate::{
     control::{self, UsageFile},
     gate::{EndJob, Gate},
     hop,
+    journal::{Journal, Note},
     notify::{Notifier, Seen, Tried},
     proxy::{DirectPlay, Node, Parts, Proxy},
     scenario::{Rules, When},
@@ -134,14 +135,10 @@ impl Bound {
         let node = config.nodes.first().ok_or(StartError::NoNode)?;
         let api = Api::new(node)?;
         let telemetry = Telemetry::new(&config.telemetry);
+        let now = clock::now();
+        let (gate, ends) = Gate::new(now, config.policy.clone(), telemetry.clone());
         #[cfg(feature = "otlp")]
         let spans = crate::otlp::Spans::start(&telemetry)?;
-        let (gate, ends) = Gate::new(clock::now(), config.policy.clone(), telemetry.clone());
-        let usage = config.state_dir.as_deref().map(UsageFile::in_directory);
-        if let Some(file) = &usage {
-            gate.restore_usage(file.load());
-        }
-        control::tell_date(&gate);
         let notifier = Notifier::new(config.notify.clone(), telemetry.clone())?;
         let tasks = Tasks::on(tokio::runtime::Handle::current());
         let proxy = Proxy::new(Parts {
@@ -157,6 +154,31 @@ impl Bound {
             hop::Bound::bind(config.hop.clone()).map_err(|e| StartError::Listen(listen, e))?;
         let admin = admin::bind(&config.admin)
             .map_err(|e| StartError::AdminListen(config.admin.listen, e))?;
+        // Only once the addresses are ours: a process that can't start leaves no file.
+        match Journal::begin(
+            &config.journal,
+            now,
+            clock::wall(),
+            &config.policy,
+            telemetry.clone(),
+        ) {
+            Ok(Some(journal)) => {
+                journal.note(now, Note::config_taken(config.effective.as_yaml()));
+                gate.record_to(journal);
+            }
+            Ok(None) => {}
+            // Nobody waits for a film because of a full disk.
+            Err(error) => {
+                telemetry.journal_failed(0);
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "There is no journal: decisions can't be explained or replayed");
+            }
+        }
+        let usage = config.state_dir.as_deref().map(UsageFile::in_directory);
+        if let Some(file) = &usage {
+            gate.restore_usage(file.load());
+        }
+        control::tell_date(&gate);
         telemetry.reloaded(true, clock::wall());
         let parts = Built {
             gate,
@@ -242,7 +264,7 @@ impl Bound {
             .unwrap_or_default();
         let learner = proxy.clone();
         tasks.spawn_loop(control::watch_server(
-            api,
+            api.clone(),
             base_url,
             telemetry.clone(),
             move |d, e| learner.learn(d, e),
@@ -264,6 +286,7 @@ impl Bound {
                 .map(|n| n.node.clone())
                 .collect(),
             drain: Arc::new(move || asked.notify_one()),
+            message: messenger(api, tasks.clone()),
         };
         let admin = admin
             .serve(handles)
@@ -280,6 +303,23 @@ impl Bound {
             drain_limit: config.drain_limit,
         })
     }
+}
+
+/// Sends an operator's message on the runtime that the client for calls belongs to.
+fn messenger(api: Api, tasks: Tasks) -> Arc<dyn Fn(admin::Message) -> admin::Sent + Send + Sync> {
+    Arc::new(move |message| {
+        let api = api.clone();
+        let sent = tasks.spawn(async move {
+            control::message(&api, &message.user, &message.device, &message.text).await
+        });
+        Box::pin(async move {
+            match sent.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(why)) => Err(why),
+                Err(_) => Err("Finweir is stopping".to_owned()),
+            }
+        })
+    })
 }
 
 // === impl Running ===
@@ -346,6 +386,13 @@ impl Running {
             spans.end().await;
         }
         self.admin.stop().await;
+        if let Some(journal) = self.built.gate.journal().cloned() {
+            journal.note(clock::now(), Note::Stopped);
+            // It waits for a disk.
+            tokio::task::spawn_blocking(move || journal.flush())
+                .await
+                .ok();
+        }
         tracing::info!(cut, "Stopped");
         cut
     }
@@ -374,6 +421,9 @@ impl Built {
                     policy.gpus.push(gpu.clone());
                 }
             }
+        }
+        if let Some(journal) = self.gate.journal() {
+            journal.note(clock::now(), Note::config_taken(config.effective.as_yaml()));
         }
         self.gate.set_policy(Arc::new(policy));
         self.proxy.set_settings(config.proxy.clone());

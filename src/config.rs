@@ -4,6 +4,7 @@
 //! `FINWEIR__SECTION__KEY`, options of the command line. All mistakes are found at once, each with its place.
 
 mod file;
+mod journal;
 mod layers;
 mod names;
 mod place;
@@ -31,7 +32,11 @@ pub use self::{
     print::{Effective, SECTIONS, Section},
     units::duration,
 };
-use crate::{admin, admission::Policy, control, hop, notify, proxy, telemetry, upstream};
+use crate::{
+    admin,
+    admission::{Policy, Seats},
+    control, hop, notify, proxy, telemetry, upstream,
+};
 
 /// `config/default.yaml`: every key, its default, and what it does.
 pub const DEFAULT_YAML: &str = include_str!("../config/default.yaml");
@@ -51,6 +56,8 @@ pub struct Config {
     pub control: control::Settings,
     /// Logs and metrics.
     pub telemetry: telemetry::Settings,
+    /// What is written down of every decision.
+    pub journal: crate::journal::Settings,
     /// Whom the operator wants told, and of what.
     pub notify: notify::Settings,
     /// The admin listener.
@@ -159,6 +166,19 @@ impl Config {
     pub fn summary(&self) -> String {
         print::summary(self)
     }
+}
+
+/// The names of the profiles of GPUs.
+pub fn profiles() -> Vec<&'static str> {
+    profile::Profile::ALL.iter().map(|p| p.as_str()).collect()
+}
+
+/// The seats that a profile gives, with the usual headroom taken off. `None`: there is none of this name, or it depends
+/// on the cores.
+pub fn profile_seats(name: &str) -> Option<Seats> {
+    let mut all = profile::Profile::ALL.iter();
+    let profile = all.find(|profile| profile.as_str() == name)?;
+    (profile.raw() > 0.0).then(|| Seats::from_f64(profile.raw() * 0.85))
 }
 
 /// The JSON schema of the YAML.

@@ -11,6 +11,7 @@ use crate::{
     admission::{Running, Today},
     clock, demand,
     gate::{EndJob, Ending, Gate},
+    ident::{DeviceId, UserId},
     jellyfin::{Dialect, Encoding, SessionRow},
     telemetry::Telemetry,
     upstream::{Api, CallError, Health},
@@ -25,6 +26,8 @@ pub struct Settings {
     pub idle_poll: Duration,
 }
 
+/// What stands over an operator's message.
+const MESSAGE_HEADER: &str = "A word from your host";
 /// How often `/health` is asked.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How often while it does not answer: HAProxy must find Finweir ready before it finds the way round it.
@@ -104,6 +107,25 @@ pub async fn end_jobs(
             }
         }
     }
+}
+
+/// Shows a message on the screen of a user's device.
+///
+/// # Errors
+/// Jellyfin has no such session, or did not take it; the reason is for the operator.
+pub async fn message(
+    api: &Api,
+    user: &UserId,
+    device: &DeviceId,
+    text: &str,
+) -> Result<(), String> {
+    let rows = api.sessions().await.map_err(|error| error.to_string())?;
+    let ours = |row: &&SessionRow| row.user.as_ref() == Some(user) && row.device == *device;
+    let row = rows.iter().find(ours);
+    let row = row.ok_or_else(|| "Jellyfin has no such session now".to_owned())?;
+    api.message(&row.id, MESSAGE_HEADER, text)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {

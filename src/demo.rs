@@ -58,6 +58,8 @@ pub struct Options {
     pub viewers: Option<usize>,
     /// How much faster than the clock the evening passes.
     pub speed: f64,
+    /// Where the evening is written down.
+    pub journal: Option<std::path::PathBuf>,
     /// How long it lasts; `None`: until it is stopped.
     pub duration: Option<Duration>,
     /// What is logged.
@@ -230,7 +232,8 @@ fn serve(options: &Options, sim: &Sim) -> Result<Running, DemoError> {
         &options.log,
         options.speed,
     );
-    let loaded = Config::parse_str("the demo", &rules).map_err(DemoError::Options)?;
+    let mut loaded = Config::parse_str("the demo", &rules).map_err(DemoError::Options)?;
+    loaded.config.journal.dir.clone_from(&options.journal);
     init_logging(&loaded.config.telemetry)?;
     let listen = |address, option| {
         move |why| DemoError::Listen {
@@ -319,7 +322,10 @@ fn introduce(
         options.speed
     ));
     say("");
-    say(&format!("  status page   {admin}/"));
+    say(&format!(
+        "  status page   {admin}/   (to act: token {})",
+        house::ADMIN_TOKEN
+    ));
     say(&format!("  metrics       {admin}/metrics"));
     say(&format!("  state         {admin}/state"));
     say(&format!(

@@ -11,13 +11,14 @@
 mod ending;
 mod quota;
 mod reservation;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -31,11 +32,12 @@ pub use self::{
 };
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Kind, Policy,
-        Reason, Running, Sample, Seats, Snapshot, Who,
+        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Input, Kind, Order,
+        Policy, Reason, Seats, Snapshot, Subject, Who,
     },
     clock,
-    ident::{DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId},
+    ident::{DeviceId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
+    journal::Journal,
     telemetry::Telemetry,
 };
 
@@ -53,6 +55,7 @@ pub struct Gate(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     telemetry: Telemetry,
+    journal: OnceLock<Journal>,
     /// Wakes [`Gate::run_timers`] when the next deadline may have moved.
     moved: Notify,
     actions: mpsc::Sender<EndJob>,
@@ -110,6 +113,7 @@ impl Gate {
             Self(Arc::new(Shared {
                 state,
                 telemetry,
+                journal: OnceLock::new(),
                 moved: Notify::new(),
                 actions,
             })),
@@ -119,7 +123,8 @@ impl Gate {
 
     /// Decides about a demand and waits, if it must, as long as the client's patience allows.
     pub async fn enter(&self, demand: Demand) -> Outcome {
-        let (decision, receiver) = self.apply(|state, now| {
+        let input = self.noted(|| Input::Decide(Box::new(demand.clone())));
+        let (decision, receiver) = self.apply(input, |state, now| {
             let decision = state.core.decide(now, demand);
             let receiver = if let Decision::Queue { ticket, .. } = &decision {
                 let (sender, receiver) = oneshot::channel();
@@ -187,7 +192,7 @@ impl Gate {
             outcome = &mut receiver => outcome,
             () = tokio::time::sleep_until(deadline.into()) => {
                 // The core refuses it now; the answer arrives like any other.
-                self.apply(|_, _| ());
+                self.apply(None, |_, _| ());
                 tokio::time::timeout(SETTLE, &mut receiver).await.unwrap_or_else(|_| Ok(Outcome::Rejected {
                     reason: Reason::WaitedOut,
                     retry_after: Duration::from_secs(1),
@@ -208,7 +213,7 @@ impl Gate {
 
     /// Whether this demand would be let in at once as things stand. Nothing comes of asking.
     pub fn fits(&self, demand: &Demand) -> bool {
-        self.apply(|state, _| state.core.fits(demand))
+        self.apply(None, |state, _| state.core.fits(demand))
     }
 
     /// Whether the line out of the house can spare what this sends, as Finweir's own choice.
@@ -231,11 +236,6 @@ impl Gate {
         self.lock().core.direct_viewers()
     }
 
-    /// What flows out of the house beside the known plays, as measured.
-    pub fn set_flow(&self, flow: Bitrate) {
-        self.apply(|state, now| state.core.set_flow(now, flow));
-    }
-
     /// Whether this device of the user's plays something now.
     pub fn plays(&self, user: &UserId, device: &DeviceId) -> bool {
         self.lock().core.plays(user, device)
@@ -256,7 +256,11 @@ impl Gate {
 
     /// Refuses a demand for a reason that the core does not know (its start rate), and records it.
     pub fn refuse(&self, demand: &Demand, reason: Reason, retry_after: Duration) -> Outcome {
-        self.apply(|state, _| state.core.turn_away(demand, reason, retry_after));
+        self.tell(Input::TurnAway {
+            demand: Box::new(demand.clone()),
+            reason,
+            retry_after,
+        });
         Outcome::Rejected {
             reason,
             retry_after,
@@ -265,57 +269,60 @@ impl Gate {
 
     /// A request that starts FFmpeg came for this session.
     pub fn confirm(&self, session: &PlaySessionId, kind: &Kind, activity: Activity) -> Covered {
-        self.apply(|state, now| state.core.confirm(now, session, kind, activity))
+        let input = self.noted(|| Input::Confirm {
+            session: session.clone(),
+            kind: Box::new(*kind),
+            activity,
+        });
+        self.apply(input, |state, now| {
+            state.core.confirm(now, session, kind, activity)
+        })
     }
 
     /// Notes a sign of life. `false`: the session is unknown.
     pub fn touch(&self, session: &PlaySessionId, activity: Activity) -> bool {
-        self.apply(|state, now| state.core.touch(now, session, activity))
+        let input = self.noted(|| Input::Touch {
+            session: session.clone(),
+            activity,
+        });
+        self.apply(input, |state, now| state.core.touch(now, session, activity))
     }
 
     /// Notes a report that named no session.
     pub fn touch_device(&self, user: &UserId, device: &DeviceId, activity: Activity) {
-        self.apply(|state, now| state.core.touch_device(now, user, device, activity));
+        self.tell(Input::TouchDevice {
+            user: user.clone(),
+            device: device.clone(),
+            activity,
+        });
     }
 
     /// The session was stopped.
     pub fn stop(&self, session: &PlaySessionId, why: Ended) {
-        self.apply(|state, now| state.core.stop(now, session, why));
-    }
-
-    /// A device stopped playing an item directly, and named no session.
-    pub fn stop_device(&self, user: &UserId, device: &DeviceId, item: &ItemId, why: Ended) {
-        self.apply(|state, now| state.core.stop_device(now, user, device, item, why));
+        self.tell(Input::Stop {
+            session: session.clone(),
+            why,
+        });
     }
 
     /// Ends a lease at once.
     pub fn release(&self, lease: LeaseId, why: Ended) {
-        self.apply(|state, now| state.core.release(now, lease, why));
-    }
-
-    /// Takes in one reading of a GPU.
-    pub fn sample(&self, gpu: &GpuId, sample: Sample) {
-        self.apply(|state, now| state.core.sample(now, gpu, sample));
-    }
-
-    /// Compares with what Jellyfin says is running.
-    pub fn reconcile(&self, node: &NodeId, running: &[Running]) {
-        self.apply(|state, now| state.core.reconcile(now, node, running));
-    }
-
-    /// Relates now to the week here, for time windows.
-    pub fn set_minute_of_week(&self, minute: u16) {
-        self.apply(|state, now| state.core.set_minute_of_week(now, minute));
+        self.tell(Input::Release { lease, why });
     }
 
     /// Swaps the policy.
     pub fn set_policy(&self, policy: Arc<Policy>) {
-        self.apply(|state, now| state.core.set_policy(now, policy));
+        self.tell(Input::Policy(policy));
     }
 
-    /// Refuses all that waits and all new demands from now on.
-    pub fn drain(&self) {
-        self.apply(|state, now| state.core.drain(now));
+    /// Does what the operator orders. `None`: there is nothing it could be done to. Else whom it was about, if it was
+    /// about somebody.
+    pub fn operate(&self, order: Order, who: &Arc<str>) -> Option<Option<Arc<Subject>>> {
+        let input = self.noted(|| Input::Operate {
+            order,
+            who: Arc::clone(who),
+        });
+        self.apply(input, |state, now| state.core.operate(now, order, who))
     }
 
     /// The policy in force.
@@ -325,7 +332,7 @@ impl Gate {
 
     /// Shows all that is held and waiting.
     pub fn snapshot(&self) -> Snapshot {
-        self.apply(|state, now| state.core.snapshot(now))
+        self.apply(None, |state, now| state.core.snapshot(now))
     }
 
     /// Fires timers as they come due, for ever.
@@ -335,7 +342,7 @@ impl Gate {
             let next = self.lock().core.next_deadline();
             match next {
                 Some(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => self.apply(|_, _| ()),
+                    () = tokio::time::sleep_until(at.into()) => self.apply(None, |_, _| ()),
                     () = moved => {}
                 },
                 None => moved.await,
@@ -343,14 +350,22 @@ impl Gate {
         }
     }
 
-    /// The one function that touches the state.
-    fn apply<R>(&self, change: impl FnOnce(&mut State, Instant) -> R) -> R {
-        let now = clock::now();
+    /// The one function that touches the state. `input`: what `change` tells the core.
+    fn apply<R>(&self, input: Option<Input>, change: impl FnOnce(&mut State, Instant) -> R) -> R {
         let mut state = self.lock();
+        // Read under the lock: the journal's order is that of its times.
+        let now = clock::now();
         let before = state.core.next_deadline();
         state.core.advance(now);
         let result = change(&mut state, now);
         let events = state.core.drain_events();
+        if let Some(journal) = self.0.journal.get() {
+            // Whoever only looks may be the first to find a timer due.
+            let due = before.is_some_and(|at| at <= now);
+            if let Some(input) = input.or(due.then_some(Input::Advance)) {
+                journal.step(now, input, &events);
+            }
+        }
         let deliveries: Vec<_> = events
             .iter()
             .filter_map(|event| self.delivery(event))
@@ -385,9 +400,14 @@ impl Gate {
     /// The ticket that an event settles, and what its waiter is told.
     fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
         match event {
-            Event::Granted { ticket, lease, .. } => Some((
+            Event::Granted {
+                ticket,
+                lease,
+                reason,
+                ..
+            } => Some((
                 *ticket,
-                Outcome::Admitted(Reservation::new(self.clone(), *lease, Reason::Waited)),
+                Outcome::Admitted(Reservation::new(self.clone(), *lease, *reason)),
             )),
             Event::Refused {
                 ticket: Some(ticket),
@@ -425,6 +445,7 @@ impl Gate {
             | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }
@@ -448,14 +469,18 @@ impl Gate {
     }
 
     fn withdraw(&self, ticket: Ticket) {
-        self.apply(|state, now| {
+        let input = self.noted(|| Input::Withdraw { ticket });
+        self.apply(input, |state, now| {
             state.waiters.remove(&ticket);
             state.core.withdraw(now, ticket);
         });
     }
 
     fn bind(&self, lease: LeaseId, session: &PlaySessionId) {
-        self.apply(|state, now| state.core.bind(now, lease, session));
+        self.tell(Input::Bind {
+            lease,
+            session: session.clone(),
+        });
     }
 
     /// A panic inside the core has already cost its one request; the ledger is still the best truth there is.

@@ -1,8 +1,8 @@
 //! Names of users, devices, sessions, items, nodes and GPUs: newtypes that cannot be swapped.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $normal:ident;)*) => {$(
@@ -43,6 +43,12 @@ macro_rules! names {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                <Cow<'de, str>>::deserialize(from).map(Self::new)
             }
         }
     )*};
@@ -91,11 +97,11 @@ fn guid(text: &str) -> String {
 }
 
 /// The number of a lease, unique while the process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeaseId(pub u64);
 
 /// The receipt of one waiting demand, unique while the process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
 impl fmt::Display for LeaseId {
@@ -107,6 +113,53 @@ impl fmt::Display for LeaseId {
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "T{}", self.0)
+    }
+}
+
+/// The number of a decision: the same in logs, on the page, in `/state` and in the journal. `d-1k3j9x2m`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DecisionId(pub u64);
+
+/// Digits and letters that can't be taken for one another.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+impl DecisionId {
+    /// Reads what [`DecisionId`] prints.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("d-")?;
+        if digits.is_empty() || digits.len() > 12 {
+            return None;
+        }
+        let mut number = 0;
+        for digit in digits.bytes() {
+            let value = DIGITS
+                .iter()
+                .position(|d| *d == digit.to_ascii_lowercase())?;
+            number = number << 5 | u64::try_from(value).ok()?;
+        }
+        Some(Self(number))
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("d-")?;
+        let digits = (64 - self.0.leading_zeros()).div_ceil(5).max(1);
+        for place in (0..digits).rev() {
+            let digit = usize::try_from(self.0 >> (5 * place) & 31).unwrap_or(0);
+            write!(
+                f,
+                "{}",
+                char::from(DIGITS.get(digit).copied().unwrap_or(b'0'))
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for DecisionId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 
@@ -141,6 +194,18 @@ mod tests {
         let plain = ItemId::new("0b1c2d3e4f5061728394a5b6c7d8e9f0");
         assert_eq!(plain, ItemId::new("0B1C2D3E-4F50-6172-8394-A5B6C7D8E9F0"));
         assert_eq!(ItemId::new("Not-A-Guid").as_str(), "not-a-guid");
+    }
+
+    #[test]
+    fn a_decision_is_found_by_the_number_that_was_printed() {
+        for number in [0, 1, 31, 32, 1 << 20, 54_321_012_345] {
+            let id = DecisionId(number);
+            assert_eq!(DecisionId::parse(&id.to_string()), Some(id));
+        }
+        assert_eq!(DecisionId(33).to_string(), "d-11");
+        for text in ["", "d-", "d-i", "12", "d-1234567890123"] {
+            assert_eq!(DecisionId::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | 1 pure | [`jellyfin`] | reads and rewrites Jellyfin's messages |
 //! | 2 | [`hop`] | HTTP/1.1 from sockets to sockets; knows nothing of Jellyfin |
 //! | 2 | [`telemetry`] | turns events into metrics and log lines |
+//! | 2 | [`journal`] | writes down what the core is told and does; reads it back |
 //! | 3 | [`gate`] | lets async code wait on [`admission`] |
 //! | 3 | [`upstream`] | calls Jellyfin for Finweir's own needs |
 //! | 3 | [`demand`] | Jellyfin's words → the core's words |
@@ -26,6 +27,7 @@
 //! | 4 | [`proxy`] | carries requests |
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
+//! | 4 | [`replay`] | decides a journal again: explains it, or tries another policy on it |
 //! | 4 | [`notify`] | sends word to the operator when something is wrong |
 //! | 4 | `otlp` | sends a span for each decision; only with the feature of that name |
 //! | 4 | [`scenario`] | measures policies with viewers in virtual time |
@@ -90,10 +92,12 @@ pub mod gpu;
 pub mod hop;
 pub mod ident;
 pub mod jellyfin;
+pub mod journal;
 pub mod notify;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod proxy;
+pub mod replay;
 pub mod scenario;
 pub mod sim;
 pub mod tasks;

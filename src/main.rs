@@ -5,13 +5,12 @@
     reason = "a command speaks to the terminal"
 )]
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+#[path = "main/healthcheck.rs"]
+mod healthcheck;
+#[path = "main/history.rs"]
+mod history;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use finweir::{
@@ -66,12 +65,22 @@ enum Command {
         outside of them is told and the exit code is 1."
     )]
     Simulate(Simulate),
+    /// Says why a decision was made, and what would have let the play in.
+    Explain(history::Explain),
+    /// Decides a journal again: checks it, or tries another configuration on it.
+    #[command(
+        after_help = "What is assumed about viewers who were refused then and would be let in now, or the other way \
+        round: docs/replay.md."
+    )]
+    Replay(history::ReplayArguments),
+    /// Says what one more GPU, other files or another client would have changed, from a journal.
+    Plan(history::PlanArguments),
     /// Tries whether words to the operator arrive.
     Notify(Word),
     /// Prints the JSON schema of the configuration, for editors.
     Schema,
     /// Asks a running Finweir whether it is ready; for containers.
-    Healthcheck(Healthcheck),
+    Healthcheck(healthcheck::Healthcheck),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -116,6 +125,9 @@ struct Demo {
     /// How much faster than the clock the evening passes.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
+    /// Write a journal of the evening there, for finweir explain, replay and plan.
+    #[arg(long, value_name = "DIRECTORY")]
+    journal: Option<PathBuf>,
     /// End by itself after this time, such as 60s or 5m.
     #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
     duration: Option<Duration>,
@@ -190,17 +202,6 @@ struct Word {
     test: bool,
 }
 
-#[derive(Debug, Args)]
-struct Healthcheck {
-    /// What to ask: http://address:port/path of the admin listener.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9097/ready"
-    )]
-    url: String,
-}
-
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run(&arguments),
@@ -208,12 +209,15 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo(&arguments),
         Command::Sim(arguments) => sim(&arguments),
         Command::Simulate(arguments) => simulate(&arguments),
+        Command::Explain(arguments) => history::explain(&arguments),
+        Command::Replay(arguments) => history::replay(&arguments),
+        Command::Plan(arguments) => history::plan(&arguments),
         Command::Notify(arguments) => word(&arguments),
         Command::Schema => {
             print!("{}", config::schema());
             ExitCode::SUCCESS
         }
-        Command::Healthcheck(arguments) => healthcheck(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
     }
 }
 
@@ -298,6 +302,7 @@ fn demo(arguments: &Demo) -> ExitCode {
         admin_listen: arguments.admin_listen,
         viewers: arguments.viewers,
         speed: arguments.speed,
+        journal: arguments.journal.clone(),
         duration: arguments.duration,
         log: arguments.log.clone(),
     };
@@ -453,52 +458,4 @@ fn word(arguments: &Word) -> ExitCode {
         }
     }
     code
-}
-
-fn healthcheck(arguments: &Healthcheck) -> ExitCode {
-    match ask(&arguments.url) {
-        Ok(200) => ExitCode::SUCCESS,
-        Ok(status) => {
-            eprintln!("{} answers {status}", arguments.url);
-            ExitCode::from(FAILED)
-        }
-        Err(problem) => {
-            eprintln!("{}: {problem}", arguments.url);
-            ExitCode::from(FAILED)
-        }
-    }
-}
-
-/// Asks for the status of a plain HTTP URL.
-fn ask(url: &str) -> Result<u16, String> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or("must begin with http://")?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let addresses = std::net::ToSocketAddrs::to_socket_addrs(host).map_err(|e| e.to_string())?;
-    let mut problem = "no address".to_owned();
-    for address in addresses {
-        let answer = TcpStream::connect_timeout(&address, PATIENCE).and_then(|mut stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            let request =
-                format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes())?;
-            let mut head = String::new();
-            stream.take(64).read_to_string(&mut head)?;
-            Ok(head)
-        });
-        match answer {
-            Ok(head) => {
-                return head
-                    .split(' ')
-                    .nth(1)
-                    .and_then(|status| status.parse().ok())
-                    .ok_or_else(|| "this is not HTTP".to_owned());
-            }
-            Err(error) => problem = error.to_string(),
-        }
-    }
-    Err(problem)
 }

@@ -8,6 +8,7 @@ mod charge;
 mod fingerprints;
 mod flows;
 mod languages;
+mod place;
 mod playback;
 mod quota;
 mod refusal;
@@ -66,6 +67,7 @@ pub struct Proxy {
     refused: Refused,
     tried: Tried,
     languages: Languages,
+    seen: place::Seen,
     flows: Flows,
     tasks: Tasks,
 }
@@ -138,6 +140,7 @@ impl Proxy {
             refused: Refused::default(),
             tried: Tried::default(),
             languages: Languages::default(),
+            seen: place::Seen::default(),
             flows: Flows::default(),
             tasks,
         }
@@ -322,13 +325,19 @@ impl Handler for Proxy {
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
             Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
-            Route::Login | Route::BitrateTest | Route::Other => {
-                Step::Forward(self.forward(Served::Other))
-            }
+            Route::Login | Route::BitrateTest => Step::Forward(self.forward(Served::Other)),
+            Route::Other => match self.own_file(head.method, head.target) {
+                Some(file) => file.fixed().map_or(Step::Decide, Step::Answer),
+                None => Step::Forward(self.forward(Served::Other)),
+            },
         }
     }
 
     async fn decide(self: Arc<Self>, request: Request<()>, peer: Peer) -> Verdict {
+        let target = request.uri().path_and_query().map_or("", |p| p.as_str());
+        if self.own_file(request.method().as_str(), target).is_some() {
+            return place::tell(&self, &request).await;
+        }
         stream::decide(&self, request, &peer).await
     }
 
@@ -371,6 +380,13 @@ impl Handler for Proxy {
 }
 
 impl Proxy {
+    /// The file of the viewer's page that a request names, if there is such a page.
+    fn own_file(&self, method: &str, target: &str) -> Option<place::File> {
+        let base_url = &self.node.dialect.load().base_url;
+        place::File::named(method, target, base_url)
+            .filter(|_| self.current.load().settings.viewer_page)
+    }
+
     /// A report is finished upstream even if its client hangs up: a closing tab does, within 10 ms.
     fn finished(&self, served: Served) -> Forward {
         Forward {

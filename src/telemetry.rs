@@ -44,7 +44,7 @@ pub use self::{
 use crate::{
     admission::{Event, QuotaView, Reason, Snapshot},
     clock,
-    ident::NodeId,
+    ident::{DecisionId, NodeId},
 };
 
 /// How to speak and what to label.
@@ -159,6 +159,8 @@ pub enum Served {
 /// One decision, as the status page lists it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decided {
+    /// Its number: `finweir explain` takes it.
+    pub id: DecisionId,
     /// When, seconds since 1970.
     pub at: f64,
     /// `admit`, `queue`, `downgrade`, `reject`.
@@ -307,6 +309,26 @@ impl Telemetry {
     /// Counts what became of a direct play that was asked for in place of a transcode.
     pub fn direct_play(&self, result: DirectPlay) {
         self.0.metrics.direct_play(result);
+    }
+
+    /// Counts records that were written to the journal.
+    pub fn journal_written(&self, records: u64, bytes: usize) {
+        self.0.metrics.journal_written(records, bytes);
+        if self.has_journal_trouble() {
+            self.journal_trouble(false);
+        }
+    }
+
+    /// Counts records that found no room on their way to the journal.
+    pub fn journal_lost(&self, records: u64) {
+        self.0.metrics.journal_lost(records);
+        self.journal_trouble(true);
+    }
+
+    /// Counts a write to the journal that failed, and the records that are lost with it.
+    pub fn journal_failed(&self, records: u64) {
+        self.0.metrics.journal_failed(records);
+        self.journal_trouble(true);
     }
 
     /// Tells `tell` of each decision from now on. It may not block; only the first one that is given is told.

@@ -12,9 +12,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jellyfin", &["ident"]),
     ("hop", &["clock", "tasks"]),
     ("telemetry", &["ident", "clock", "admission"]),
+    ("journal", &["ident", "clock", "admission", "telemetry"]),
     (
         "gate",
-        &["ident", "clock", "tasks", "admission", "telemetry"],
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "telemetry",
+            "journal",
+        ],
     ),
     (
         "upstream",
@@ -54,7 +62,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
+        &[
+            "ident",
+            "clock",
+            "tasks",
+            "admission",
+            "gate",
+            "telemetry",
+            "journal",
+        ],
     ),
     (
         "notify",
@@ -69,6 +85,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("otlp", &["clock", "tasks", "telemetry", "upstream"]),
     ("sim", &["ident", "clock", "tasks", "gpu"]),
+    ("replay", &["ident", "admission", "journal"]),
     ("scenario", &["ident", "admission", "telemetry", "gpu"]),
     (
         "config",
@@ -81,6 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proxy",
             "control",
             "telemetry",
+            "journal",
             "admin",
             "notify",
         ],

@@ -192,3 +192,43 @@ fn healthcheck_follows_the_answer() {
     let output = finweir(&["healthcheck", "--url", &format!("http://{free}/ready")]);
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn the_commands_of_a_journal_say_what_is_wrong_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = finweir(arguments);
+        assert_eq!(out(&output), "");
+        (output.status.code(), err(&output))
+    };
+    let (code, text) = said(&["explain", "12", "--journal", path]);
+    assert_eq!(code, Some(64));
+    assert_eq!(
+        text,
+        "finweir: 12: is not the number of a decision, such as d-1k3j9x2m\n"
+    );
+    let nowhere = dir.path().join("nowhere");
+    let (code, text) = said(&["replay", nowhere.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("nowhere: can't be read: No such file"),
+        "{text}"
+    );
+    let (code, text) = said(&["plan", path]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("there is no journal here"), "{text}");
+    let (code, text) = said(&["plan", path, "--gpu", "a-good-one"]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("there is no such profile"), "{text}");
+    let file = dir.path().join("journal-1.ndjson");
+    std::fs::write(&file, "{\"file\":{\"version\":9}}\n").unwrap();
+    let (code, text) = said(&["replay", file.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains(
+            "journal-1.ndjson:1: the journal has version 9, and this Finweir reads version 1"
+        ),
+        "{text}"
+    );
+}

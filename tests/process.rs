@@ -24,6 +24,8 @@ mod crashing;
 mod failing_over;
 #[path = "process/haproxy.rs"]
 mod haproxy;
+#[path = "process/journal.rs"]
+mod journal;
 #[path = "process/reloading.rs"]
 mod reloading;
 #[path = "process/starting.rs"]

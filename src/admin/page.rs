@@ -1,374 +1,239 @@
-//! The status page, drawn on the server from a [`View`]: no external fetches, nothing that needs a script.
+//! The status page, drawn on the server: no external fetches, nothing that needs a script.
 //!
-//! With JavaScript the middle part is fetched anew every two seconds; without, the browser reloads the page. All
-//! that clients and configuration say is escaped and cut by [`Text`]; no style is written inline, so that the
-//! Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
+//! It is drawn in parts ([`parts`]). With JavaScript, those that change are sent to it ([`super::live`]); without, the
+//! browser loads the page again. All that clients and configuration say is escaped and cut by [`text::Text`]; no style is
+//! written inline, so that the Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
+//!
+//! What can be done is drawn for an [`Eye::Operator`] alone: buttons that belong to the one form of the page, which
+//! holds the secret of the session and is no part that is sent to anybody else.
 
+mod decided;
+mod gpus;
+mod head;
+mod line;
+mod login;
+mod nodes;
 mod quota;
+mod streams;
+mod strip;
 mod text;
 mod uplink;
 
-use std::{
-    fmt::{self, Write},
-    time::Duration,
-};
+use std::fmt::{self, Write};
 
-use self::text::{Idle, Long, Number, Place, Text, Waited, Who};
-use super::{View, words};
-use crate::{
-    admission::{GpuView, LeaseView, Mode, Seats, WaiterView},
-    telemetry::Decided,
-};
+pub(super) use self::login::login;
+use self::text::Text;
+use super::{View, auth::Caller, history::Point, session::Session};
 
 /// Refusals and other decisions shown; the rest is in `/state`.
-const SHOWN: usize = 12;
+const SHOWN: usize = 10;
 /// Longest text of a client that is shown, in characters.
 const LONGEST: usize = 48;
 
+/// What a page is drawn from.
+#[derive(Clone, Debug)]
+pub(super) struct Sheet {
+    /// How things stand.
+    pub(super) view: View,
+    /// The last hour of each GPU, in the order of the view.
+    pub(super) past: Vec<Vec<Point>>,
+    /// Who looks.
+    pub(super) eye: Eye,
+}
+
+/// Who looks at a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eye {
+    /// Who may read.
+    Reader,
+    /// Who may act.
+    Operator,
+}
+
+/// Whether somebody can log in here, or has.
+#[derive(Debug)]
+pub(super) enum Door<'a> {
+    /// No token is configured.
+    None,
+    /// One may log in.
+    Closed,
+    /// One has.
+    Open {
+        /// The session.
+        session: &'a Session,
+        /// What came of the last action.
+        said: Option<&'a str>,
+    },
+}
+
+/// The parts of the page, in order.
+pub(super) fn parts(sheet: &Sheet) -> Vec<(&'static str, String)> {
+    type Draw = fn(&mut String, &Sheet) -> fmt::Result;
+    let parts: [(&'static str, Draw); 11] = [
+        ("status", head::status),
+        ("sum", head::sum),
+        ("notices", head::notices),
+        ("gpus", gpus::gpus),
+        ("uplink", uplink::uplink),
+        ("streams", streams::streams),
+        ("line", line::line),
+        ("quota", quota::quotas),
+        ("refused", decided::refused),
+        ("decided", decided::decided),
+        ("nodes", nodes::nodes),
+    ];
+    let drawn = parts.into_iter().map(|(name, draw)| {
+        let mut out = String::with_capacity(4 * 1024);
+        draw(&mut out, sheet).expect("a string can always be written to");
+        (name, out)
+    });
+    drawn.collect()
+}
+
 /// The whole page.
-pub(super) fn document(view: &View) -> String {
+pub(super) fn document(sheet: &Sheet, door: &Door<'_>) -> String {
+    let mut parts = parts(sheet).into_iter();
+    // The first part stands in the header, which the others follow.
+    let (status, markup) = parts.next().unwrap_or_default();
+    let mut main = String::with_capacity(32 * 1024);
+    for (name, markup) in parts {
+        writeln!(main, "<div data-part=\"{name}\">{markup}</div>")
+            .expect("a string can always be written to");
+    }
+    // Who writes a message needs longer than who reads.
+    let again = match sheet.eye {
+        Eye::Reader => 5,
+        Eye::Operator => 30,
+    };
+    let head = frame_head("Finweir", again, true);
+    let controls = head::controls(sheet);
+    format!(
+        "{head}<body>\n<a class=\"skip\" href=\"#live\">To the streams</a>\n\
+         <header class=\"top\">{MARK}<h1>Finweir</h1><div data-part=\"{status}\" class=\"pills\">{markup}</div>{door}</header>\n\
+         {said}{controls}<main id=\"live\" data-now=\"{now:.3}\">\n{main}</main>\n\
+         <footer><a href=\"state\">state as JSON</a><a href=\"metrics\">metrics</a><a href=\"ready?verbose\">readiness</a>\
+         <span class=\"version\">Finweir {version}</span></footer>\n\
+         <p id=\"stale\" role=\"status\" hidden>No answer from Finweir: what is shown is old.</p>\n\
+         <p id=\"news\" class=\"unseen\" role=\"status\"></p>\n</body>\n</html>\n",
+        door = head::door(door),
+        said = head::said(door),
+        now = sheet.view.at,
+        version = Text(sheet.view.version),
+    )
+}
+
+/// Up to the body. `again`: after how many seconds a browser without scripts loads the page again.
+fn frame_head(title: &str, again: u32, script: bool) -> String {
+    let again = if script {
+        format!(
+            "<noscript><meta http-equiv=\"refresh\" content=\"{again}\"></noscript>\n\
+             <script src=\"page.js\" defer></script>\n"
+        )
+    } else {
+        String::new()
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Finweir</title>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n\
-         <link rel=\"stylesheet\" href=\"page.css\">\n<script src=\"page.js\" defer></script>\n</head>\n\
-         <body>\n<main id=\"live\">\n{main}</main>\n\
-         <footer><a href=\"state\">state</a><a href=\"metrics\">metrics</a>\
-         <a href=\"ready?verbose\">ready</a><span id=\"stale\" hidden>No answer: this is old.</span></footer>\n\
-         </body>\n</html>\n",
-        main = render(view),
+         <title>{title}</title>\n<link rel=\"icon\" href=\"mark.svg\">\n\
+         <link rel=\"stylesheet\" href=\"page.css\">\n{again}</head>\n"
     )
 }
 
-/// The part of the page that changes.
-pub fn render(view: &View) -> String {
-    let mut out = String::with_capacity(16 * 1024);
-    draw(&mut out, view).expect("a string can always be written to");
-    out
+/// A weir: water on both sides of a grating.
+const MARK: &str = "<svg class=\"mark\" viewBox=\"0 0 32 32\" aria-hidden=\"true\">\
+    <path d=\"M2 11q3.5-4 7 0t7 0 7 0 7 0M2 18q3.5-4 7 0t7 0 7 0 7 0M2 25q3.5-4 7 0t7 0 7 0 7 0\"/>\
+    <path class=\"grate\" d=\"M11 4v24M16 4v24M21 4v24\"/></svg>";
+
+/// A table that collapses to cards on a phone.
+struct Table<'a> {
+    title: &'a str,
+    count: usize,
+    /// What is said in place of an empty one.
+    none: &'a str,
+    /// A class, which sets the widths of its columns.
+    class: &'a str,
+    columns: &'a [&'a str],
 }
 
-fn draw(out: &mut String, view: &View) -> fmt::Result {
-    header(out, view)?;
-    notices(out, view)?;
-    out.write_str("<section aria-label=\"GPUs\"><div class=\"gpus\">\n")?;
-    for gpu in &view.gpus {
-        draw_gpu(out, gpu, &view.leases)?;
-    }
-    out.write_str("</div></section>\n")?;
-    uplink::draw(out, &view.uplink)?;
-    leases(out, view)?;
-    waiting(out, view)?;
-    quota::quotas(out, view)?;
-    refused(out, view)?;
-    decisions(out, view)?;
-    nodes(out, view)
-}
+/// Columns that hold numbers.
+const NUMBERS: [&str; 2] = ["Seats", "Needs"];
 
-fn header(out: &mut String, view: &View) -> fmt::Result {
-    let (class, ready) = match (view.draining, view.ready) {
-        (true, _) => ("bad", "stopping"),
-        (false, true) => ("good", "ready"),
-        (false, false) => ("bad", "not ready"),
-    };
-    let mode = match view.mode {
-        Mode::Observe => "observing",
-        Mode::Enforce => "enforcing",
-    };
-    writeln!(
-        out,
-        "<header><h1>Finweir</h1><span class=\"pill {class}\">{ready}</span><span class=\"pill\">{mode}</span>\
-         <span class=\"version\">{version}</span></header>\n\
-         <dl class=\"sum\"><div><dt>seats held</dt><dd>{held} <small>of {capacity}</small></dd></div>\
-         <div><dt>transcodes</dt><dd>{transcodes}</dd></div><div><dt>waiting</dt><dd>{waiting}</dd></div>\
-         <div><dt>playing</dt><dd>{playing}</dd></div></dl>",
-        version = Text(view.version),
-        held = Number(view.seats_held),
-        capacity = Number(view.seats_capacity),
-        transcodes = view.transcodes,
-        waiting = view.queue_depth,
-        playing = view.leases.len(),
-    )
-}
-
-fn notices(out: &mut String, view: &View) -> fmt::Result {
-    if view.mode == Mode::Observe {
-        out.write_str(
-            "<p class=\"notice observe\"><b>Observing: nothing is refused.</b> What would have been done is \
-             recorded below and in the metrics. Set <code>mode: enforce</code> to make it so.</p>\n",
-        )?;
-    }
-    for warning in &view.warnings {
-        writeln!(out, "<p class=\"notice warn\">{}</p>", Long(warning))?;
-    }
-    Ok(())
-}
-
-fn draw_gpu(out: &mut String, gpu: &GpuView, leases: &[LeaseView]) -> fmt::Result {
-    let whole = f64::from(gpu.capacity.milli().max(gpu.held.milli()).max(1));
-    let share = |seats: Seats| f64::from(seats.milli()) / whole * 1000.0;
-    let full = gpu.held >= gpu.capacity;
-    writeln!(
-        out,
-        "<article class=\"card\"><h2>{name}</h2><p class=\"seats{full}\"><b>{held}</b> of {capacity} seats held</p>\n\
-         <svg class=\"bar\" viewBox=\"0 0 1000 28\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{held} of {capacity} seats held\"><rect class=\"track\" width=\"1000\" height=\"28\"/>",
-        name = Text(gpu.gpu.as_str()),
-        full = if full { " full" } else { "" },
-        held = gpu.held,
-        capacity = gpu.capacity,
-    )?;
-    let mut at = 0.0;
-    let here = leases
-        .iter()
-        .filter(|lease| lease.gpu.as_ref() == Some(&gpu.gpu) && lease.held > Seats::ZERO);
-    for lease in here {
-        let width = share(lease.held);
-        writeln!(
-            out,
-            "<rect class=\"{state}\" x=\"{at:.1}\" width=\"{width:.1}\" height=\"28\"><title>{user}: {work}, {held} \
-             seats</title></rect>",
-            state = lease.state.as_str(),
-            width = (width - 3.0).max(1.0),
-            user = Text(name(lease.user_name.as_deref(), lease.user.as_str())),
-            work = Text(&lease.work),
-            held = lease.held,
-        )?;
-        at += width;
-    }
-    if gpu.held > gpu.capacity {
-        let limit = share(gpu.capacity);
-        writeln!(
-            out,
-            "<rect class=\"limit\" x=\"{limit:.1}\" width=\"4\" height=\"28\"/>"
-        )?;
-    }
-    write!(
-        out,
-        "</svg>\n<p class=\"facts\">{}",
-        words::plural(gpu.sessions, "session")
-    )?;
-    if let Some(most) = gpu.max_sessions {
-        write!(out, " of {most}")?;
-    }
-    if gpu.reserved > Seats::ZERO {
-        write!(out, " · {} reserved", gpu.reserved)?;
-    }
-    if gpu.waiting > 0 {
-        write!(out, " · {} waiting", gpu.waiting)?;
-    }
-    let free = gpu.capacity.less(gpu.held);
-    writeln!(out, " · {free} free</p></article>")
-}
-
-fn leases(out: &mut String, view: &View) -> fmt::Result {
-    section(out, "Who holds what", view.leases.len())?;
-    if view.leases.is_empty() {
-        return out.write_str("<p class=\"none\">Nobody plays anything.</p></section>\n");
-    }
-    head(out, &["Who", "What", "Seats", "State", "Since", "Why"])?;
-    for lease in &view.leases {
-        let (state, hint) = words::state(lease.state);
-        let seats = if lease.held == lease.cost {
-            lease.held.to_string()
-        } else {
-            format!("{} <small>of {}</small>", lease.held, lease.cost)
-        };
+impl Table<'_> {
+    /// Begins it. `false`: it is empty, and whole.
+    fn begin(&self, out: &mut String) -> Result<bool, fmt::Error> {
+        let Self {
+            title,
+            count,
+            none,
+            class,
+            columns,
+        } = self;
+        if *count == 0 {
+            writeln!(
+                out,
+                "<section class=\"card\"><h2>{title}</h2><p class=\"none\">{none}</p></section>"
+            )?;
+            return Ok(false);
+        }
         write!(
             out,
-            "<tr><td data-label=\"Who\">{who}</td>\
-             <td data-label=\"What\">{work}<small>{place}</small></td>\
-             <td data-label=\"Seats\" class=\"number\">{seats}</td>\
-             <td data-label=\"State\"><span class=\"state {state}\" title=\"{hint}\">{state}</span>",
-            who = Who {
-                user: name(lease.user_name.as_deref(), lease.user.as_str()),
-                client: &lease.client,
-                device: lease.device.as_str(),
-                class: lease.class.as_str(),
-            },
-            work = Text(&lease.work),
-            place = Place {
-                node: lease.node.as_str(),
-                gpu: lease.gpu.as_ref().map(|gpu| gpu.as_str()),
-            },
+            "<section class=\"card\"><table class=\"{class}\" role=\"table\"><caption role=\"caption\"><h2>{title} <small>{count}</small></h2>\
+             </caption><thead role=\"rowgroup\"><tr role=\"row\">"
         )?;
-        if lease.paused {
-            out.write_str("<small>paused</small>")?;
-        }
-        if let Some(part) = lease.completion {
-            let percent = (part * 100.0).clamp(0.0, 100.0);
+        for column in *columns {
+            let number = if NUMBERS.contains(column) {
+                " class=\"number\""
+            } else {
+                ""
+            };
+            let unseen = if *column == "Actions" {
+                "<span class=\"unseen\">Actions</span>"
+            } else {
+                column
+            };
             write!(
                 out,
-                "<svg class=\"done\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-                 <rect class=\"track\" width=\"100\" height=\"4\"/><rect class=\"active\" width=\"{percent:.0}\" \
-                 height=\"4\"/></svg><small>{percent:.0} % encoded</small>"
+                "<th scope=\"col\" role=\"columnheader\"{number}>{unseen}</th>"
             )?;
         }
-        writeln!(
-            out,
-            "</td><td data-label=\"Since\">{since}{idle}</td><td data-label=\"Why\">{why}</td></tr>",
-            since = words::span(lease.age),
-            idle = Idle(lease.idle),
-            why = words::let_in(lease.reason),
-        )?;
+        out.write_str("</tr></thead><tbody role=\"rowgroup\">\n")?;
+        Ok(true)
     }
-    out.write_str("</tbody></table></section>\n")
+
+    fn end(out: &mut String) -> fmt::Result {
+        out.write_str("</tbody></table></section>\n")
+    }
 }
 
-fn waiting(out: &mut String, view: &View) -> fmt::Result {
-    section(out, "Who waits", view.waiting.len())?;
-    if view.waiting.is_empty() {
-        return out.write_str("<p class=\"none\">Nobody waits.</p></section>\n");
-    }
-    let why = "Waits because";
-    head(out, &["Who", "Needs", why, "For", "Seat in", "Gives up in"])?;
-    for waiter in &view.waiting {
-        row_waiting(out, waiter)?;
-    }
-    out.write_str("</tbody></table></section>\n")
-}
-
-fn row_waiting(out: &mut String, waiter: &WaiterView) -> fmt::Result {
-    writeln!(
+/// A cell, labelled with its column for where columns are not shown.
+fn cell(out: &mut String, column: &str, content: impl fmt::Display) -> fmt::Result {
+    let number = if NUMBERS.contains(&column) {
+        " class=\"number\""
+    } else {
+        ""
+    };
+    write!(
         out,
-        "<tr><td data-label=\"Who\">{who}</td><td data-label=\"Needs\" class=\"number\">{cost} seats</td>\
-         <td data-label=\"Waits because\">{why}</td><td data-label=\"For\">{waited}</td>\
-         <td data-label=\"Seat in\">{expected}</td>\
-         <td data-label=\"Gives up in\">{left}</td></tr>",
-        who = Who {
-            user: name(waiter.user_name.as_deref(), waiter.user.as_str()),
-            client: &waiter.client,
-            device: waiter.device.as_str(),
-            class: waiter.class.as_str(),
-        },
-        cost = waiter.cost,
-        why = words::reason(waiter.reason),
-        waited = words::span(waiter.waited),
-        expected = words::expected(waiter.expected),
-        left = words::span(waiter.left),
+        "<td role=\"cell\" data-label=\"{column}\"{number}><div>{content}</div></td>"
     )
-}
-
-/// Refusals; where a rule only observes, also what it would have held or refused.
-fn refused(out: &mut String, view: &View) -> fmt::Result {
-    let turned: Vec<_> = view
-        .recent
-        .iter()
-        .filter(|decided| decided.decision == "reject" || decided.would.is_some())
-        .take(SHOWN)
-        .collect();
-    section(out, "Refused lately", turned.len())?;
-    if turned.is_empty() {
-        return out.write_str("<p class=\"none\">Nobody was refused.</p></section>\n");
-    }
-    head(out, &["When", "Who", "What", "Seats", "Why"])?;
-    for decided in turned {
-        let why = match decided.would {
-            Some(would) => format!(
-                "<span class=\"state parked\">let in</span> would not have been: {}",
-                words::reason(would)
-            ),
-            None => words::reason(decided.reason).to_owned(),
-        };
-        row_decided(out, view.at, decided, &why)?;
-    }
-    out.write_str("</tbody></table></section>\n")
-}
-
-fn decisions(out: &mut String, view: &View) -> fmt::Result {
-    let shown = view.recent.iter().take(SHOWN);
-    section(out, "Last decisions", shown.len())?;
-    if view.recent.is_empty() {
-        return out.write_str("<p class=\"none\">Nothing was decided yet.</p></section>\n");
-    }
-    head(out, &["When", "Who", "What", "Seats", "Why"])?;
-    for decided in shown {
-        let (class, word) = match decided.decision {
-            "admit" => ("active", "admitted"),
-            "queue" => ("reserved", "queued"),
-            "downgrade" => ("lingering", "stepped down"),
-            other => ("refused", if other == "reject" { "refused" } else { other }),
-        };
-        let why = format!(
-            "<span class=\"state {class}\">{word}</span> {}{}",
-            words::reason(decided.reason),
-            Waited(decided.waited),
-        );
-        row_decided(out, view.at, decided, &why)?;
-    }
-    out.write_str("</tbody></table></section>\n")
-}
-
-/// `why` is markup already.
-fn row_decided(out: &mut String, now: f64, decided: &Decided, why: &str) -> fmt::Result {
-    let ago = Duration::try_from_secs_f64(now - decided.at).unwrap_or_default();
-    writeln!(
-        out,
-        "<tr><td data-label=\"When\">{ago} ago</td><td data-label=\"Who\">{who}</td>\
-         <td data-label=\"What\">{work}<small>{place}</small></td>\
-         <td data-label=\"Seats\" class=\"number\">{cost}</td><td data-label=\"Why\"><span>{why}</span></td></tr>",
-        ago = words::span(ago),
-        who = Who {
-            user: &decided.user,
-            client: &decided.client,
-            device: "",
-            class: &decided.class,
-        },
-        work = Text(&decided.work),
-        place = Place {
-            node: &decided.node,
-            gpu: decided.gpu.as_deref(),
-        },
-        cost = Number(decided.cost),
-    )
-}
-
-fn nodes(out: &mut String, view: &View) -> fmt::Result {
-    section(out, "Jellyfin", view.nodes.len())?;
-    out.write_str("<ul class=\"nodes\">\n")?;
-    for node in &view.nodes {
-        let (class, word) = match node.reachable {
-            Some(true) => ("good", "answers"),
-            Some(false) => ("bad", "does not answer"),
-            None => ("", "not asked yet"),
-        };
-        let poll = match (node.api_key, node.poll) {
-            (false, _) => "no API key",
-            (true, Some(true)) => "sessions seen",
-            (true, Some(false)) => "sessions can't be read",
-            (true, None) => "sessions not read yet",
-        };
-        writeln!(
-            out,
-            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small></li>",
-            Text(&node.node)
-        )?;
-    }
-    out.write_str("</ul></section>\n")
-}
-
-fn section(out: &mut String, title: &str, count: usize) -> fmt::Result {
-    writeln!(
-        out,
-        "<section class=\"card\"><h2>{title} <small>{count}</small></h2>"
-    )
-}
-
-fn head(out: &mut String, columns: &[&str]) -> fmt::Result {
-    out.write_str("<table><thead><tr>")?;
-    for column in columns {
-        let class = if *column == "Seats" || *column == "Needs" {
-            " class=\"number\""
-        } else {
-            ""
-        };
-        write!(out, "<th scope=\"col\"{class}>{column}</th>")?;
-    }
-    out.write_str("</tr></thead><tbody>\n")
 }
 
 /// The user's name; where that isn't known, the id.
 fn name<'a>(name: Option<&'a str>, id: &'a str) -> &'a str {
     name.unwrap_or(id)
+}
+
+// === impl Eye ===
+
+impl Eye {
+    /// How this caller looks.
+    pub(super) fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Operator(_) => Self::Operator,
+            // A program with the token has no use for buttons.
+            Caller::Reader | Caller::Token(_) => Self::Reader,
+        }
+    }
 }

@@ -1,6 +1,16 @@
 //! The listener of the admin side and its thread.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::{
@@ -15,17 +25,28 @@ use hyper_util::{
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{Handles, Settings, auth::Peer, router};
+use super::{Handles, Settings, Side, auth::Peer, live::LISTENERS, router};
 use crate::tasks::Tasks;
 
-/// Connections at once: a few scrapers, health checks and browsers. More wait in the backlog.
-const CONNECTIONS: usize = 64;
+/// Connections at once: open pages, of which [`LISTENERS`] may listen for ever, and as many again for scrapers, health
+/// checks and whatever a browser keeps open beside. More wait in the backlog.
+const CONNECTIONS: usize = 2 * LISTENERS;
 /// A head has this long to arrive.
 const HEAD: Duration = Duration::from_secs(10);
-/// A connection is closed at the next pause after this, so that idle ones don't use up [`CONNECTIONS`].
+/// A connection is closed at the next pause after this, so that idle ones don't use up [`CONNECTIONS`]; one whose page
+/// listens is not.
 const LIFE: Duration = Duration::from_secs(300);
 /// What is under way may take this long to end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The connection that a request came by.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// Set when its page listens from now on: it may last.
+    listens: Arc<AtomicBool>,
+    /// Changes, or has no sender, when the listener stops.
+    pub(super) stop: watch::Receiver<()>,
+}
 
 /// An admin listener that is bound, but doesn't serve yet.
 #[derive(Debug)]
@@ -84,7 +105,7 @@ impl BoundAdmin {
     pub fn serve(self, handles: Handles) -> io::Result<RunningAdmin> {
         let (stop, stopped) = watch::channel(());
         let (finished, done) = oneshot::channel();
-        let router = router(&self.settings, handles);
+        let side = Side::new(&self.settings, handles);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -95,7 +116,7 @@ impl BoundAdmin {
         thread::Builder::new()
             .name("finweir-admin".to_owned())
             .spawn(move || {
-                runtime.block_on(accept(listener, router, stopped));
+                runtime.block_on(accept(listener, side, stopped));
                 // Nobody may be waiting any more.
                 finished.send(()).ok();
             })?;
@@ -123,8 +144,19 @@ impl RunningAdmin {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, router: Router, mut stop: watch::Receiver<()>) {
+// === impl Line ===
+
+impl Line {
+    /// Its page listens from now on.
+    pub(super) fn listens(&self) {
+        self.listens.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, side: Side, mut stop: watch::Receiver<()>) {
     let tasks = Tasks::new();
+    side.start(&tasks);
+    let router: Router = router(side);
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = async {
@@ -141,8 +173,14 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, mut stop: wat
             continue;
         };
         let inner = TowerToHyperService::new(router.clone());
+        let line = Line {
+            listens: Arc::default(),
+            stop: stop.clone(),
+        };
+        let listens = line.listens.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(line.clone());
             inner.call(request)
         });
         let connection = http1::Builder::new()
@@ -157,12 +195,21 @@ async fn accept(listener: tokio::net::TcpListener, router: Router, mut stop: wat
                 // What a scraper or a browser does to its connection is not worth a line.
                 _ = connection.as_mut() => return,
                 _ = stop.changed() => {}
-                () = tokio::time::sleep(LIFE) => {}
+                () = life(&listens) => {}
             }
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(GRACE, connection).await.ok();
         });
     }
     drop(listener);
+    tasks.end_loops();
     tasks.join(GRACE).await;
+}
+
+/// Ends when a connection has lasted long enough.
+async fn life(listens: &AtomicBool) {
+    tokio::time::sleep(LIFE).await;
+    if listens.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
 }

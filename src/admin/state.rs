@@ -5,11 +5,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use serde::Serialize;
 
+use super::unix;
 use crate::{
     admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
     ident::NodeId,
@@ -53,6 +54,10 @@ pub struct View {
     pub draining: bool,
     /// Whether decisions are enforced.
     pub mode: Mode,
+    /// The mode of the configuration, where the operator has changed it until the next reload.
+    pub own_mode: Option<Mode>,
+    /// The operator lets no new transcode in.
+    pub paused: bool,
     /// Seats over all GPUs.
     pub seats_capacity: f64,
     /// Seats held, over all GPUs.
@@ -227,18 +232,19 @@ impl View {
             let sum = snapshot.gpus.iter().map(of).fold(0.0, |a, b| a + b);
             (sum * 1000.0).round() / 1000.0
         };
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            at: (since.as_secs_f64() * 1000.0).round() / 1000.0,
+            at: unix(at),
             ready: checks.ready(),
             draining: checks.failed("draining").is_some(),
             mode: snapshot.mode,
+            own_mode: snapshot.own_mode,
+            paused: snapshot.paused,
             seats_capacity: sum(|gpu| gpu.capacity.as_f64()),
             seats_held: sum(|gpu| gpu.held.as_f64()),
             transcodes: snapshot.transcodes,
             queue_depth: snapshot.waiting.len(),
-            warnings: warnings(&nodes, checks),
+            warnings: warnings(&nodes, checks, &snapshot),
             gpus: snapshot.gpus,
             leases: snapshot.leases,
             waiting: snapshot.waiting,
@@ -250,7 +256,7 @@ impl View {
     }
 }
 
-fn warnings(nodes: &[NodeView], checks: &Checks) -> Vec<String> {
+fn warnings(nodes: &[NodeView], checks: &Checks, snapshot: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     if checks.failed("draining").is_some() {
         out.push("Stopping: nothing new is let in, running streams finish.".to_owned());
@@ -273,6 +279,28 @@ fn warnings(nodes: &[NodeView], checks: &Checks) -> Vec<String> {
                 "The sessions of {name} can't be read: is the API key right? Seats come free by requests and time only."
             ));
         }
+    }
+    for gpu in snapshot.gpus.iter().filter(|gpu| gpu.learned < gpu.given) {
+        out.push(format!(
+            "{} carries {} of the {} seats that are set: more made streams stutter. It is raised again by and by; if it \
+             stays so, set less.",
+            gpu.gpu, gpu.learned, gpu.given
+        ));
+    }
+    for gpu in snapshot.gpus.iter().filter(|gpu| gpu.starving > 0) {
+        out.push(format!(
+            "{} is too slow for {} now: the encoder falls behind the viewer.",
+            gpu.gpu,
+            super::words::plural(gpu.starving, "stream")
+        ));
+    }
+    let strays = snapshot.leases.iter().filter(|lease| lease.stray).count();
+    if strays > 0 {
+        let strays = super::words::plural(u32::try_from(strays).unwrap_or(u32::MAX), "transcode");
+        out.push(format!(
+            "{strays} did not begin here: it seems that Jellyfin can be reached past Finweir. Close its port to all but \
+             Finweir and what looks after it."
+        ));
     }
     out
 }

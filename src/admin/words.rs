@@ -19,6 +19,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::Resume => "its session came back",
         Reason::Adopted => "it was running already",
         Reason::Waited => "seats came free",
+        Reason::Operator => "the operator let it in",
         Reason::Observed => "over a limit that only observes",
         Reason::FailOpen => "it could not be judged",
         Reason::Yields => "somebody who goes first needs the seats",
@@ -41,6 +42,7 @@ pub(crate) const fn reason(reason: Reason) -> &'static str {
         Reason::WaitedOut => "no seat came free in time",
         Reason::WaitTooLong => "no seat will come free in time",
         Reason::Superseded => "the device asked for something else",
+        Reason::Paused => "the operator lets no new transcode in",
         Reason::Draining => "Finweir is stopping",
         Reason::Unreadable => "the request could not be read",
         Reason::Anonymous => "a stream without a login may not transcode",
@@ -60,7 +62,8 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
-        | Reason::RunsAlone => plain.to_owned(),
+        | Reason::RunsAlone
+        | Reason::Operator => plain.to_owned(),
         Reason::Yields
         | Reason::Pressure
         | Reason::UserLimit
@@ -80,6 +83,7 @@ pub(super) fn let_in(why: Reason) -> String {
         | Reason::WaitedOut
         | Reason::WaitTooLong
         | Reason::Superseded
+        | Reason::Paused
         | Reason::Draining
         | Reason::Unreadable
         | Reason::Anonymous
@@ -97,11 +101,6 @@ pub(super) const fn state(state: LeaseState) -> (&'static str, &'static str) {
         LeaseState::Lingering => ("lingering", "the viewer has left, FFmpeg is going"),
         LeaseState::Ended => ("ended", "over"),
     }
-}
-
-/// How long a wait is expected to last.
-pub(super) fn expected(wait: Option<Duration>) -> String {
-    wait.map_or_else(|| "unknown".to_owned(), span)
 }
 
 /// A time span as people say it: `8 s`, `12 min`, `2 h 05`.

@@ -13,10 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Seats;
 
 /// One reading of a GPU.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats
     /// (hardware A3, captures 18). `None`: no unthrottled job ran.
@@ -56,6 +58,11 @@ impl Capacity {
             lowered: None,
             next_step: None,
         }
+    }
+
+    /// The policy's number.
+    pub(super) fn given(&self) -> Seats {
+        self.given
     }
 
     /// What may be handed out, before time windows.

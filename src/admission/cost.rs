@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Gpu;
 
@@ -21,7 +21,8 @@ use super::Gpu;
 pub struct Seats(u32);
 
 /// A video codec, as far as its cost differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Codec {
     /// H.264.
     H264,
@@ -36,7 +37,8 @@ pub enum Codec {
 }
 
 /// The dynamic range of a video stream, as far as its cost differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Hdr {
     /// Standard range.
     Sdr,
@@ -47,7 +49,7 @@ pub enum Hdr {
 }
 
 /// What must be done for one video transcode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// Codec of the source.
     pub codec_in: Codec,
@@ -70,7 +72,7 @@ pub struct Work {
 }
 
 /// The knobs of the cost formula (hardware A3).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// Factor on decode work for tone-mapping; each GPU may have its own.
     pub tone_map: f64,
@@ -138,6 +140,12 @@ impl fmt::Display for Seats {
 impl Serialize for Seats {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(self.as_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seats {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        f64::deserialize(from).map(Self::from_f64)
     }
 }
 

@@ -24,7 +24,8 @@ impl Admission {
     /// for the same item, the new demand takes over the old one's turn.
     pub fn decide(&mut self, now: Instant, demand: Demand) -> Decision {
         self.advance(now);
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let number = self.next_decision();
+        let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
         let claim = self.claim(now, &asked);
         let quota = !asked.limits.quotas.is_empty();
         self.ledger.meter.note(&asked.demand.who, quota);
@@ -148,7 +149,8 @@ impl Admission {
 
     /// Records that a demand was refused for a reason outside the core: its start rate.
     pub fn turn_away(&mut self, demand: &Demand, reason: Reason, retry_after: Duration) {
-        let asked = Asked::new(&self.policy, demand.clone());
+        let number = self.next_decision();
+        let asked = Asked::new(&self.policy, demand.clone()).numbered(number);
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -410,6 +412,7 @@ impl Admission {
             | Reason::Anonymous
             | Reason::Unreadable
             | Reason::Revoked => secs(300),
+            Reason::Paused => secs(60),
             Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
             Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
             Reason::StartRate => secs(30),
@@ -424,7 +427,8 @@ impl Admission {
             | Reason::FailOpen
             | Reason::Yields
             | Reason::Pressure
-            | Reason::RunsAlone => secs(1),
+            | Reason::RunsAlone
+            | Reason::Operator => secs(1),
         }
     }
 }

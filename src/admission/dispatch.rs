@@ -175,6 +175,7 @@ impl Admission {
             subject: Arc::clone(&asked.subject),
             ticket,
             lease,
+            reason,
             waited: now.saturating_duration_since(waiter.since),
         });
         true

@@ -70,7 +70,8 @@ impl Admission {
                 demand.origin = Origin::Stream;
                 let mut asked = Asked::new(&self.policy, demand);
                 asked.stepped = former.asked.stepped;
-                let asked = Arc::new(asked);
+                let number = self.next_decision();
+                let asked = Arc::new(asked.numbered(number));
                 let subject = Arc::clone(&asked.subject);
                 let id = self.open(now, asked, Claim::default(), Reason::Resume);
                 let reason = Reason::Resume;

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, ser::SerializeMap};
 
-use super::{LeaseState, Mode, Seats};
+use super::{LeaseState, Mode, Order, Seats};
 use crate::ident::{
-    ClassId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
+    ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
 
 macro_rules! labels {
@@ -36,6 +36,14 @@ macro_rules! labels {
                 to.serialize_str(self.as_str())
             }
         }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+                let known = Self::ALL.iter().find(|value| value.as_str() == text);
+                known.copied().ok_or_else(|| serde::de::Error::custom(concat!("no such ", stringify!($name))))
+            }
+        }
     };
 }
 
@@ -54,6 +62,8 @@ labels! {
         Adopted = "adopted",
         /// It waited, and its seats came free.
         Waited = "waited",
+        /// The operator let it in by hand.
+        Operator = "operator",
         /// A limit was exceeded, but the rule only observes.
         Observed = "observed",
         /// Finweir could not judge it, so it passed.
@@ -98,6 +108,8 @@ labels! {
         WaitTooLong = "wait-too-long",
         /// The same device asked for something else.
         Superseded = "superseded",
+        /// The operator lets no new transcode in for now.
+        Paused = "paused",
         /// Finweir is stopping.
         Draining = "draining",
         /// The request could not be read, but Jellyfin might have served it as media.
@@ -156,6 +168,8 @@ labels! {
 /// Whom and what an event is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
+    /// The number of the decision that let it in, held or refused it.
+    pub decision: DecisionId,
     /// The user.
     pub user: UserId,
     /// The user's name, if it is known. For `/state`; logs print the id.
@@ -180,8 +194,22 @@ pub struct Subject {
     pub cost: Seats,
 }
 
+/// In the journal: what can't be known from the demand, and names nobody.
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(5))?;
+        map.serialize_entry("id", &self.decision)?;
+        map.serialize_entry("class", &self.class)?;
+        map.serialize_entry("gpu", &self.gpu)?;
+        map.serialize_entry("work", &self.work)?;
+        map.serialize_entry("cost", &self.cost)?;
+        map.end()
+    }
+}
+
 /// What happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A demand was admitted at once.
     Admitted {
@@ -211,6 +239,8 @@ pub enum Event {
         ticket: Ticket,
         /// The lease.
         lease: LeaseId,
+        /// Why.
+        reason: Reason,
         /// How long it waited.
         waited: Duration,
     },
@@ -308,6 +338,15 @@ pub enum Event {
         from: Seats,
         /// Now.
         to: Seats,
+    },
+    /// The operator did something by hand; what came of it follows.
+    Operator {
+        /// What.
+        order: Order,
+        /// Who, as he called himself, and from where.
+        who: Arc<str>,
+        /// Whom and what it was about, if it was about somebody.
+        subject: Option<Arc<Subject>>,
     },
     /// A policy came into force.
     PolicyChanged {

@@ -35,7 +35,7 @@ const LITTLE: f64 = 60.0;
 const LONGEST: f64 = 24.0 * 3600.0;
 
 /// Known ends of each GPU, and the habit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Foresight {
     ends: Vec<BTreeSet<(Instant, LeaseId)>>,
     counted_to: Option<Instant>,
@@ -137,6 +137,9 @@ impl Admission {
         line: &Line,
         place: Place,
     ) -> Option<Duration> {
+        if self.paused {
+            return None;
+        }
         let rate = self.foresight.rate(1);
         let count = |jobs: u32| {
             let ahead = self.queue.ahead(line, place);

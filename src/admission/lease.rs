@@ -65,7 +65,7 @@ impl LeaseState {
 }
 
 /// A grant and its life so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub(super) id: LeaseId,
     pub(super) asked: Arc<Asked>,
@@ -110,7 +110,7 @@ pub(super) struct Leave {
 }
 
 /// What a lease took over from: given back if its answer is never used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Before {
     Nothing,
     /// A stream that was running.
@@ -120,7 +120,7 @@ pub(super) enum Before {
 }
 
 /// The stream that a new lease took the seats of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Former {
     pub(super) asked: Arc<Asked>,
     pub(super) state: LeaseState,

@@ -67,7 +67,7 @@ impl Usage {
 }
 
 /// All totals.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Ledger {
     all: Usage,
     gpus: Vec<Usage>,

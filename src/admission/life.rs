@@ -54,6 +54,7 @@ impl Admission {
             queue: Queue::default(),
             timers: BTreeSet::new(),
             foresight,
+            last_decision: 0,
             missed: Vec::new(),
             yielding: BTreeSet::new(),
             sentenced: BTreeSet::new(),
@@ -62,6 +63,8 @@ impl Admission {
             last_ticket: 0,
             flow: super::Bitrate::ZERO,
             draining: false,
+            paused: false,
+            own_mode: None,
             events: Vec::new(),
         }
     }
@@ -289,7 +292,8 @@ impl Admission {
         demand.origin = Origin::Stream;
         let mut asked = Asked::new(&self.policy, demand);
         asked.stepped = right.asked.stepped;
-        let asked = Arc::new(asked);
+        let number = self.next_decision();
+        let asked = Arc::new(asked.numbered(number));
         let subject = Arc::clone(&asked.subject);
         let lease = self.open(now, asked, Claim::default(), Reason::Resume);
         let reason = Reason::Resume;

@@ -13,7 +13,7 @@ use std::{
 
 use core::net::IpAddr;
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::days::Days;
 pub use self::precedence::{Preemption, Yields};
@@ -22,7 +22,7 @@ use super::{CostModel, Quota, Seats, Uplink};
 use crate::ident::{ClassId, DeviceId, GpuId, NodeId, UserId};
 
 /// Whether a rule is enforced or only watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Decide and record, enforce nothing (shadow).
@@ -33,7 +33,7 @@ pub enum Mode {
 }
 
 /// Whether something is allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Yes.
@@ -44,7 +44,7 @@ pub enum Access {
 }
 
 /// What is done when a play does not fit as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// It waits, and steps down when it has waited in vain.
@@ -59,11 +59,11 @@ pub enum WhenFull {
 }
 
 /// A part of one, 0..=1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Fraction(f64);
 
 /// Who asks: Jellyfin confirmed the user, the client claimed the rest.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Who {
     /// The user.
     pub user: UserId,
@@ -80,7 +80,7 @@ pub struct Who {
 }
 
 /// Everything the core decides by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Mode of every rule that has none of its own, and the upper bound of all: under
     /// [`Mode::Observe`] nothing is enforced.
@@ -122,7 +122,7 @@ pub struct Policy {
 }
 
 /// A GPU, or the CPU for software encoding.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Its name.
     pub id: GpuId,
@@ -139,7 +139,7 @@ pub struct Gpu {
 }
 
 /// A Jellyfin server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub id: NodeId,
@@ -148,7 +148,7 @@ pub struct Node {
 }
 
 /// What one user may do at once.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UserLimits {
     /// Video transcodes. `None`: no limit.
     pub transcodes: Option<u32>,
@@ -169,7 +169,7 @@ pub struct UserLimits {
 }
 
 /// Limits of one user, by name or id.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserRule {
     /// A user name (any letter case), a pattern of one with `*` and `?`, or a user id.
     pub user: String,
@@ -178,7 +178,7 @@ pub struct UserRule {
 }
 
 /// A group of users, clients or networks with limits together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Class {
     /// Its name.
     pub id: ClassId,
@@ -216,7 +216,7 @@ pub struct Class {
 }
 
 /// A rule about one library.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LibraryRule {
     /// A library's name, or a pattern of one.
     pub library: String,
@@ -233,7 +233,7 @@ pub struct LibraryRule {
 }
 
 /// A time of the week in which other limits hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// Its name.
     pub name: String,
@@ -260,7 +260,7 @@ pub struct Window {
 }
 
 /// Bounds of the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueBounds {
     /// Waiting demands in all.
     pub length: u32,
@@ -273,7 +273,7 @@ pub struct QueueBounds {
 }
 
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timers {
     /// Reserved without any media request: given back (clients 15.1).
     pub reserve: Duration,

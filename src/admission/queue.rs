@@ -94,7 +94,7 @@ impl Place {
 }
 
 /// One waiting demand.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Waiter {
     pub(super) asked: Arc<Asked>,
     pub(super) arrival: Arrival,
@@ -112,7 +112,7 @@ pub(super) struct Waiter {
 }
 
 /// All waiting demands.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Queue {
     waiters: HashMap<Ticket, Waiter>,
     lines: BTreeMap<Line, BTreeMap<Place, Ticket>>,

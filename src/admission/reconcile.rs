@@ -118,7 +118,8 @@ impl Admission {
             would: None,
             patience: Duration::ZERO,
         };
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let number = self.next_decision();
+        let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
         let subject = Arc::clone(&asked.subject);
         let id = self.open(now, asked, Claim::default(), Reason::Adopted);
         self.tell(subject, id, Reconciled::Adopted);
@@ -202,7 +203,8 @@ impl Admission {
             kind,
             ..lease.asked.demand.clone()
         };
-        let asked = Arc::new(Asked::new(&self.policy, demand));
+        let number = lease.asked.subject.decision;
+        let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));
         let held = Lease::holds(&asked, lease.state);
         // The account may differ: only video is charged to a GPU.
         self.ledger
@@ -319,7 +321,7 @@ fn follow(now: Instant, before: Seen, one: &Running) -> Seen {
 }
 
 /// Whether two looks in a row found a job slower than real time, and its viewer with little in hand.
-fn starves(now: Instant, lease: &Lease) -> bool {
+pub(super) fn starves(now: Instant, lease: &Lease) -> bool {
     let fresh = |at: Instant| now.saturating_duration_since(at) <= SPEED_FRESH;
     lease.state == LeaseState::Active
         && lease.seen.starved >= 2

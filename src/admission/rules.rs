@@ -10,7 +10,7 @@ use super::{
     step::{Step, steps},
     uplink::Freed,
 };
-use crate::ident::{ClassId, PlaySessionId, Ticket, UserId};
+use crate::ident::{ClassId, DecisionId, PlaySessionId, Ticket, UserId};
 
 /// A demand with what the policy in force says about it.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Asked {
         let rate = if outside { demand.rate } else { Bitrate::ZERO };
         let steps = steps(policy, &demand, limits, gpu, (cost, rate));
         let subject = Arc::new(Subject {
+            decision: DecisionId::default(),
             user: demand.who.user.clone(),
             user_name: demand.who.name.clone(),
             device: demand.who.device.clone(),
@@ -96,6 +97,20 @@ impl Asked {
             subject,
             demand,
         }
+    }
+
+    /// The same, by the number of the decision about it.
+    pub(super) fn numbered(mut self, decision: DecisionId) -> Self {
+        self.subject = Arc::new(Subject {
+            decision,
+            ..self.subject.as_ref().clone()
+        });
+        self
+    }
+
+    /// The same, as another policy sees it.
+    pub(super) fn anew(&self, policy: &Policy) -> Self {
+        Self::new(policy, self.demand.clone()).carrying(self)
     }
 
     /// What a play of this bitrate takes of the line out of the house, for the same viewer.
@@ -206,6 +221,12 @@ impl Admission {
             return verdict;
         }
         if video && (self.judge_access(asked, &mut verdict)) {
+            return verdict;
+        }
+        if video
+            && self.paused
+            && verdict.breach(self.policy.mode, Reason::Paused, Some(Line::Server))
+        {
             return verdict;
         }
         if self.judge_quota(asked, &mut verdict) {

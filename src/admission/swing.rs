@@ -11,7 +11,6 @@ use super::{
     ledger::{Hold, Ledger},
     policy::WEEK,
     queue::{Lane, Line},
-    rules::Asked,
 };
 use crate::ident::{ClassId, GpuId, LeaseId, UserId};
 
@@ -62,6 +61,7 @@ impl Admission {
     /// judged by the new one.
     pub fn set_policy(&mut self, now: Instant, policy: Arc<Policy>) {
         self.advance(now);
+        self.own_mode = None;
         let old = std::mem::replace(&mut self.policy, policy);
         let policy = Arc::clone(&self.policy);
         self.timers
@@ -100,8 +100,7 @@ impl Admission {
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;
-                let asked = Asked::new(&policy, lease.asked.demand.clone());
-                lease.asked = Arc::new(asked.carrying(&lease.asked));
+                lease.asked = Arc::new(lease.asked.anew(&policy));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
@@ -110,8 +109,7 @@ impl Admission {
             self.arm(id);
         }
         for right in self.rights.values_mut() {
-            let asked = Asked::new(&policy, right.asked.demand.clone());
-            right.asked = Arc::new(asked.carrying(&right.asked));
+            right.asked = Arc::new(right.asked.anew(&policy));
         }
         self.open_windows(now);
         self.requeue(&policy);
@@ -127,7 +125,7 @@ impl Admission {
             let Some(mut waiter) = self.queue.remove(ticket) else {
                 continue;
             };
-            waiter.asked = Arc::new(Asked::new(policy, waiter.asked.demand.clone()));
+            waiter.asked = Arc::new(waiter.asked.anew(policy));
             waiter.place = self.place(&waiter.asked, waiter.arrival);
             // Lines of the old policy mean nothing. Before the GPU nobody overtakes, and whoever is blocked by
             // something else leaves it as soon as he is first.
@@ -240,7 +238,7 @@ impl Admission {
     }
 
     /// Rules have changed: everything that waits is looked at.
-    fn wake_all(&mut self) {
+    pub(super) fn wake_all(&mut self) {
         for ticket in self.in_order() {
             if let Some(waiter) = self.queue.get(ticket) {
                 self.ledger.mark(waiter.asked.account.user.clone());

@@ -14,7 +14,7 @@
 use std::{fmt, time::Instant};
 
 use ipnet::IpNet;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Admission, Mode, Reason, Who,
@@ -45,7 +45,7 @@ const LOCAL: [&str; 8] = [
 pub struct Bitrate(u64);
 
 /// What the line out of the house carries, and who does not use it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Uplink {
     /// What it carries. `None`: it is not counted.
     pub limit: Option<Bitrate>,
@@ -121,6 +121,12 @@ impl fmt::Display for Bitrate {
 impl Serialize for Bitrate {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bitrate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        u64::deserialize(from).map(Self)
     }
 }
 

@@ -1,10 +1,26 @@
 //! What is held and waiting, for people, tests and replay.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Admission, GpuView, LeaseState, LeaseView, Mode, Seats, Snapshot, WaiterView};
+use super::{
+    Admission, Capacity, GpuView, LeaseState, LeaseView, Mode, Reason, Seats, Snapshot, WaiterView,
+    lease::Lease, reconcile::starves,
+};
+
+/// How long what was found in Jellyfin must last to be called a stray: a job whose lease has just ended is not one.
+const STRAY_FOR: Duration = Duration::from_secs(30);
 
 impl Admission {
+    /// Whether a transcode seems to have begun past Finweir: it was found in Jellyfin long after the start, and nothing
+    /// of it was ever asked for here.
+    fn is_stray(&self, now: Instant, lease: &Lease) -> bool {
+        lease.is_video()
+            && lease.reason == Reason::Adopted
+            && lease.session().is_none()
+            && lease.since > self.started + self.policy.timers.recovery
+            && now.saturating_duration_since(lease.since) >= STRAY_FOR
+    }
+
     /// Shows all that is held and waiting.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let mut lent = vec![Seats::ZERO; self.policy.gpus.len()];
@@ -45,6 +61,12 @@ impl Admission {
                 idle: since(lease.last_sign),
                 paused: lease.paused_since.is_some() || lease.state == LeaseState::Parked,
                 completion: lease.seen.completion,
+                lead: lease
+                    .seen
+                    .speed
+                    .map(|_| (lease.seen.lead * 10.0).round() / 10.0),
+                starved: starves(now, lease),
+                stray: self.is_stray(now, lease),
             }
         });
         let waiting = self.in_order().into_iter().filter_map(|ticket| {
@@ -67,9 +89,12 @@ impl Admission {
         });
         let gpus = self.policy.gpus.iter().enumerate().map(|(index, gpu)| {
             let used = self.ledger.gpu(index);
+            let limiter = self.limiters.get(index);
             GpuView {
                 gpu: gpu.id.clone(),
                 capacity: self.capacity_of(index, Mode::Enforce),
+                given: limiter.map_or(gpu.capacity, Capacity::given),
+                learned: limiter.map_or(gpu.capacity, Capacity::now),
                 held: used.seats,
                 reserved: used.reserved,
                 lent: lent.get(index).copied().unwrap_or_default(),
@@ -81,6 +106,8 @@ impl Admission {
         });
         Snapshot {
             mode: self.policy.mode,
+            own_mode: self.own_mode,
+            paused: self.paused,
             gpus: gpus.collect(),
             leases: leases.collect(),
             waiting: waiting.collect(),

@@ -310,6 +310,7 @@ impl Asked {
             keeps: old.keeps,
             ..self
         }
+        .numbered(old.subject.decision)
     }
 }
 

@@ -9,6 +9,7 @@ use super::Built;
 use crate::{
     clock,
     config::{Config, Loaded, Mistakes},
+    journal::Note,
 };
 
 /// A file that is written in several steps is read once, after this pause.
@@ -45,6 +46,10 @@ impl Reload {
                     .readiness
                     .config_error(Some(mistakes.to_string()));
                 self.built.telemetry.reloaded(false, clock::wall());
+                if let Some(journal) = self.built.gate.journal() {
+                    let error = mistakes.to_string();
+                    journal.note(clock::now(), Note::ConfigRejected { error });
+                }
                 tracing::error!(
                     "The configuration was NOT reloaded; the last good one stays in force:\n{mistakes}"
                 );

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    journal::Journal,
     names::{
         AccessName, ClientName, DayName, DirectPlayName, FormatName, ModeName, OnErrorName,
         ShapeName, SubtitlesName, UserLabelName, VersionsName, WhenFullName, YieldsName,
@@ -90,12 +91,16 @@ sections! {
         texts: BTreeMap<String, BTreeMap<String, String>>,
         /// Show a message on the screen of players that can.
         messages: bool,
+        /// Show viewers their own place at `/finweir/`.
+        viewer_page: bool,
         /// How often Jellyfin is asked what is running.
         poll: Poll,
         /// Logs.
         logging: Logging,
         /// Metrics.
         metrics: Metrics,
+        /// What is written down of every decision, to explain and replay it.
+        journal: Journal,
         /// Word sent to the operator when something is wrong.
         notify: Notify,
         /// How much of a request or an answer is read.

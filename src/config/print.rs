@@ -64,8 +64,10 @@ sections! {
     "clients" true,
     "texts" true,
     "messages" true,
+    "viewer_page" true,
     "notify" true,
     "poll" false,
+    "journal" false,
     "requests" true,
     "state" false,
     "logging" false,
@@ -424,6 +426,9 @@ pub(super) fn summary(config: &Config) -> String {
         lines.push(format!(
             "Of several versions of a film the one that costs least is played, down to {floor} lines."
         ));
+    }
+    if config.proxy.viewer_page {
+        lines.push("Viewers see their own place at /finweir/.".to_owned());
     }
     if !config.notify.receivers.is_empty() {
         let receivers: Vec<String> = config

@@ -19,6 +19,9 @@ macro_rules! profiles {
         pub(super) enum Profile { $($(#[$doc])* #[serde(rename = $word)] $variant,)* }
 
         impl Profile {
+            /// Every one.
+            pub(super) const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// Its name.
             pub(super) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }

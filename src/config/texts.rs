@@ -90,7 +90,8 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         | Reason::FailOpen
         | Reason::Yields
         | Reason::Pressure
-        | Reason::RunsAlone => return None,
+        | Reason::RunsAlone
+        | Reason::Operator => return None,
         Reason::UserLimit => (
             "You are already watching as many converted videos as you may at once. Please stop one of them, or choose \"Original\" quality here.",
             "Du siehst schon so viele umgewandelte Videos, wie gleichzeitig möglich sind. Bitte beende eines davon oder wähle hier die Qualität \"Original\".",
@@ -146,6 +147,10 @@ const fn of(reason: Reason) -> Option<(&'static str, &'static str)> {
         Reason::Superseded => (
             "Something else was started on this device in the meantime.",
             "Auf diesem Gerät wurde inzwischen etwas anderes gestartet.",
+        ),
+        Reason::Paused => (
+            "The server starts no new conversions just now. Please try again in a few minutes, or choose \"Original\" quality.",
+            "Der Server beginnt gerade keine neuen Umwandlungen. Bitte versuche es in ein paar Minuten noch einmal oder wähle die Qualität \"Original\".",
         ),
         Reason::Draining => (
             "The server is being restarted. Please try again in a minute.",

@@ -2,6 +2,7 @@
 
 mod core;
 mod direct;
+mod journal;
 mod overlap;
 mod players;
 mod preempt;
@@ -231,6 +232,7 @@ impl Build<'_> {
         let notify = self.notify(file.notify.unwrap_or_default());
         let control = self.poll(&file.poll.unwrap_or_default());
         let (shapes, patience) = self.clients(file.clients.unwrap_or_default());
+        let journal = self.journal(file.journal.unwrap_or_default(), state_dir.as_deref());
         let requests = file.requests.unwrap_or_default();
         let proxy = proxy::Settings {
             on_error: file.on_error.map(Into::into).unwrap_or_default(),
@@ -242,6 +244,7 @@ impl Build<'_> {
             texts: self.texts(file.texts.unwrap_or_default()),
             messages: file.messages.unwrap_or(true),
             cheaper,
+            viewer_page: file.viewer_page.unwrap_or(false),
             counts_bytes: quota::counts_bytes(&policy),
         };
         Config {
@@ -251,6 +254,7 @@ impl Build<'_> {
             proxy,
             control,
             telemetry,
+            journal,
             notify,
             admin,
             state_dir,

@@ -15,6 +15,8 @@ pub(super) const TONE_MAP: f64 = 0.25;
 pub(super) const SHORTENED: i64 = 60;
 /// The key by which Finweir sees what the simulated Jellyfin runs.
 pub(super) const API_KEY: &str = "demo-api-key";
+/// The token that one logs in with on the status page.
+pub(super) const ADMIN_TOKEN: &str = "demo-admin-token";
 
 /// What somebody does with an evening.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,7 +182,7 @@ metrics: {{user_label: name}}
 server:
   listen: \"{listen}\"
   drain: {{delay: 0s, limit: 2s}}
-admin: {{listen: \"{admin}\"}}
+admin: {{listen: \"{admin}\", token: {ADMIN_TOKEN}}}
 ",
         guest_wait = span(8.0),
         wait = span(12.0),

@@ -55,7 +55,7 @@ impl Seen {
 /// The first half of why a transcode runs.
 pub(super) fn let_in(reason: Reason) -> String {
     match reason {
-        Reason::Fits | Reason::Waited => "admitted".to_owned(),
+        Reason::Fits | Reason::Waited | Reason::Operator => "admitted".to_owned(),
         Reason::Pressure | Reason::GpuFull | Reason::UplinkFull | Reason::Yields => {
             format!("in a smaller picture: {} [{reason}]", in_words(reason))
         }
@@ -82,9 +82,23 @@ pub(super) fn let_in(reason: Reason) -> String {
         | Reason::WaitTooLong
         | Reason::Superseded
         | Reason::Draining
+        | Reason::Paused
         | Reason::Unreadable
         | Reason::Anonymous
         | Reason::Revoked => format!("admitted, {}", in_words(reason)),
+    }
+}
+
+/// `, ahead of 2 who came before: its class goes first`
+pub(super) fn ahead(now: &Snapshot, place: usize) -> String {
+    let Some(own) = now.waiting.get(place) else {
+        return String::new();
+    };
+    let behind = now.waiting.iter().skip(place + 1);
+    let passed = behind.filter(|other| other.class != own.class && other.waited > own.waited);
+    match passed.count() {
+        0 => String::new(),
+        count => format!(", ahead of {count} who came before: its class goes first"),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     device::{Device, Film, Trouble},
     player::{End, Move},
     print::Printer,
-    seen::{Seen, let_in, over_the_line},
+    seen::{Seen, ahead, let_in, over_the_line},
 };
 use crate::{
     admin::in_words,
@@ -112,13 +112,14 @@ impl Story {
             return false;
         };
         self.tell(&format!(
-            "{who} waits for {film}, {cost} seats: {why} [{reason}]; {place} in line, {held}",
+            "{who} waits for {film}, {cost} seats: {why} [{reason}]; {place} in line{ahead}, {held}",
             who = device.who(),
             film = film.name,
             cost = waiter.cost,
             why = in_words(waiter.reason),
             reason = waiter.reason,
             place = nth(place),
+            ahead = ahead(&snapshot, place),
             held = held(&snapshot),
         ));
         true

@@ -54,7 +54,7 @@ pub(super) fn ending(event: &Event) -> Option<(&Subject, Ending)> {
     match event {
         Event::EndJob { subject, ended, .. } => {
             let ending = match ended {
-                Ended::Preempted => Ending::Player,
+                Ended::Preempted | Ended::Revoked => Ending::Player,
                 Ended::Stopped
                 | Ended::Idle
                 | Ended::Abandoned
@@ -63,8 +63,7 @@ pub(super) fn ending(event: &Event) -> Option<(&Subject, Ending)> {
                 | Ended::Undelivered
                 | Ended::UpstreamFailed
                 | Ended::DeadPlayer
-                | Ended::Parked
-                | Ended::Revoked => Ending::Job,
+                | Ended::Parked => Ending::Job,
             };
             Some((subject, ending))
         }
@@ -81,6 +80,7 @@ pub(super) fn ending(event: &Event) -> Option<(&Subject, Ending)> {
         | Event::LeaseEnded { .. }
         | Event::Reconciled { .. }
         | Event::CapacityChanged { .. }
+        | Event::Operator { .. }
         | Event::PolicyChanged { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use once::now_or_never;
 use super::*;
 use crate::{
     admission::{Mode, Origin, Seats, Who, Work},
-    ident::ItemId,
+    ident::{GpuId, ItemId, NodeId},
     telemetry,
 };
 

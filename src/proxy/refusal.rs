@@ -128,6 +128,8 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::Yields
         | Reason::Pressure
         | Reason::RunsAlone
+        | Reason::Operator
+        | Reason::Paused
         | Reason::UserLimit
         | Reason::UserStreams
         | Reason::ClassLimit

@@ -29,6 +29,8 @@ pub struct Settings {
     pub messages: bool,
     /// What is tried before a transcode waits or is refused.
     pub cheaper: Cheaper,
+    /// Viewers are shown their own place at `/finweir/`.
+    pub viewer_page: bool,
     /// Whether the bytes of media are charged to users: somebody is held to a number of them.
     pub counts_bytes: bool,
 }

@@ -384,6 +384,7 @@ impl Core {
                 | Event::Preempting { .. }
                 | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
+                | Event::Operator { .. }
                 | Event::PolicyChanged { .. } => {}
             }
         }

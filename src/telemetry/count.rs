@@ -85,6 +85,10 @@ impl Metrics {
                     .with_label_values(gpu)
                     .set(to.as_f64());
             }
+            Event::Operator { order, .. } => families
+                .operator_actions_total
+                .with_label_values(&[order.as_str()])
+                .inc(),
             Event::PolicyChanged { mode } => self.mode(*mode),
         }
     }
@@ -185,6 +189,25 @@ impl Metrics {
             .fail_open_total
             .with_label_values(&[why.as_str()])
             .inc();
+    }
+
+    /// Counts records of the journal.
+    pub(super) fn journal_written(&self, records: u64, bytes: usize) {
+        let families = &self.families;
+        families.journal_records_total.inc_by(records);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        families.journal_bytes_total.inc_by(bytes);
+    }
+
+    /// Counts records that found no room.
+    pub(super) fn journal_lost(&self, records: u64) {
+        self.families.journal_lost_total.inc_by(records);
+    }
+
+    /// Counts a write that failed.
+    pub(super) fn journal_failed(&self, records: u64) {
+        self.families.journal_write_errors_total.inc();
+        self.families.journal_lost_total.inc_by(records);
     }
 
     /// Counts a reload.

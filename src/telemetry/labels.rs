@@ -79,8 +79,11 @@ impl<'a> Decision<'a> {
                 subject, reason, ..
             } => (Verdict::Queue, *reason, None, None, subject),
             Event::Granted {
-                subject, waited, ..
-            } => (Verdict::Admit, Reason::Waited, None, Some(*waited), subject),
+                subject,
+                reason,
+                waited,
+                ..
+            } => (Verdict::Admit, *reason, None, Some(*waited), subject),
             Event::Refused {
                 subject,
                 ticket,
@@ -114,6 +117,7 @@ impl<'a> Decision<'a> {
             | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => return None,
         };
         Some(Self {
@@ -155,6 +159,7 @@ impl Id {
             | Event::Preempting { .. }
             | Event::EndJob { .. }
             | Event::CapacityChanged { .. }
+            | Event::Operator { .. }
             | Event::PolicyChanged { .. } => None,
         }
     }

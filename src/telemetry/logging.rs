@@ -194,6 +194,21 @@ pub(super) fn log(event: &Event, names: bool) {
             to = to.as_f64(),
             "Capacity of a GPU changed"
         ),
+        Event::Operator {
+            order,
+            who,
+            subject,
+        } => {
+            let subject = subject.as_deref();
+            info!(
+                action = order.as_str(),
+                who = &**who,
+                user.id = subject.map(|s| s.user.as_str()),
+                user.name = subject.and_then(name).as_deref(),
+                work = subject.map(|s| s.work.as_str()),
+                "The operator acted"
+            );
+        }
         Event::PolicyChanged { mode } => match mode {
             Mode::Observe => info!(mode = "observe", "Policy in force: nothing is refused"),
             Mode::Enforce => info!(mode = "enforce", "Policy in force"),
@@ -214,6 +229,7 @@ fn log_decision(decision: &Decision<'_>, name: Option<&str>) {
     macro_rules! line {
         ($level:ident) => {
             $level!(
+                decision.id = %subject.decision,
                 user.id = subject.user.as_str(),
                 user.name = name,
                 client = &*subject.client,

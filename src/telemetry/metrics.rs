@@ -18,7 +18,7 @@ use super::{
     labels::{QueueOutcome, Verdict},
     openmetrics,
 };
-use crate::admission::{Ended, LeaseState, Measure, Period, Reason, Reconciled};
+use crate::admission::{Ended, LeaseState, Measure, Order, Period, Reason, Reconciled};
 
 /// Seconds from the whole request sent to the first byte of the answer. Up to 30 s: a first segment of a 4K
 /// transcode on a slow device takes that long.
@@ -172,6 +172,8 @@ metrics! {
         node_transcodes: IntGaugeVec ["node"],
         /// Jobs that Finweir asked Jellyfin to end, by why.
         jobs_ended_total: IntCounterVec ["ended"],
+        /// What the operator did by hand.
+        operator_actions_total: IntCounterVec ["action"],
         /// Streams that were to be ended for somebody else, by what the viewer was told.
         preemptions_total: IntCounterVec ["told"],
         /// Demands that wait, by class.
@@ -204,6 +206,14 @@ metrics! {
         config_last_reload_success_timestamp_seconds: Gauge [],
         /// Reloads of the configuration, by result.
         config_reloads_total: IntCounterVec ["result"],
+        /// Records written to the journal.
+        journal_records_total: IntCounter [],
+        /// Bytes written to the journal.
+        journal_bytes_total: IntCounter [],
+        /// Records that were not written: the list was full, or the disk failed.
+        journal_lost_total: IntCounter [],
+        /// Writes to the journal that failed.
+        journal_write_errors_total: IntCounter [],
         /// Words sent to the operator, by what became of them, for each receiver.
         notifications_total: IntCounterVec ["outcome"],
         /// Whether the journal can't be written (1) or can (0).
@@ -415,6 +425,9 @@ impl Families {
         ] {
             self.jobs_ended_total.with_label_values(&[ended.as_str()]);
         }
+        for action in Order::NAMES {
+            self.operator_actions_total.with_label_values(&[*action]);
+        }
         for outcome in QueueOutcome::ALL {
             self.queue_outcomes_total
                 .with_label_values(&[outcome.as_str()]);
@@ -452,7 +465,8 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::Waited
         | Reason::Observed
         | Reason::FailOpen
-        | Reason::RunsAlone => &[Verdict::Admit],
+        | Reason::RunsAlone
+        | Reason::Operator => &[Verdict::Admit],
         Reason::Yields => &[Verdict::Downgrade],
         Reason::Pressure => &[Verdict::Downgrade],
         Reason::UserLimit
@@ -463,6 +477,7 @@ fn possible(reason: Reason) -> &'static [Verdict] {
         | Reason::GpuFull
         | Reason::GpuSessions
         | Reason::LibraryRule
+        | Reason::Paused
         | Reason::TimeWindow => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
         Reason::UhdDenied | Reason::TranscodeDenied | Reason::Quota => {
             &[Verdict::Downgrade, Verdict::Reject]

@@ -37,6 +37,7 @@ impl Decided {
     pub(super) fn new(at: SystemTime, decision: &Decision<'_>) -> Self {
         let subject = decision.subject;
         Self {
+            id: subject.decision,
             at: unix(at),
             decision: decision.verdict.as_str(),
             reason: decision.reason,

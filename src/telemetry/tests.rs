@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::*;
 use crate::{
     admission::{
-        Bitrate, Ended, GpuView, LeaseState, LeaseView, Mode, Reconciled, Seats, Subject,
+        Bitrate, Ended, GpuView, LeaseState, LeaseView, Mode, Order, Reconciled, Seats, Subject,
         UplinkView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
@@ -38,6 +38,7 @@ fn settings(user_label: UserLabel) -> Settings {
 
 fn subject() -> Subject {
     Subject {
+        decision: DecisionId(33),
         user: UserId::new(USER),
         user_name: Some(Arc::from(NAME)),
         device: DeviceId::new(DEVICE),
@@ -76,6 +77,7 @@ fn granted(waited: Duration) -> Event {
         subject: Arc::new(subject()),
         ticket: Ticket(3),
         lease: LeaseId(4),
+        reason: Reason::Waited,
         waited,
     }
 }
@@ -136,6 +138,11 @@ fn every_event() -> Vec<Event> {
             gpu: GpuId::new("uhd770"),
             from: Seats::from_milli(9400),
             to: Seats::from_milli(8000),
+        },
+        Event::Operator {
+            order: Order::Pause,
+            who: Arc::from("anna (127.0.0.1)"),
+            subject: Some(about()),
         },
         Event::PolicyChanged {
             mode: Mode::Enforce,
@@ -234,6 +241,7 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
             "lease=L7 ended=dead-player node=jellyfin-1",
         ),
         ("Capacity of a GPU changed", "gpu=uhd770 from=9.4 to=8.0"),
+        ("The operator acted", "action=pause"),
         ("Policy in force", "mode=enforce"),
     ]) {
         let logged = json("info", UserLabel::None, std::slice::from_ref(&event));
@@ -538,6 +546,9 @@ fn lease(class: &str, node: &str, state: LeaseState, held: u32) -> LeaseView {
         idle: Duration::ZERO,
         paused: false,
         completion: None,
+        lead: None,
+        starved: false,
+        stray: false,
     }
 }
 
@@ -547,6 +558,8 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
     let gpu = |name: &str, held| GpuView {
         gpu: GpuId::new(name),
         capacity: Seats::from_milli(9400),
+        given: Seats::from_milli(9400),
+        learned: Seats::from_milli(9400),
         held: Seats::from_milli(held),
         reserved: Seats::ZERO,
         lent: Seats::ZERO,
@@ -570,6 +583,7 @@ fn gauges_follow_the_snapshot_and_go_back_to_zero() {
             waiting: 1,
         },
         transcodes: 2,
+        ..Snapshot::default()
     });
     for (series, count) in [
         ("gpu_seats_held{gpu=\"uhd770\"}", Some(2.0)),

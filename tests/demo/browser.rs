@@ -16,7 +16,9 @@ pub(crate) struct Page {
     socket: WebSocket<TcpStream>,
     session: String,
     sent: u64,
-    loaded: bool,
+    loads: u64,
+    /// What the page, or the browser about it, called an error.
+    pub(crate) errors: Vec<String>,
     _browser: Process,
 }
 
@@ -58,19 +60,32 @@ impl Page {
             socket,
             session: String::new(),
             sent: 0,
-            loaded: false,
+            loads: 0,
+            errors: Vec::new(),
             _browser: browser,
         };
         let target = page.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = page.call("Target.attachToTarget", &attach);
         page.session = attached["sessionId"].as_str().unwrap().to_owned();
-        page.call("Page.enable", &json!({}));
-        page.call("Page.navigate", &json!({"url": url}));
-        while !page.loaded {
-            page.read();
+        for domain in ["Page", "Runtime", "Log"] {
+            page.call(&format!("{domain}.enable"), &json!({}));
         }
+        page.load(url);
         page
+    }
+
+    /// Goes to `url`, and waits until it is loaded.
+    pub(crate) fn load(&mut self, url: &str) {
+        let before = self.loads;
+        self.call("Page.navigate", &json!({"url": url}));
+        self.loaded_since(before);
+    }
+
+    fn loaded_since(&mut self, before: u64) {
+        while self.loads == before {
+            self.read();
+        }
     }
 
     /// The text that an expression of the page's own language gives, awaited if it is a promise.
@@ -83,15 +98,17 @@ impl Page {
             .to_owned()
     }
 
-    /// Makes the screen as wide as a phone's.
-    pub(crate) fn narrow(&mut self, width: u32) {
-        let screen = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": true});
-        self.call("Emulation.setDeviceMetricsOverride", &screen);
+    /// Calls the browser itself.
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.ask(method, params)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    fn call(&mut self, method: &str, params: &Value) -> Value {
+    /// Calls the browser itself, which can't answer while a page is on its way.
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.sent += 1;
-        let mut message = json!({"id": self.sent, "method": method, "params": params});
+        let sent = self.sent;
+        let mut message = json!({"id": sent, "method": method, "params": params});
         if !self.session.is_empty() {
             message["sessionId"] = json!(self.session);
         }
@@ -100,21 +117,39 @@ impl Page {
             .unwrap();
         loop {
             let mut answer = self.read();
-            if answer["id"] == json!(self.sent) {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
+            if answer["id"] == json!(sent) {
+                return match answer.get("error") {
+                    Some(error) => Err(error.to_string()),
+                    None => Ok(answer["result"].take()),
+                };
             }
         }
     }
 
-    /// The next message, of which only that the page has loaded is remembered.
+    /// The next message, of which only loads and errors are remembered.
     fn read(&mut self) -> Value {
         loop {
             if let Message::Text(text) = self.socket.read().unwrap() {
                 let message: Value = serde_json::from_str(&text).unwrap();
-                self.loaded |= message["method"] == "Page.loadEventFired";
+                self.note(&message);
                 return message;
             }
+        }
+    }
+
+    fn note(&mut self, message: &Value) {
+        let wrong = match message["method"].as_str() {
+            Some("Page.loadEventFired") => {
+                self.loads += 1;
+                false
+            }
+            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.consoleAPICalled") => message["params"]["type"] == "error",
+            Some("Log.entryAdded") => message["params"]["entry"]["level"] == "error",
+            _ => false,
+        };
+        if wrong {
+            self.errors.push(message["params"].to_string());
         }
     }
 }

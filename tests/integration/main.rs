@@ -10,9 +10,11 @@
     reason = "a test reports by panicking"
 )]
 
+mod asking;
 mod evading;
 mod failing;
 mod observing;
+mod operating;
 mod passing;
 mod playing;
 mod quotas;

@@ -2,26 +2,35 @@
 
 use std::fmt::{self, Write};
 
-use super::{SHOWN, Text, View, head, name, section};
+use super::{
+    SHOWN, Sheet, Table, cell, name,
+    text::{In, Text},
+};
 use crate::{
     admin::words,
     admission::{Measure, Mode, Period, QuotaView},
 };
 
 /// Draws nothing where nobody has a quota.
-pub(super) fn quotas(out: &mut String, view: &View) -> fmt::Result {
-    if view.quotas.is_empty() {
+pub(super) fn quotas(out: &mut String, sheet: &Sheet) -> fmt::Result {
+    let quotas = &sheet.view.quotas;
+    let table = Table {
+        title: "Quota left",
+        count: quotas.len(),
+        none: "",
+        class: "quota",
+        columns: &["Who", "Of what", "Left", "Used", "Begins anew"],
+    };
+    if quotas.is_empty() || !table.begin(out)? {
         return Ok(());
     }
-    section(out, "Quota left", view.quotas.len())?;
-    head(out, &["Who", "Of what", "Left", "Used", "Begins anew"])?;
-    for quota in view.quotas.iter().take(SHOWN) {
-        row(out, quota)?;
+    for quota in quotas.iter().take(SHOWN) {
+        row(out, quota, sheet.view.at)?;
     }
-    out.write_str("</tbody></table></section>\n")
+    Table::end(out)
 }
 
-fn row(out: &mut String, quota: &QuotaView) -> fmt::Result {
+fn row(out: &mut String, quota: &QuotaView, now: f64) -> fmt::Result {
     let what = match quota.measure {
         Measure::GpuTime => "GPU time",
         Measure::Plays => "plays",
@@ -32,25 +41,32 @@ fn row(out: &mut String, quota: &QuotaView) -> fmt::Result {
         Period::Week => "this week",
     };
     let watched = match quota.mode {
-        Mode::Observe => "<small>only watched</small>",
+        Mode::Observe => " <small>only watched</small>",
         Mode::Enforce => "",
     };
-    let (class, left) = if quota.left > 0.0 {
-        ("", amount(quota.measure, quota.left))
+    let left = if quota.left > 0.0 {
+        amount(quota.measure, quota.left)
     } else {
-        (" class=\"full\"", "nothing".to_owned())
+        "<span class=\"state refused\">nothing</span>".to_owned()
     };
-    writeln!(
+    let used = amount(quota.measure, quota.used);
+    let limit = amount(quota.measure, quota.limit);
+    let who = name(quota.user_name.as_deref(), quota.user.as_str());
+    out.write_str("<tr role=\"row\">")?;
+    cell(out, "Who", format_args!("<b>{}</b>", Text(who)))?;
+    cell(out, "Of what", format_args!("{what} {period}{watched}"))?;
+    cell(out, "Left", left)?;
+    cell(
         out,
-        "<tr><td data-label=\"Who\">{who}</td><td data-label=\"Of what\">{what} {period}{watched}</td>\
-         <td data-label=\"Left\"{class}>{left}</td>\
-         <td data-label=\"Used\">{used} <small>of {limit}</small></td>\
-         <td data-label=\"Begins anew\">in {renews}</td></tr>",
-        who = Text(name(quota.user_name.as_deref(), quota.user.as_str())),
-        used = amount(quota.measure, quota.used),
-        limit = amount(quota.measure, quota.limit),
-        renews = words::span(quota.renews),
-    )
+        "Used",
+        format_args!("{used} <small>of {limit}</small>"),
+    )?;
+    cell(
+        out,
+        "Begins anew",
+        format_args!("in {}", In(now, quota.renews)),
+    )?;
+    out.write_str("</tr>\n")
 }
 
 fn amount(measure: Measure, amount: f64) -> String {

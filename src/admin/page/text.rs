@@ -26,8 +26,14 @@ pub(super) struct Place<'a> {
 }
 /// A number with at most one decimal.
 pub(super) struct Number(pub(super) f64);
-/// The last sign of life, if it is old enough to matter.
-pub(super) struct Idle(pub(super) Duration);
+/// The last sign of life, if it is old enough to matter. Spans of time begin with now: the page counts on from there.
+pub(super) struct Idle(pub(super) f64, pub(super) Duration);
+/// How long something has lasted: `41 s`.
+pub(super) struct Since(pub(super) f64, pub(super) Duration);
+/// How long ago something was: `41 s ago`.
+pub(super) struct Ago(pub(super) f64, pub(super) Duration);
+/// How long it is until something: `9 s`.
+pub(super) struct In(pub(super) f64, pub(super) Duration);
 /// A wait in seconds, if there was one.
 pub(super) struct Waited(pub(super) f64);
 
@@ -59,7 +65,7 @@ impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "<b>{}</b> <span class=\"class\">{}</span><small>{}",
+            "<b>{}</b> <span class=\"class\">{}</span> <small>{}",
             Text(self.user),
             Text(self.class),
             Text(self.client)
@@ -97,10 +103,37 @@ impl fmt::Display for Number {
 
 impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < Duration::from_secs(15) {
+        if self.1 < Duration::from_secs(15) {
             return Ok(());
         }
-        write!(f, "<small>quiet for {}</small>", words::span(self.0))
+        write!(f, " <small>quiet for {}</small>", Since(self.0, self.1))
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.0 - self.1.as_secs_f64();
+        let span = words::span(self.1);
+        write!(f, "<span data-at=\"{at:.0}\" data-as=\"for\">{span}</span>")
+    }
+}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.0 - self.1.as_secs_f64();
+        let span = words::span(self.1);
+        write!(
+            f,
+            "<span data-at=\"{at:.0}\" data-as=\"ago\">{span} ago</span>"
+        )
+    }
+}
+
+impl fmt::Display for In {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.0 + self.1.as_secs_f64();
+        let span = words::span(self.1);
+        write!(f, "<span data-at=\"{at:.0}\" data-as=\"in\">{span}</span>")
     }
 }
 
@@ -111,6 +144,12 @@ impl fmt::Display for Waited {
         }
         write!(f, ", after {:.1} s", self.0)
     }
+}
+
+/// The beginning of an id: as much as tells two apart in an evening.
+pub(super) fn short_id(id: &str) -> &str {
+    let end = id.char_indices().nth(8).map_or(id.len(), |(end, _)| end);
+    id.get(..end).unwrap_or(id)
 }
 
 /// Control characters and those that turn the writing direction are shown as a replacement.

@@ -2,17 +2,22 @@
 
 use std::fmt::{self, Write};
 
+use super::Sheet;
 use crate::admission::{Bitrate, UplinkView};
 
 /// Draws it.
-pub(super) fn draw(out: &mut String, view: &UplinkView) -> fmt::Result {
+pub(super) fn uplink(out: &mut String, sheet: &Sheet) -> fmt::Result {
+    draw(out, &sheet.view.uplink)
+}
+
+fn draw(out: &mut String, view: &UplinkView) -> fmt::Result {
     let idle = view.held == Bitrate::ZERO && view.other == Bitrate::ZERO;
     if view.limit.is_none() && idle {
         return Ok(());
     }
     write!(
         out,
-        "<p class=\"facts\">Out of the house: {} for viewers",
+        "<p class=\"uplink\">Out of the house: {} for viewers",
         view.held
     )?;
     if view.other > Bitrate::ZERO {
@@ -47,7 +52,7 @@ mod tests {
         };
         assert_eq!(
             drawn(view),
-            "<p class=\"facts\">Out of the house: 12.3 Mbit/s for viewers, 3.0 Mbit/s for downloads, of 40.0 Mbit/s \
+            "<p class=\"uplink\">Out of the house: 12.3 Mbit/s for viewers, 3.0 Mbit/s for downloads, of 40.0 Mbit/s \
              · 1 waiting for it</p>\n"
         );
     }

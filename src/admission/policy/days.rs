@@ -1,7 +1,9 @@
 //! Days of the week.
 
+use serde::{Deserialize, Serialize};
+
 /// Days of the week, bit 0 = Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days(u8);
 
 // === impl Days ===

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// For whom somebody who plays steps down when he asks again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Yields {
     /// For who goes before him: a class below its share if his is above, else a class of a higher priority.
@@ -18,7 +18,7 @@ pub enum Yields {
 }
 
 /// How streams are ended for others.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preemption {
     /// Between telling the viewer and ending his stream.
     pub grace: Duration,

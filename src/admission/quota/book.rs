@@ -42,6 +42,21 @@ struct Written {
     users: BTreeMap<String, Pages>,
 }
 
+impl Book {
+    /// The same, with other words for users and their names.
+    #[must_use]
+    pub fn renamed(&self, user: impl Fn(&str) -> String, name: impl Fn(&str) -> String) -> Self {
+        let pages = self.users.iter().map(|(id, pages)| {
+            let name = pages.name.as_deref().map(|known| Arc::from(name(known)));
+            let days = pages.days.clone();
+            (user(id), Pages { name, days })
+        });
+        Self {
+            users: pages.collect(),
+        }
+    }
+}
+
 impl Serialize for Book {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let written = Written {

@@ -24,7 +24,7 @@ const MOST_USERS: usize = 4096;
 const MOST_DATES: usize = 16;
 
 /// What each user has used on each date.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(in crate::admission) struct Meter {
     /// The moment up to which everything is known.
     at: Option<Instant>,
@@ -35,7 +35,7 @@ pub(in crate::admission) struct Meter {
     changed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Account {
     /// As he asked last, to find his limits.
     who: Option<Who>,

@@ -129,6 +129,7 @@ impl Torture {
                         "only whom a rule names"
                     );
                 }
+                Event::Operator { .. } => {}
             }
         }
         let by_rules = events.iter().all(|event| match event {
@@ -140,7 +141,7 @@ impl Torture {
                 lease.is_some_and(|lease| {
                     !matches!(
                         lease.reason,
-                        Reason::Replacement | Reason::Resume | Reason::Adopted
+                        Reason::Replacement | Reason::Resume | Reason::Adopted | Reason::Operator
                     )
                 })
             }

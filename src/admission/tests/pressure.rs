@@ -103,7 +103,7 @@ fn who_is_under_pressure_does_not_count_as_fitting() {
     let mut world = house(4000, 0.5);
     assert!(world.core.fits(&wish("z", "tv")));
     for user in ["a", "b"] {
-        let _ = world.decide(wish(user, "tv"));
+        let _decided = world.decide(wish(user, "tv"));
     }
     assert!(!world.core.fits(&wish("z", "tv")));
 }

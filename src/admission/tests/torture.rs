@@ -1,5 +1,7 @@
 //! Random operations in small worlds.
 
+mod outside;
+
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
@@ -309,7 +311,8 @@ impl Torture {
                     },
                 );
             }
-            91..97 => self.poll(),
+            91..96 => self.poll(),
+            96 => self.order(),
             97 => {
                 let (user, bytes) = (self.dice.pick(&self.names.users).user, self.dice.roll(300));
                 self.core.spend_bytes(now, &user, bytes);
@@ -344,47 +347,6 @@ impl Torture {
             self.core.next_deadline().is_none_or(|at| at > now),
             "nothing is overdue"
         );
-    }
-
-    fn poll(&mut self) {
-        let node = self.dice.pick(&self.names.nodes);
-        let mut running = Vec::new();
-        let mut ids: Vec<_> = self.leases.iter().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let lease = &self.core.leases[&id];
-            if lease.asked.demand.node != node || self.dice.one_in(4) {
-                continue;
-            }
-            let completion = self
-                .dice
-                .pick(&[None, Some(0.2), Some(0.4), Some(0.7), Some(1.0)]);
-            let demand = &lease.asked.demand;
-            running.push((
-                demand.who.clone(),
-                demand.item.clone(),
-                demand.kind,
-                completion,
-            ));
-        }
-        if self.dice.one_in(6) {
-            let demand = self.demand();
-            running.push((demand.who, demand.item, demand.kind, Some(0.1)));
-        }
-        let running: Vec<Running> = running
-            .into_iter()
-            .map(|(who, item, kind, completion)| Running {
-                who,
-                item,
-                kind,
-                completion,
-                runtime: Some(secs(600)),
-                position: Some(secs(self.dice.roll(600))),
-                paused: self.dice.one_in(4),
-                rate: Bitrate::ZERO,
-            })
-            .collect();
-        self.core.reconcile(self.now, &node, &running);
     }
 }
 

@@ -1,0 +1,29 @@
+//! The Jellyfin servers, and whether they answer.
+
+use std::fmt::{self, Write};
+
+use super::{Sheet, text::Text};
+
+/// Each of them.
+pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
+    out.write_str("<section class=\"card\"><h2>Jellyfin</h2><ul class=\"nodes\">\n")?;
+    for node in &sheet.view.nodes {
+        let (class, word) = match node.reachable {
+            Some(true) => ("good", "answers"),
+            Some(false) => ("bad", "does not answer"),
+            None => ("", "not asked yet"),
+        };
+        let poll = match (node.api_key, node.poll) {
+            (false, _) => "no API key: what it runs can't be seen",
+            (true, Some(true)) => "what it runs is seen",
+            (true, Some(false)) => "what it runs can't be read",
+            (true, None) => "what it runs was not read yet",
+        };
+        writeln!(
+            out,
+            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small></li>",
+            Text(&node.node)
+        )?;
+    }
+    out.write_str("</ul></section>\n")
+}
