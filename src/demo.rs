@@ -317,6 +317,11 @@ fn introduce(
         "             the family goes first; lukas may play three films a day; a line of 16 Mbit/s out of the house",
     );
     say("             (all of them as YAML: finweir demo --print-config)");
+    if options.speed > 1.0 {
+        say(
+            "  speed      Finweir reads the real clock: so fast, the GPU seems faster than it is, and after some ten minutes too much is learned",
+        );
+    }
     say(&format!(
         "  viewers    {viewers} devices; a minute of a film takes a second, speed {}",
         options.speed
