@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    admin::in_words,
     admission::{Bitrate, LeaseState, LeaseView, Reason, Seats, Snapshot},
     ident::{GpuId, LeaseId},
 };
@@ -57,7 +56,7 @@ pub(super) fn let_in(reason: Reason) -> String {
     match reason {
         Reason::Fits | Reason::Waited | Reason::Operator => "admitted".to_owned(),
         Reason::Pressure | Reason::GpuFull | Reason::UplinkFull | Reason::Yields => {
-            format!("in a smaller picture: {} [{reason}]", in_words(reason))
+            format!("in a smaller picture: {} [{reason}]", reason.in_words())
         }
         Reason::Cheap
         | Reason::Replacement
@@ -85,7 +84,7 @@ pub(super) fn let_in(reason: Reason) -> String {
         | Reason::Paused
         | Reason::Unreadable
         | Reason::Anonymous
-        | Reason::Revoked => format!("admitted, {}", in_words(reason)),
+        | Reason::Revoked => format!("admitted, {}", reason.in_words()),
     }
 }
 

@@ -16,7 +16,6 @@ use super::{
     seen::{Seen, ahead, let_in, over_the_line},
 };
 use crate::{
-    admin::in_words,
     admission::{LeaseView, Reason, Seats, Snapshot, WaiterView},
     gate::Gate,
     sim::Sim,
@@ -116,7 +115,7 @@ impl Story {
             who = device.who(),
             film = film.name,
             cost = waiter.cost,
-            why = in_words(waiter.reason),
+            why = waiter.reason.in_words(),
             reason = waiter.reason,
             place = nth(place),
             ahead = ahead(&snapshot, place),
@@ -134,7 +133,7 @@ impl Story {
             .find(|decided| decided.decision == REJECT && decided.user == name);
         let why = decided.map_or_else(
             || "refused".to_owned(),
-            |decided| format!("{} [{}]", in_words(decided.reason), decided.reason),
+            |decided| format!("{} [{}]", decided.reason.in_words(), decided.reason),
         );
         let after = waited.map_or_else(String::new, |waited| {
             format!(" after {:.1} s", waited.as_secs_f64())
@@ -153,7 +152,7 @@ impl Story {
         self.tell(&if refused {
             format!(
                 "{app} without a login is refused {film}: {} [{}]",
-                in_words(Reason::Anonymous),
+                Reason::Anonymous.in_words(),
                 Reason::Anonymous
             )
         } else {
