@@ -11,6 +11,7 @@ mod habits;
 mod house;
 mod player;
 mod print;
+mod seen;
 mod story;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -39,6 +40,8 @@ use crate::{
 
 /// Between two summaries.
 const SUMMARY: Duration = Duration::from_secs(15);
+/// Between two looks at Finweir's own state.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long viewers have to go.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// The slowest and the fastest evening.
@@ -126,12 +129,23 @@ where
     result
 }
 
+/// The configuration that the demo runs with, as an operator would write it.
+pub fn config(options: &Options) -> String {
+    house::rules(
+        "http://127.0.0.1:8096",
+        options.listen,
+        options.admin_listen,
+        &options.log,
+        options.speed,
+    )
+}
+
 async fn evening(options: &Options, printer: Printer) -> Result<(), DemoError> {
     let mut signals = Signals::listen()?;
     let viewers = house::viewers(options.viewers.unwrap_or(house::USUAL));
     let sim = Sim::start(sim::Options {
         gpu: model::Options {
-            capacity_seats: house::RAW_SEATS,
+            capacity_seats: house::REAL_SEATS,
             tone_map: house::TONE_MAP,
         },
         speed: options.speed,
@@ -172,6 +186,15 @@ async fn evening(options: &Options, printer: Printer) -> Result<(), DemoError> {
         loop {
             tokio::time::sleep(SUMMARY).await;
             teller.stands(clock::now() - began);
+        }
+    });
+
+    let teller = story.clone();
+    tasks.spawn_loop(async move {
+        let mut seen = seen::Seen::default();
+        loop {
+            teller.looks(&mut seen);
+            tokio::time::sleep(LOOK).await;
         }
     });
 
@@ -285,11 +308,20 @@ fn introduce(
     say("");
     say(&format!(
         "  GPU        like an Intel UHD 730: {} seats, {seats} handed out. A seat is one 1080p transcode; 4K HDR takes 3.7.",
-        house::RAW_SEATS
+        house::PROFILE_SEATS
     ));
     say(
-        "  rules      two transcodes for each user, one for a guest; guests get no 4K transcodes; a wait of 12 s at most",
+        "  rules      two transcodes for each user, one for a guest; guests get no 4K transcodes; a wait of 12 s at most;",
     );
+    say(
+        "             the family goes first; lukas may play three films a day; a line of 16 Mbit/s out of the house",
+    );
+    say("             (all of them as YAML: finweir demo --print-config)");
+    if options.speed > 1.0 {
+        say(
+            "  speed      Finweir reads the real clock: so fast, the GPU seems faster than it is, and after some ten minutes too much is learned",
+        );
+    }
     say(&format!(
         "  viewers    {viewers} devices; a minute of a film takes a second, speed {}",
         options.speed

@@ -116,7 +116,10 @@ struct Demo {
     /// Where metrics and the status page are; on this machine only.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9097")]
     admin_listen: SocketAddr,
-    /// How many devices there are; beyond the house, guests come [default: 14].
+    /// Print the configuration that it runs with, and end.
+    #[arg(long)]
+    print_config: bool,
+    /// How many devices there are; beyond the house, guests come [default: 18].
     #[arg(long, value_name = "COUNT")]
     viewers: Option<usize>,
     /// How much faster than the clock the evening passes.
@@ -294,7 +297,7 @@ fn bad(mistakes: &Mistakes) -> ExitCode {
 }
 
 fn demo(arguments: &Demo) -> ExitCode {
-    ended(demo::demo(&demo::Options {
+    let options = demo::Options {
         listen: arguments.listen,
         admin_listen: arguments.admin_listen,
         viewers: arguments.viewers,
@@ -302,7 +305,12 @@ fn demo(arguments: &Demo) -> ExitCode {
         journal: arguments.journal.clone(),
         duration: arguments.duration,
         log: arguments.log.clone(),
-    }))
+    };
+    if arguments.print_config {
+        print!("{}", demo::config(&options));
+        return ExitCode::SUCCESS;
+    }
+    ended(demo::demo(&options))
 }
 
 fn sim(arguments: &Sim) -> ExitCode {

@@ -7,12 +7,14 @@
 //!
 //! - `file`, `units`: what is written.
 //! - `chance`, `plan`: the evening that is drawn from it.
+//! - `calendar`: its date, for quotas.
 //! - `rules`, `keeper`: who decides: the same core object as in production, asked in the same order, or a plain rule.
 //! - `run`: viewers, players, FFmpeg and `/Sessions` around it.
 //! - `score`, `bound`: what it came to, and what it could have come to.
 //! - `report`, `picture`: for people.
 
 mod bound;
+mod calendar;
 mod chance;
 mod file;
 mod keeper;
@@ -173,7 +175,7 @@ impl Scenario {
                 .map(|viewer| (viewer.user.clone(), class(viewer)))
                 .collect()
         });
-        let minute = self.file.minute_of_week();
+        let (minute, date) = (self.file.minute_of_week(), self.file.date());
         let plain = [Plain::NoGate, Plain::Count(self.count_limit()), Plain::Fifo];
         let plain = PLAIN.iter().zip(plain);
         let plain = plain.map(|(name, rule)| {
@@ -181,7 +183,7 @@ impl Scenario {
             (*name, tally)
         });
         let cores = fitted.iter().map(|(name, rules)| {
-            let tally = self.played(&|| Keeper::core(base, rules, minute));
+            let tally = self.played(&|| Keeper::core(base, rules, minute, date));
             (*name, tally)
         });
         plain
@@ -217,7 +219,7 @@ impl Scenario {
         let mut chance = Chance::new(self.file.seed, u64::MAX);
         let viewers = evening.viewers.iter();
         let wish: Vec<&str> = viewers
-            .filter(|viewer| viewer.plays.iter().any(plan::Play::encodes))
+            .filter(|viewer| viewer.plays.iter().any(|play| play.counted))
             .map(|viewer| viewer.device.as_str())
             .collect();
         let last = u64::try_from(wish.len()).unwrap_or(0).saturating_sub(1);

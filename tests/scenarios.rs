@@ -88,3 +88,163 @@ fn the_house_of_the_documentation_is_played() {
     assert_eq!(scenario.viewers(), 5);
     assert_eq!(outcomes.len(), 3 + scenario.policies().len());
 }
+
+/// Sections of the configuration that decisions depend on.
+const DECIDE: [&str; 18] = [
+    "gpus",
+    "limits",
+    "users",
+    "starts",
+    "classes",
+    "libraries",
+    "windows",
+    "uplink",
+    "direct_play",
+    "pressure",
+    "subtitles",
+    "versions",
+    "anonymous",
+    "queue",
+    "leases",
+    "preemption",
+    "cost",
+    "clients",
+];
+
+/// The keys of `config/default.yaml` with nothing below them, examples in comments included: `users.default.floor`.
+fn knobs() -> Vec<String> {
+    let mut path: Vec<(usize, String)> = Vec::new();
+    let mut all: Vec<String> = Vec::new();
+    for line in read("config/default.yaml").lines() {
+        let line = line
+            .strip_prefix('#')
+            .map_or_else(|| line.to_owned(), |rest| format!(" {rest}"));
+        let start = line.trim_start();
+        let item = start.strip_prefix("- ").unwrap_or(start);
+        let depth = line.len() - item.len();
+        let Some((key, rest)) = item.split_once(':') else {
+            continue;
+        };
+        let named = key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !key.is_empty();
+        if !named || !(rest.is_empty() || rest.starts_with(' ')) {
+            continue;
+        }
+        path.retain(|(at, _)| *at < depth);
+        if let Some(above) = all.last()
+            && *above
+                == path
+                    .iter()
+                    .map(|(_, key)| key.as_str())
+                    .collect::<Vec<_>>()
+                    .join(".")
+        {
+            all.pop();
+        }
+        path.push((depth, key.to_owned()));
+        all.push(
+            path.iter()
+                .map(|(_, key)| key.as_str())
+                .collect::<Vec<_>>()
+                .join("."),
+        );
+    }
+    let decides = |knob: &String| DECIDE.contains(&knob.split('.').next().unwrap_or_default());
+    all.retain(decides);
+    all
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// All Rust of these directories.
+fn rust(directory: &Path, into: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_knob_is_needed_by_a_scenario_or_a_test() {
+    let mut code = String::new();
+    for directory in ["src", "tests"] {
+        rust(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join(directory),
+            &mut code,
+        );
+    }
+    let document = read("docs/decisions.md");
+    let (_, table) = document.split_once("## Which knob is for what").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let knobs = knobs();
+    assert!(knobs.len() > 80, "{knobs:?}");
+    let mut wrong = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [names, _, needed] = cells[..] else {
+            panic!("{row}");
+        };
+        let (names, needed) = (quoted(names), quoted(needed));
+        assert!(!needed.is_empty(), "{row}");
+        for by in needed {
+            if by.ends_with(".yaml") {
+                let scenario = read(&format!("tests/scenarios/{by}"));
+                let said = |name: &&str| {
+                    scenario.contains(&format!("{}:", name.rsplit('.').next().unwrap()))
+                };
+                if !names.iter().any(said) {
+                    wrong.push(format!("{by} does not say any of {names:?}"));
+                }
+            } else if !code.contains(&format!("fn {by}(")) {
+                wrong.push(format!("no test is named {by}"));
+            }
+        }
+        told.extend(names);
+    }
+    let covers = |name: &str, knob: &str| match name.strip_suffix('*') {
+        Some(above) => knob.starts_with(above),
+        None => name == knob,
+    };
+    for knob in &knobs {
+        match told.iter().filter(|name| covers(name, knob)).count() {
+            0 => wrong.push(format!("nothing says what `{knob}` is for")),
+            1 => {}
+            _ => wrong.push(format!("`{knob}` is there twice")),
+        }
+    }
+    for name in told {
+        let known = knobs.iter().any(|knob| covers(name, knob));
+        if !known {
+            wrong.push(format!("`{name}` is no knob"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn who_has_had_the_gpu_all_day_is_stopped_by_his_quota_and_the_others_gain() {
+    let (_, outcomes) = played("quota.yaml", &read("tests/scenarios/quota.yaml"));
+    let of = |name: &str| outcomes.iter().find(|o| o.policy == name).unwrap();
+    let (held, free) = (of("finweir, a quota"), of("finweir, no limit"));
+    let minutes = |outcome: &Outcome, whose: &str| -> f64 {
+        let users = outcome.users.iter();
+        users
+            .filter(|(user, _)| user.starts_with(whose))
+            .map(|(_, m)| m)
+            .sum()
+    };
+    assert!(held.refusals.get("quota").is_some_and(|count| *count > 0));
+    assert!(!free.refusals.contains_key("quota"));
+    assert!(minutes(held, "binger") < minutes(free, "binger"));
+    assert!(minutes(held, "other") > minutes(free, "other"));
+}

@@ -70,7 +70,8 @@ impl Admission {
         }
         // What comes by the right of a stopped stream has no FFmpeg yet, unless it asks for media at once.
         let begins = claim.right && asked.demand.origin == Origin::Negotiation;
-        // The seats are the screen's for a moment; how much its user may run at once is not.
+        // The seats are the screen's for a moment; how much its user may run at once, and the line out of the house, are
+        // not.
         if begins && self.is_over_its_own_limits(asked, claim) {
             return Holds::No;
         }
@@ -82,12 +83,13 @@ impl Admission {
         }
     }
 
-    /// Whether a limit of the user or of the class stands against it, whatever the GPU has room for.
+    /// Whether a limit of the user, of the class or of the line stands against it, whatever the GPU has room for.
     fn is_over_its_own_limits(&self, asked: &Asked, claim: &Claim) -> bool {
         let place = Place::FIRST;
         let mut verdict = Judgement::default();
         self.judge_user(asked, place, claim.freed, &mut verdict)
             || self.judge_shared(asked, place, &mut verdict)
+            || self.judge_uplink(asked, place, claim.freed, &mut verdict)
     }
 
     /// Whether the GPU carries it once what it replaces has gone. For more than that it waits its turn.

@@ -45,6 +45,18 @@ pub(super) struct Film {
     pub(super) name: String,
 }
 
+/// What came of asking how a film is to be played.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) answer: Answer,
+    pub(super) session: Option<String>,
+    /// What is played instead of what the app asked for, in words; empty: just that.
+    pub(super) instead: String,
+}
+
+/// Where those are who are not in the house.
+const AFAR: &str = "203.0.113.7";
+
 /// A part of a film.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
@@ -138,7 +150,7 @@ impl Device {
             "/Videos/{}/stream.ts?VideoCodec=h264&AudioCodec=aac&VideoBitrate=4000000",
             film.id
         );
-        let request = self.http.get(format!("{}{path}", self.base));
+        let request = self.from(self.http.get(format!("{}{path}", self.base)));
         let mut response = request.send().await.map_err(Trouble::Http)?;
         match response.status() {
             StatusCode::OK => response.chunk().await.map(drop).map_err(Trouble::Http),
@@ -147,7 +159,7 @@ impl Device {
     }
 
     /// Asks how a film is to be played. A refusal by status is an answer too.
-    pub(super) async fn ask(&self, film: &Film) -> Result<(Answer, Option<String>), Trouble> {
+    pub(super) async fn ask(&self, film: &Film) -> Result<Told, Trouble> {
         let (query, body) = self.app().question(&self.viewer, &self.user);
         let request = self.call(
             Method::POST,
@@ -158,17 +170,51 @@ impl Device {
             StatusCode::OK => {}
             // What waiting does not change is a 403.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN => {
-                return Ok((Answer::Refused, None));
+                return Ok(Told {
+                    answer: Answer::Refused,
+                    session: None,
+                    instead: String::new(),
+                });
             }
             other => return Err(Trouble::Status(other)),
         }
         let answer: Value = serde_json::from_slice(&whole(response).await?)
             .map_err(|_| Trouble::Malformed("JSON"))?;
         let session = answer.get("PlaySessionId").and_then(Value::as_str);
-        Ok((
-            self.app().reads(&answer, &film.id),
-            session.map(str::to_owned),
-        ))
+        let session = session.map(str::to_owned);
+        let read = self.app().reads(&answer, &film.id);
+        Ok(Told {
+            instead: self.instead(&answer, &read, film),
+            answer: read,
+            session,
+        })
+    }
+
+    /// What is played instead of what the app asked for.
+    fn instead(&self, answer: &Value, read: &Answer, film: &Film) -> String {
+        let first = |name: &str| {
+            let value = answer.pointer(&format!("/MediaSources/0/{name}"));
+            value.and_then(Value::as_str).unwrap_or_default()
+        };
+        let mut words = Vec::new();
+        if !matches!(read, Answer::Refused) && !first("Id").eq_ignore_ascii_case(&film.id) {
+            words.push(format!("its version in {}", first("Name")));
+        }
+        if let Answer::Direct { rate, .. } = read
+            && *rate * 8.0 > self.viewer.most_bits()
+        {
+            words.push("the file itself, though the app asked for less bitrate".to_owned());
+        }
+        words.join(", ")
+    }
+
+    /// Who comes from outside comes through a proxy that says so.
+    fn from(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        if self.viewer.outside {
+            request.header("X-Forwarded-For", AFAR)
+        } else {
+            request
+        }
     }
 
     /// The parts of a film that is played through a playlist.
@@ -200,7 +246,7 @@ impl Device {
     /// Gets what an address of the server holds.
     pub(super) async fn get(&self, path: &str) -> Result<reqwest::Response, Trouble> {
         // Players put no header on the addresses they were given.
-        let request = self.http.get(format!("{}{path}", self.base));
+        let request = self.from(self.http.get(format!("{}{path}", self.base)));
         let response = request.send().await.map_err(Trouble::Http)?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
@@ -291,7 +337,7 @@ impl Device {
         let said = self
             .app()
             .authorization(&self.viewer, &self.id, self.token.as_deref());
-        request.header(http::header::AUTHORIZATION, said)
+        self.from(request.header(http::header::AUTHORIZATION, said))
     }
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     apps::Answer,
-    device::{Device, Film, Trouble},
+    device::{Device, Film, Told, Trouble},
     house::Habit,
     player::{End, Intent, Move, Player},
     story::Story,
@@ -71,6 +71,7 @@ impl Life {
             let pause = match self.device.viewer.habit {
                 Habit::Binge | Habit::Hop => self.dice.between(0.5, 1.5),
                 Habit::Evening
+                | Habit::Dinner
                 | Habit::Restless
                 | Habit::Impatient
                 | Habit::Stubborn
@@ -108,6 +109,7 @@ impl Life {
         let patience = match self.device.viewer.habit {
             Habit::Impatient => self.real(IMPATIENCE),
             Habit::Evening
+            | Habit::Dinner
             | Habit::Binge
             | Habit::Hop
             | Habit::Restless
@@ -131,20 +133,27 @@ impl Life {
             self.story.gave_up(&self.device, film, waited);
             return Ok(Asked::GaveUp);
         };
-        match answer? {
-            (Answer::Refused, _) => {
+        let Told {
+            answer,
+            session,
+            instead,
+        } = answer?;
+        let told = |session: Option<&str>| {
+            self.story
+                .starts(&self.device, film, session, (after, &instead));
+        };
+        match answer {
+            Answer::Refused => {
                 self.story.refused(&self.device, film, after);
                 Ok(Asked::Refused)
             }
-            (answer @ Answer::Direct { .. }, session) => {
-                self.story
-                    .starts(&self.device, film, session.as_deref(), after);
+            answer @ Answer::Direct { .. } => {
+                told(session.as_deref());
                 // Reports about a file as it is name no session.
                 Ok(Asked::Plays(answer, None))
             }
-            (answer @ Answer::Playlist { .. }, session) => {
-                self.story
-                    .starts(&self.device, film, session.as_deref(), after);
+            answer @ Answer::Playlist { .. } => {
+                told(session.as_deref());
                 Ok(Asked::Plays(answer, session))
             }
         }
@@ -182,6 +191,13 @@ impl Life {
                         Move::Pause(dice.between(5.0, 9.0)),
                     ),
                 ],
+                ..whole
+            },
+            Habit::Dinner => Intent {
+                moves: vec![(
+                    dice.between(9.0, 14.0),
+                    Move::Pause(dice.between(14.0, 18.0)),
+                )],
                 ..whole
             },
             Habit::Binge => whole,

@@ -13,6 +13,7 @@ use super::{
     device::{Device, Film, Trouble},
     player::{End, Move},
     print::Printer,
+    seen::{Seen, ahead, let_in, over_the_line},
 };
 use crate::{
     admission::{LeaseView, Reason, Seats, Snapshot, WaiterView},
@@ -25,6 +26,7 @@ use crate::{
 const WAITS: usize = 10_000;
 /// Names of reasons in the summary.
 const REJECT: &str = "reject";
+const SMALLER: &str = "downgrade";
 
 /// Tells what happens. Cheap to clone.
 #[derive(Clone)]
@@ -60,11 +62,16 @@ impl Story {
         device: &Device,
         film: &Film,
         session: Option<&str>,
-        waited: Option<Duration>,
+        (waited, instead): (Option<Duration>, &str),
     ) {
         let snapshot = self.0.gate.snapshot();
         let lease = lease_of(&snapshot, device, session);
         let (who, film) = (device.who(), &film.name);
+        let instead = if instead.is_empty() {
+            String::new()
+        } else {
+            format!(" ({instead})")
+        };
         let after = match waited {
             Some(waited) => {
                 let seconds = waited.as_secs_f64();
@@ -81,19 +88,17 @@ impl Story {
             return;
         };
         let work = arrows(&lease.work);
+        let line = over_the_line(&snapshot, lease);
         if lease.cost == Seats::ZERO {
-            self.tell(&format!("{who} plays {film}: {work}, takes no seats"));
+            self.tell(&format!(
+                "{who} plays {film}: {work}{instead}, takes no seats{line}"
+            ));
             return;
         }
-        let plain = matches!(lease.reason, Reason::Fits | Reason::Waited);
-        let why = if plain {
-            "admitted".to_owned()
-        } else {
-            format!("admitted, {}", lease.reason.in_words())
-        };
+        let why = let_in(lease.reason);
         let verb = if waited.is_some() { "gets" } else { "starts" };
         self.tell(&format!(
-            "{who} {verb} {film}{after}: {work}, {} seats, {why}; {}",
+            "{who} {verb} {film}{after}: {work}{instead}, {} seats, {why}; {}{line}",
             lease.cost,
             held(&snapshot)
         ));
@@ -106,13 +111,14 @@ impl Story {
             return false;
         };
         self.tell(&format!(
-            "{who} waits for {film}, {cost} seats: {why} [{reason}]; {place} in line, {held}",
+            "{who} waits for {film}, {cost} seats: {why} [{reason}]; {place} in line{ahead}, {held}",
             who = device.who(),
             film = film.name,
             cost = waiter.cost,
             why = waiter.reason.in_words(),
             reason = waiter.reason,
             place = nth(place),
+            ahead = ahead(&snapshot, place),
             held = held(&snapshot),
         ));
         true
@@ -191,6 +197,14 @@ impl Story {
         self.tell(&format!("{} STALLS in {}", device.who(), film.name));
     }
 
+    /// What changed in Finweir by itself since the last look.
+    pub(super) fn looks(&self, seen: &mut Seen) {
+        let snapshot = self.0.gate.snapshot();
+        for line in seen.changed(&snapshot) {
+            self.tell(&line);
+        }
+    }
+
     /// Something that should not happen.
     pub(super) fn trouble(&self, device: &Device, trouble: &Trouble) {
         self.tell(&format!("{} has trouble: {trouble}", device.who()));
@@ -201,14 +215,15 @@ impl Story {
         let snapshot = self.0.gate.snapshot();
         let counts = self.counts();
         self.0.printer.plain(format!(
-            "── {after}: {held} by {transcodes}, {waiting} waiting, {playing} playing; so far {let_in} let in, {waited} \
-             waited, {refused} refused; FFmpeg started {ffmpeg} times; stalls: {stalls}",
+            "── {after}: {held} by {transcodes}, {waiting} waiting, {playing} playing; so far {let_in} let in, {smaller} in a \
+             smaller picture, {waited} waited, {refused} refused; FFmpeg started {ffmpeg} times; stalls: {stalls}",
             after = clock_face(after),
             held = held(&snapshot),
             transcodes = plural(snapshot.transcodes.into(), "transcode"),
             waiting = snapshot.waiting.len(),
             playing = snapshot.leases.len(),
-            let_in = counts.of("admit"),
+            let_in = counts.of("admit") + counts.of(SMALLER),
+            smaller = counts.of(SMALLER),
             waited = counts.of("queue"),
             refused = counts.of(REJECT),
             ffmpeg = self.0.sim.started(),
@@ -241,6 +256,11 @@ impl Story {
             "  admitted  {:>5}   {}",
             counts.of("admit"),
             counts.reasons("admit")
+        ));
+        say(format!(
+            "  smaller   {:>5}   {}",
+            counts.of(SMALLER),
+            counts.reasons(SMALLER)
         ));
         say(format!(
             "  waited    {:>5}   {}{of_waits}",

@@ -32,6 +32,10 @@
 //! prices, so that no error of the search for good ones can make the bound too low. The search is a subgradient
 //! descent: where more is wanted than there is, the price rises.
 //!
+//! Where the line out of the house is thin, the viewers outside are bounded twice: by the GPUs as all others, and by
+//! the line as if it were a GPU whose seats are Mbit/s, of which each play takes those of its least form while the
+//! picture moves. The lower of the two sums counts.
+//!
 //! Who can't be served by any schedule pays a price above his worth, and adds nothing.
 
 mod price;
@@ -88,9 +92,36 @@ struct Piece {
 
 /// Smooth viewer-minutes that no schedule exceeds.
 pub(super) fn bound(evening: &Evening) -> f64 {
+    let whole = on_gpus(evening, |_| true);
+    match evening.uplink {
+        Some(carries) => {
+            let inside = on_gpus(evening, |viewer| !viewer.outside);
+            whole.min(inside + on_line(evening, megabits(carries)))
+        }
+        None => whole,
+    }
+}
+
+/// What the line lets through of the plays outside, whatever the GPUs do.
+fn on_line(evening: &Evening, carries: f64) -> f64 {
+    let outside = evening.viewers.iter().filter(|viewer| viewer.outside);
+    let wanted: Vec<Wanted> = outside.flat_map(of_line).collect();
+    let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
+    let wanted: Vec<&Wanted> = wanted.iter().collect();
+    priced(&Market::new(&wanted, vec![carries; slots]))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a bit rate")]
+fn megabits(rate: u64) -> f64 {
+    rate as f64 / 1e6
+}
+
+/// What these viewers can be served by the GPUs, whatever the line does.
+fn on_gpus(evening: &Evening, whose: impl Fn(&Viewer) -> bool) -> f64 {
     let wanted: Vec<Wanted> = evening
         .viewers
         .iter()
+        .filter(|viewer| whose(viewer))
         .flat_map(|viewer| wishes(evening, viewer))
         .collect();
     let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
@@ -161,15 +192,10 @@ fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
     };
     let throttle = plan.and_then(|gpu| gpu.throttle);
     let steady = throttle.is_none() && plan.is_none_or(|gpu| gpu.changes.is_empty());
-    // Nobody is held longer than the client's patience each time he asks, then he waits until he asks again.
-    let tries = Ms::try_from(viewer.retries.len()).unwrap_or(0) + 1;
-    let waits = viewer.patience * tries + viewer.retries.iter().sum::<Ms>();
-    let (mut first, mut last) = (viewer.arrives, viewer.arrives);
+    let times = times(viewer);
     let mut wanted = Vec::new();
-    for play in &viewer.plays {
-        first += play.after;
-        last += play.after + waits;
-        if play.encodes() {
+    for (play, (first, last)) in viewer.plays.iter().zip(times) {
+        if play.counted {
             let seeks = play.acts.iter().any(|(_, act)| matches!(act, Act::Seek(_)));
             let needs = if steady && !seeks {
                 Needs::Run {
@@ -188,10 +214,41 @@ fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
                 needs,
             });
         }
-        first += play.stay;
-        last += play.stay + SLACK;
     }
     wanted
+}
+
+/// When each play of a viewer begins at the earliest and at the latest.
+fn times(viewer: &Viewer) -> Vec<(Ms, Ms)> {
+    // Nobody is held longer than the client's patience each time he asks, then he waits until he asks again.
+    let tries = Ms::try_from(viewer.retries.len()).unwrap_or(0) + 1;
+    let waits = viewer.patience * tries + viewer.retries.iter().sum::<Ms>();
+    let (mut first, mut last) = (viewer.arrives, viewer.arrives);
+    let times = viewer.plays.iter().map(|play| {
+        first += play.after;
+        last += play.after + waits;
+        let time = (first, last);
+        first += play.stay;
+        last += play.stay + SLACK;
+        time
+    });
+    times.collect()
+}
+
+/// What a viewer outside wants of the line.
+fn of_line(viewer: &Viewer) -> Vec<Wanted> {
+    let plays = viewer.plays.iter().zip(times(viewer));
+    let wanted = plays.filter(|(play, _)| play.counted).map(|(play, time)| {
+        let rates = play.forms().map(|form| form.rate);
+        Wanted {
+            gpu: 0,
+            minutes: minutes(play.wanted()),
+            seats: megabits(rates.min().unwrap_or(0)),
+            // Nothing is sent long before it is watched.
+            needs: Needs::Pieces(pieces(play, time.0, time.1 + SLACK, Some(0))),
+        }
+    });
+    wanted.collect()
 }
 
 fn cheapest(play: &Play, cost: &CostModel) -> f64 {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use jiff::{Span as Days, civil::Date};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -32,6 +33,9 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) servers: Vec<ServerFile>,
     pub(super) library: Vec<Shelf>,
+    /// What the line out of the house really carries, Mbit/s. Left out: all that is asked of it.
+    #[serde(default)]
+    pub(super) uplink: Option<f64>,
     #[serde(default)]
     pub(super) players: Vec<PlayerFile>,
     pub(super) viewers: Vec<Group>,
@@ -96,6 +100,9 @@ pub(super) struct Shelf {
     pub(super) titles: u64,
     pub(super) video: Video,
     pub(super) lasts: Between,
+    /// Of the file, Mbit/s. Left out: as usual for its size.
+    #[serde(default)]
+    pub(super) bitrate: Option<f64>,
     /// Players that play it as it is.
     #[serde(default)]
     pub(super) direct: Vec<String>,
@@ -115,6 +122,8 @@ pub(super) struct Shelf {
 #[serde(deny_unknown_fields)]
 pub(super) struct Version {
     pub(super) video: Video,
+    #[serde(default)]
+    pub(super) bitrate: Option<f64>,
     #[serde(default)]
     pub(super) direct: Vec<String>,
     #[serde(default)]
@@ -180,6 +189,9 @@ pub(super) struct Group {
     /// Server that they use. Left out: any.
     #[serde(default)]
     pub(super) server: Option<String>,
+    /// They are not in the house: what they watch goes over its line.
+    #[serde(default)]
+    pub(super) outside: bool,
 }
 
 /// Breaks.
@@ -274,6 +286,11 @@ fn enough() -> Span {
     Span(180_000)
 }
 
+/// Whether a file or a line may have so many Mbit/s.
+fn is_a_rate(rate: f64) -> bool {
+    (0.1..=10_000.0).contains(&rate)
+}
+
 /// The most viewers, plays and films that one scenario may have.
 const MOST: u64 = 20_000;
 
@@ -357,6 +374,14 @@ impl Check<'_> {
                 problem: "there must be at least one of `gpus` and of `policies`".to_owned(),
             });
         }
+        if file.uplink.is_some_and(|rate| !is_a_rate(rate)) {
+            self.mistakes.push(Mistake {
+                file: self.path.to_owned(),
+                line: 1,
+                column: 1,
+                problem: "`uplink` must be between 0.1 and 10000 (Mbit/s)".to_owned(),
+            });
+        }
         for server in &file.servers {
             if !gpus.contains(server.gpu.as_str()) {
                 self.wrong(&server.name, format!("no gpu is named `{}`", server.gpu));
@@ -370,6 +395,18 @@ impl Check<'_> {
             let own = shelf.direct.iter().chain(&shelf.remux);
             for player in own.chain(&shelf.ceiling).chain(versions) {
                 self.known(&shelf.shelf, "player", player, &players);
+            }
+            let rates = shelf.versions.iter().filter_map(|v| v.bitrate);
+            if shelf
+                .bitrate
+                .into_iter()
+                .chain(rates)
+                .any(|r| !is_a_rate(r))
+            {
+                self.wrong(
+                    &shelf.shelf,
+                    "`bitrate` must be between 0.1 and 10000 (Mbit/s)".to_owned(),
+                );
             }
             if shelf.titles == 0 || shelf.lasts.0 == 0 {
                 self.wrong(&shelf.shelf, "a shelf has films, and films last".to_owned());
@@ -444,6 +481,12 @@ impl Check<'_> {
 }
 
 impl File {
+    /// The date on which the evening begins: in a week of its own, so that only the day of the week tells.
+    pub(super) fn date(&self) -> Date {
+        let monday = Date::constant(2026, 6, 1);
+        monday.saturating_add(Days::new().days(i64::from(self.day as u16)))
+    }
+
     /// When the evening begins, minutes from Monday, 0:00.
     pub(super) fn minute_of_week(&self) -> u16 {
         let minute = self.from.0 / 60_000 % (24 * 60);

@@ -1,17 +1,16 @@
 //! Who decides: the core as production runs it, or one of the plain rules it is compared with.
 
+mod cheaper;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{
-    Rules,
-    plan::Play,
-    rules::{Starts, When},
-    units::Ms,
-};
+use jiff::civil::Date;
+
+use super::{Rules, calendar::Calendar, rules::Starts, units::Ms};
 use crate::{
     admission::{
         Activity, Admission, CostModel, Decision, Demand, Ended, Event, Kind, Reason, Running,
@@ -62,6 +61,7 @@ pub(super) struct Core {
     admission: Admission,
     rules: Rules,
     starts: Option<Starts>,
+    today: Calendar,
 }
 
 /// A plain rule at work.
@@ -102,8 +102,8 @@ struct Waiting {
 // === impl Keeper ===
 
 impl Keeper {
-    /// `minute`: of the week, at `base`.
-    pub(super) fn core(base: Instant, rules: &Rules, minute: u16) -> Self {
+    /// `minute`: of the week, at `base`, which is on `date`.
+    pub(super) fn core(base: Instant, rules: &Rules, minute: u16, date: Date) -> Self {
         // The recovery after a start belongs to another evening.
         let mut policy = (*rules.policy).clone();
         policy.timers.recovery = Duration::ZERO;
@@ -114,50 +114,8 @@ impl Keeper {
             admission,
             starts: rules.starts.map(Starts::new),
             rules: rules.clone(),
+            today: Calendar::new(minute, date),
         }))
-    }
-
-    /// The version of a film that is played: Jellyfin's first, or the cheapest that is good enough.
-    pub(super) fn version(&self, play: &Play) -> usize {
-        let Self::Core(core) = self else { return 0 };
-        let Some(floor) = core.rules.version_floor else {
-            return 0;
-        };
-        let cost = |at: &usize| {
-            let form = play.offers.get(*at).and_then(|offer| offer.forms.first());
-            form.map_or(u32::MAX, super::plan::Form::cost)
-        };
-        let first = play.offers.first().map_or(0, |offer| offer.lines);
-        let good = |at: &usize| {
-            let lines = play.offers.get(*at).map_or(0, |offer| offer.lines);
-            *at == 0 || lines >= floor.min(first)
-        };
-        (0..play.offers.len())
-            .filter(good)
-            .min_by_key(cost)
-            .unwrap_or(0)
-    }
-
-    /// Whether the player is made to play the file as it is instead of this.
-    pub(super) fn plays_direct(&mut self, now: Ms, demand: &Demand) -> bool {
-        let Self::Core(core) = self else { return false };
-        if !demand.kind.is_video() {
-            return false;
-        }
-        let at = core.at(now);
-        core.admission.advance(at);
-        let class = &core.rules.policy.class_of(&demand.who).id;
-        let rules = &core.rules;
-        match rules
-            .classes
-            .get(class)
-            .copied()
-            .unwrap_or(rules.direct_play)
-        {
-            When::Never => false,
-            When::Pressure => !core.admission.fits(demand),
-            When::Always => !core.admission.replaces(demand),
-        }
     }
 
     /// `room`: seats that may be handed out, and the factor for tone-mapping, of each GPU.
@@ -253,11 +211,14 @@ impl Keeper {
 
     pub(super) fn next_deadline(&self) -> Option<Ms> {
         match self {
-            Self::Core(core) => core.admission.next_deadline().map(|at| {
-                // Rounded up: a timer is never looked at before it is due.
-                let nanos = at.saturating_duration_since(core.base).as_nanos();
-                Ms::try_from(nanos.div_ceil(1_000_000)).unwrap_or(Ms::MAX)
-            }),
+            Self::Core(core) => {
+                let timer = core.admission.next_deadline().map(|at| {
+                    // Rounded up: a timer is never looked at before it is due.
+                    let nanos = at.saturating_duration_since(core.base).as_nanos();
+                    Ms::try_from(nanos.div_ceil(1_000_000)).unwrap_or(Ms::MAX)
+                });
+                timer.into_iter().chain([core.today.next]).min()
+            }
             Self::Plain(line) => line.waiting.iter().map(|w| w.until).min(),
         }
     }
@@ -267,6 +228,9 @@ impl Keeper {
         match self {
             Self::Core(core) => {
                 let at = core.at(now);
+                if let Some(today) = core.today.turn(now) {
+                    core.admission.set_today(at, today);
+                }
                 core.admission.advance(at);
                 core.news()
             }

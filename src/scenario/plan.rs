@@ -45,6 +45,8 @@ pub(super) struct Evening {
     /// Name, and place of its GPU.
     pub(super) servers: Vec<(String, usize)>,
     pub(super) viewers: Vec<Viewer>,
+    /// What the line out of the house really carries, bit/s. `None`: whatever is asked of it.
+    pub(super) uplink: Option<u64>,
 }
 
 /// A GPU over the evening.
@@ -70,6 +72,8 @@ pub(super) struct Viewer {
     pub(super) tolerates: Ms,
     pub(super) vanishes: bool,
     pub(super) server: usize,
+    /// What he watches goes over the line out of the house.
+    pub(super) outside: bool,
     pub(super) plays: Vec<Play>,
 }
 
@@ -80,6 +84,8 @@ pub(super) struct Play {
     pub(super) shelf: String,
     /// How long the film is.
     pub(super) lasts: Ms,
+    /// It needs a GPU as it is asked for, or a line out of the house that may be too thin: it is counted.
+    pub(super) counted: bool,
     /// The versions that there are, as Jellyfin lists them.
     pub(super) offers: Vec<Offer>,
     /// Between the play before and the wish for this one.
@@ -99,6 +105,9 @@ pub(super) struct Offer {
     pub(super) forms: Vec<Form>,
     /// The file as it is, if Jellyfin, asked again with a higher ceiling, lets the player have that.
     pub(super) direct: Option<Form>,
+    /// What Jellyfin would make of a file that is asked for as it is, under a lower ceiling, largest first: where the
+    /// line out of the house is counted.
+    pub(super) slim: Vec<Form>,
     /// Height of the picture that Jellyfin would make.
     pub(super) lines: u32,
 }
@@ -120,11 +129,13 @@ pub(super) struct Form {
     pub(super) shape: Option<Shape>,
     /// In words, for the table.
     pub(super) called: String,
+    /// What it sends to its viewer, bit/s.
+    pub(super) rate: u64,
 }
 
 impl Play {
     /// Whether what is asked for needs a GPU.
-    pub(super) fn encodes(&self) -> bool {
+    fn encodes(&self) -> bool {
         let asked = self.offers.first().and_then(|offer| offer.forms.first());
         asked.is_some_and(|form| form.shape.is_some())
     }
@@ -133,7 +144,7 @@ impl Play {
     pub(super) fn forms(&self) -> impl Iterator<Item = &Form> {
         self.offers
             .iter()
-            .flat_map(|offer| offer.forms.iter().chain(&offer.direct))
+            .flat_map(|offer| offer.forms.iter().chain(&offer.direct).chain(&offer.slim))
     }
 
     /// How long the picture would move.
@@ -192,6 +203,7 @@ impl Evening {
             gpus,
             servers,
             viewers,
+            uplink: file.uplink.map(bits),
         }
     }
 }
@@ -237,9 +249,42 @@ fn players(file: &File) -> Vec<Player> {
     all
 }
 
+/// Smaller pictures: 720p, 540p, 360p.
+const LADDER: [(u32, u32); 3] = [(1280, 720), (960, 540), (640, 360)];
+
+/// Bit/s of so many Mbit/s.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0.1 and 10000, as was checked when it was read"
+)]
+fn bits(megabits: f64) -> u64 {
+    (megabits * 1e6).round() as u64
+}
+
+/// What a file whose picture is so wide usually has, bit/s.
+fn usual_rate(width: u32) -> u64 {
+    match width {
+        3000.. => 60_000_000,
+        2000..3000 => 25_000_000,
+        1600..2000 => 10_000_000,
+        1000..1600 => 5_000_000,
+        0..1000 => 2_000_000,
+    }
+}
+
+/// What production asks of an encoder for a picture so wide, bit/s (`jellyfin::ladder`).
+fn encoded_rate(width: u32) -> u64 {
+    match width {
+        1281.. => 8_000_000,
+        961..1281 => 4_000_000,
+        641..961 => 1_500_000,
+        0..641 => 700_000,
+    }
+}
+
 /// The pictures that production offers instead of a larger one (`jellyfin::ladder`). Kodi is not stepped down.
 fn ladder(player: &str) -> Vec<Lines> {
-    const LADDER: [(u32, u32); 3] = [(1280, 720), (960, 540), (640, 360)];
     if player == "kodi" {
         Vec::new()
     } else {
@@ -296,6 +341,7 @@ impl Draw<'_> {
             tolerates: group.tolerates.0,
             vanishes: chance.happens(group.vanish),
             server,
+            outside: group.outside,
             plays,
         })
     }
@@ -313,16 +359,19 @@ impl Draw<'_> {
         let burn_in = chance.happens(group.burn_in);
         let after = group.between.draw(chance);
         let habits = self.habits(chance, lasts, stay);
-        Some(Play {
+        let mut play = Play {
             item: format!("{name}-{title}"),
             shelf: name.clone(),
             lasts,
+            counted: group.outside && self.file.uplink.is_some(),
             offers: self.offers(shelf, player, burn_in),
             after: if number == 0 { 0 } else { after },
             stay: habits.stay,
             acts: habits.acts,
             watched: habits.watched,
-        })
+        };
+        play.counted |= play.encodes();
+        Some(play)
     }
 
     /// What is done until the film is over or the viewer has enough.
@@ -370,18 +419,23 @@ impl Draw<'_> {
     /// What Jellyfin would do for each version, and what would do instead.
     fn offers(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Offer> {
         let lines = self.group.step_down.as_ref().unwrap_or(&player.step_down);
-        let of = |video: &Video, direct: &[String], remux: &[String], ceiling: &[String]| {
+        let thin = self.group.outside && self.file.uplink.is_some() && player.name != "kodi";
+        let of = |video: &Video, rate: Option<f64>, players: [&[String]; 3]| {
+            let [direct, remux, ceiling] = players;
+            let file = rate.map_or_else(|| usual_rate(video.size.0), bits);
             let is = |names: &[String]| !burn_in && names.contains(&player.name);
             let free = |kind: Kind| Form {
                 kind,
                 called: kind.to_string(),
                 shape: None,
+                rate: file,
             };
             let encode = |most: Option<Lines>| {
                 let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
                 Form {
                     kind: Kind::Video(shape.work()),
                     called: format!("{}p", shape.size_out.1),
+                    rate: encoded_rate(shape.size_out.0).min(file),
                     shape: Some(shape),
                 }
             };
@@ -405,16 +459,24 @@ impl Draw<'_> {
                     }
                 }
             }
+            let mut slim = Vec::new();
+            if thin && !encodes {
+                let sizes = std::iter::once(FULL_HD.size).chain(LADDER);
+                slim.extend(sizes.map(|size| encode(Some(Lines(size)))));
+                slim.retain(|form| form.rate < file);
+            }
             Offer {
                 forms,
+                slim,
                 direct: (encodes && is(ceiling)).then(|| free(Kind::Direct)),
                 lines: lines_out,
             }
         };
-        let own = of(&shelf.video, &shelf.direct, &shelf.remux, &shelf.ceiling);
+        let own = [&*shelf.direct, &*shelf.remux, &*shelf.ceiling];
+        let own = of(&shelf.video, shelf.bitrate, own);
         let others = shelf.versions.iter();
         std::iter::once(own)
-            .chain(others.map(|v| of(&v.video, &v.direct, &v.remux, &v.ceiling)))
+            .chain(others.map(|v| of(&v.video, v.bitrate, [&*v.direct, &*v.remux, &*v.ceiling])))
             .collect()
     }
 }

@@ -14,10 +14,12 @@ use std::{
     time::Duration,
 };
 
+use core::net::IpAddr;
+
 use self::watch::Watch;
 use super::{
     keeper::{Keeper, News, Verdict},
-    plan::{Evening, Offer, Play, Viewer},
+    plan::{Evening, Form, Offer, Play, Viewer},
     score::Tally,
     units::{Ms, seconds},
 };
@@ -61,6 +63,17 @@ enum State {
     Gone,
 }
 
+/// What becomes of what he asks for, before anybody decides whether it fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// What Jellyfin answers, or one of its cheaper forms.
+    Asked,
+    /// The file as it is in place of a transcode.
+    Direct,
+    /// A transcode of less bitrate in place of the file: this one, or a cheaper one.
+    Slim(usize),
+}
+
 /// What a viewer is at.
 #[derive(Debug)]
 struct Seat {
@@ -69,7 +82,7 @@ struct Seat {
     next: usize,
     /// Which of its versions, and whether as it is.
     offer: usize,
-    direct: bool,
+    served: Served,
     /// When he first asked for it.
     wished: Option<Ms>,
     refusals: usize,
@@ -105,7 +118,7 @@ impl<'a> Run<'a> {
             state: State::Away,
             next: 0,
             offer: 0,
-            direct: false,
+            served: Served::Asked,
             wished: None,
             refusals: 0,
         };
@@ -268,17 +281,24 @@ impl<'a> Run<'a> {
         seat.wished.get_or_insert(self.now);
         self.jobs += 1;
         let session = session(self.jobs);
-        let at = self.keeper.version(play);
+        let at = self.keeper.version(&who(plan), play);
         let Some(offer) = play.offers.get(at) else {
             return;
         };
         let mut demand = demand(plan, play, offer, &session, self.nodes.get(plan.server));
-        let direct = offer.direct.is_some() && self.keeper.plays_direct(self.now, &demand);
-        if direct {
-            demand.kind = Kind::Direct;
+        let mut served = Served::Asked;
+        if let Some(file) = &offer.direct
+            && self.keeper.plays_direct(self.now, &demand, file.rate)
+        {
+            (demand.kind, demand.rate) = (file.kind, Bitrate::new(file.rate));
             demand.rungs.clear();
+            served = Served::Direct;
         }
-        (seat.offer, seat.direct) = (at, direct);
+        if let Some(place) = self.keeper.slims(self.now, &demand, &offer.slim) {
+            demand = slimmer(&demand, &offer.slim, place);
+            served = Served::Slim(place);
+        }
+        (seat.offer, seat.served) = (at, served);
         if first {
             self.tally.wish(play);
         }
@@ -345,8 +365,34 @@ pub(super) fn who(viewer: &Viewer) -> Who {
         admin: false,
         device: DeviceId::new(&viewer.device),
         client: viewer.client.as_str().into(),
-        address: None,
+        address: Some(IpAddr::from(if viewer.outside {
+            [203, 0, 113, 7]
+        } else {
+            [192, 168, 1, 7]
+        })),
     }
+}
+
+/// The same wish, for the form in this place instead.
+pub(super) fn slimmer(demand: &Demand, forms: &[Form], place: usize) -> Demand {
+    let form = forms.get(place);
+    Demand {
+        kind: form.map_or(demand.kind, |form| form.kind),
+        rate: form.map_or(demand.rate, |form| Bitrate::new(form.rate)),
+        rungs: rungs(forms, place),
+        ..demand.clone()
+    }
+}
+
+/// The forms after this one.
+fn rungs(forms: &[Form], whole: usize) -> Vec<Rung> {
+    let cheaper = forms.iter().enumerate().skip(whole + 1);
+    let rungs = cheaper.map(|(index, form)| Rung {
+        kind: form.kind,
+        rate: Bitrate::new(form.rate),
+        index,
+    });
+    rungs.collect()
 }
 
 fn demand(
@@ -356,23 +402,17 @@ fn demand(
     session: &PlaySessionId,
     node: Option<&NodeId>,
 ) -> Demand {
-    let rungs = offer.forms.iter().enumerate().skip(1);
+    let whole = offer.forms.first();
     Demand {
         who: who(viewer),
         item: ItemId::new(&play.item),
         session: Some(session.clone()),
         node: node.cloned().unwrap_or_else(|| NodeId::new("jellyfin")),
-        kind: offer.forms.first().map_or(Kind::Direct, |form| form.kind),
+        kind: whole.map_or(Kind::Direct, |form| form.kind),
         origin: Origin::Negotiation,
         library: Some(play.shelf.as_str().into()),
-        rungs: rungs
-            .map(|(index, form)| Rung {
-                kind: form.kind,
-                rate: Bitrate::ZERO,
-                index,
-            })
-            .collect(),
-        rate: Bitrate::ZERO,
+        rungs: rungs(&offer.forms, 0),
+        rate: Bitrate::new(whole.map_or(0, |form| form.rate)),
         would: None,
         patience: Duration::from_millis(viewer.patience),
     }

@@ -68,11 +68,11 @@ pub struct Outcome {
     pub refused: u32,
     /// Plays that were wanted and never begun.
     pub gave_up: u32,
-    /// Smooth viewer-minutes of plays that need a GPU.
+    /// Smooth viewer-minutes of plays that need a GPU, or a line that may be too thin.
     pub smooth_minutes: f64,
     /// The clairvoyant bound.
     pub bound_minutes: f64,
-    /// Plays that asked for a GPU.
+    /// Plays that asked for either.
     pub asked: u32,
     /// Of those, plays that were let in.
     pub admitted: u32,
@@ -88,6 +88,9 @@ pub struct Outcome {
     pub renditions: BTreeMap<String, u32>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u32>,
+    /// Smooth minutes of each user, of all evenings.
+    #[serde(skip)]
+    pub users: BTreeMap<String, f64>,
     /// Seats over time, for the picture.
     #[serde(skip)]
     pub(super) moments: Vec<Moment>,
@@ -102,7 +105,7 @@ impl Tally {
             let wanted: Ms = viewer
                 .plays
                 .iter()
-                .filter(|p| p.encodes())
+                .filter(|p| p.counted)
                 .map(Play::wanted)
                 .sum();
             if wanted > 0 {
@@ -196,11 +199,11 @@ impl Tally {
     }
 
     pub(super) fn wish(&mut self, play: &Play) {
-        self.asked += u32::from(play.encodes());
+        self.asked += u32::from(play.counted);
     }
 
     pub(super) fn admitted(&mut self, play: &Play, form: &Form, cheaper: bool, waited: Ms) {
-        if play.encodes() {
+        if play.counted {
             self.admitted += 1;
             self.stepped_down += u32::from(cheaper);
             self.waits.push(waited);
@@ -216,7 +219,7 @@ impl Tally {
         stalls: u32,
         fed_up: bool,
     ) {
-        if !play.encodes() {
+        if !play.counted {
             return;
         }
         self.smooth += smooth / 60.0;
@@ -256,6 +259,10 @@ impl Tally {
         let (busy, capacity) = self.seat_use();
         let (busy, capacity) = (self.busy + busy, self.capacity + capacity);
         let jain = self.jain(class_of);
+        let mut users: BTreeMap<String, f64> = BTreeMap::new();
+        for (user, (_, got)) in self.before.iter().chain([&self.users]).flatten() {
+            *users.entry(user.clone()).or_default() += got;
+        }
         Outcome {
             scenario: scenario.to_owned(),
             policy: policy.to_owned(),
@@ -288,6 +295,7 @@ impl Tally {
                 .iter()
                 .map(|(reason, count)| (reason.to_string(), *count))
                 .collect(),
+            users,
             moments: self.moments,
         }
     }

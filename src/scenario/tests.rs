@@ -209,3 +209,80 @@ fn virtual_time_does_not_depend_on_when_it_begins() {
         serde_json::to_string(&later).ok()
     );
 }
+
+/// Four friends outside want files of 10 Mbit/s over a line of 25, and the GPU has room for all.
+fn thin() -> String {
+    HOUSE
+        .replace(
+            "gpus: [{name: igpu, seats: 8}]",
+            "uplink: 25\ngpus: [{name: igpu, seats: 8}]",
+        )
+        .replace(
+            "  - {shelf: uhd, titles: 9, video: hevc 2160p 24 hdr, lasts: 60m-90m}",
+            "  - {shelf: hd, titles: 9, video: h264 1080p 24, lasts: 60m-90m, direct: [web]}",
+        )
+        .replace(
+            "users: 3, player: android-tv, arrive: \"20:00-20:10\", watch: uhd",
+            "users: 4, player: web, arrive: \"20:00-20:10\", watch: hd, outside: true",
+        )
+}
+
+#[test]
+fn a_thin_line_makes_pictures_outside_stand_still_unless_it_is_counted() {
+    let scenario = parse(&thin());
+    let mut counts = (*policy(8.0)).clone();
+    counts.uplink.limit = Some(crate::admission::Bitrate::new(25_000_000));
+    let policies = [
+        ("blind".to_owned(), rules(8.0)),
+        ("mine".to_owned(), Rules::from(Arc::new(counts))),
+    ];
+    let outcomes = scenario.run(base(), &policies);
+    let of = |name: &str| outcomes.iter().find(|outcome| outcome.policy == name);
+    assert!(of("no gate").is_some_and(|o| o.asked == 4 && o.stalled > 0));
+    assert!(of("blind").is_some_and(|o| o.stalled > 0));
+    // Two files, and what is left of the line as transcodes.
+    assert!(of("mine").is_some_and(|o| o.stalled == 0 && o.stepped_down > 0 && o.admitted >= 3));
+    assert!(outcomes.iter().all(|o| o.smooth_share <= 1.0));
+}
+
+#[test]
+fn who_is_inside_needs_no_line() {
+    let inside = thin().replace(", outside: true", "");
+    let outcomes = parse(&inside).run(base(), &[("mine".to_owned(), rules(8.0))]);
+    assert!(outcomes.iter().all(|o| o.stalled == 0 && o.asked == 0));
+}
+
+#[test]
+fn a_line_that_carries_half_of_them_bounds_by_half() {
+    // Kodi is not encoded for: 10 Mbit/s or nothing.
+    let thin = thin()
+        .replace("player: web", "player: kodi")
+        .replace("direct: [web]", "direct: [kodi]");
+    let bound = |text: &str| {
+        let outcomes = parse(text).run(base(), &[("mine".to_owned(), rules(8.0))]);
+        outcomes.first().map_or(0.0, |o| o.bound_minutes)
+    };
+    let (wide, narrow) = (
+        bound(&thin.replace("uplink: 25", "uplink: 100")),
+        bound(&thin.replace("uplink: 25", "uplink: 20")),
+    );
+    assert!(narrow < wide * 0.7, "{narrow} of {wide}");
+    // Two of four can be served whole, whoever they are.
+    assert!(narrow >= wide * 0.4, "{narrow} of {wide}");
+}
+
+#[test]
+fn a_rate_that_is_none_is_a_mistake() {
+    let text = thin().replace("uplink: 25", "uplink: 0");
+    assert!(
+        mistake(&text).contains("`uplink` must be between"),
+        "{}",
+        mistake(&text)
+    );
+    let text = thin().replace("lasts: 60m-90m,", "lasts: 60m-90m, bitrate: -1,");
+    assert!(
+        mistake(&text).contains("`bitrate` must be between"),
+        "{}",
+        mistake(&text)
+    );
+}

@@ -5,7 +5,7 @@ use super::{
         plan::{Act, Form, Play},
         units::{Ms, ms, seconds},
     },
-    AHEAD, ORPHAN, Run, State, What, segment, session,
+    AHEAD, ORPHAN, Run, Served, State, What, segment, session,
     watch::Watch,
 };
 use crate::gpu::model::{JobId, Load, Start};
@@ -34,11 +34,16 @@ impl Run<'_> {
         let Some(offer) = play.offers.get(seat.offer) else {
             return;
         };
-        let rung = offer.forms.get(form).or(offer.forms.first());
-        let Some(chosen) = offer.direct.as_ref().filter(|_| seat.direct).or(rung) else {
+        // What was decided names a cheaper form by its place; the whole has none.
+        let chosen = match seat.served {
+            Served::Asked => offer.forms.get(form).or(offer.forms.first()),
+            Served::Direct => offer.direct.as_ref(),
+            Served::Slim(place) => offer.slim.get(place.max(form)),
+        };
+        let Some(chosen) = chosen else {
             return;
         };
-        let cheaper = form > 0;
+        let cheaper = form > 0 || matches!(seat.served, Served::Slim(_));
         let watch = Watch::new(session(number), JobId(number), gpu, chosen, self.now);
         seat.state = State::Watching(Box::new(watch));
         seat.refusals = 0;

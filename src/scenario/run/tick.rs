@@ -14,10 +14,17 @@ use crate::{
     ident::ItemId,
 };
 
+#[expect(clippy::cast_precision_loss, reason = "a bit rate")]
+fn rate(bits: u64) -> f64 {
+    bits as f64
+}
+
 impl Run<'_> {
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
+        let part = self.line();
         for viewer in self.at_work.clone() {
+            self.starve(viewer, part);
             self.look(viewer);
             let enough = self.plan(viewer).map(|(plan, _)| plan.tolerates);
             let had = self.watch(viewer).map_or(0, |watch| watch.stood);
@@ -46,6 +53,34 @@ impl Run<'_> {
         }
         self.tally.moment(moment);
         self.at(self.now + TICK, What::Tick);
+    }
+
+    /// The part of what viewers outside read that the line out of the house carries: all of it, or less.
+    fn line(&self) -> f64 {
+        let Some(carries) = self.evening.uplink else {
+            return 1.0;
+        };
+        let rates = self.at_work.iter().filter_map(|viewer| {
+            let State::Watching(watch) = &self.seats.get(*viewer)?.state else {
+                return None;
+            };
+            let outside = self.evening.viewers.get(*viewer)?.outside;
+            (outside && !watch.paused).then_some(watch.form.rate)
+        });
+        let wanted: u64 = rates.sum();
+        if wanted > carries {
+            rate(carries) / rate(wanted)
+        } else {
+            1.0
+        }
+    }
+
+    /// What a line that is too thin does to the picture of a viewer outside.
+    fn starve(&mut self, viewer: usize, part: f64) {
+        let outside = self.evening.viewers.get(viewer).is_some_and(|v| v.outside);
+        if let Some(watch) = self.watch(viewer).filter(|_| outside) {
+            watch.starve(TICK, part);
+        }
     }
 
     /// Looks at the picture.
@@ -123,7 +158,7 @@ impl Run<'_> {
                 runtime: Some(Duration::from_millis(play.lasts)),
                 position: Some(Duration::from_secs_f64(watch.position.max(0.0))),
                 paused: watch.paused,
-                rate: Bitrate::ZERO,
+                rate: Bitrate::new(watch.form.rate),
             }
         })
         .collect()

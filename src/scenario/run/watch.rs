@@ -2,7 +2,7 @@
 
 use super::super::{
     plan::Form,
-    units::{Ms, seconds},
+    units::{Ms, ms, seconds},
 };
 use crate::{
     gpu::model::{JobId, Progress},
@@ -45,6 +45,8 @@ pub(super) struct Watch {
     moved: f64,
     spoilt: bool,
     smooth: f64,
+    /// The line out of the house does not carry all that it needs.
+    starves: bool,
 }
 
 impl Watch {
@@ -76,6 +78,7 @@ impl Watch {
             moved: 0.0,
             spoilt: false,
             smooth: 0.0,
+            starves: false,
         }
     }
 
@@ -131,6 +134,17 @@ impl Watch {
             self.buffers = None;
         }
         self.turn(now);
+    }
+
+    /// For so long, only a part of what it needs has come over the line: for the rest of the time it stood still.
+    pub(super) fn starve(&mut self, time: Ms, part: f64) {
+        let starves = part < 1.0 && !self.paused;
+        if starves {
+            self.stalls += u32::from(!self.starves);
+            self.stood += ms(seconds(time) * (1.0 - part));
+            self.spoilt = true;
+        }
+        self.starves = starves;
     }
 
     fn turn(&mut self, now: Ms) {
