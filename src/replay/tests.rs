@@ -167,6 +167,7 @@ fn demand(user: &str, item: &str, session: &str, patience: u64) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
+        why: None,
     }
 }
 

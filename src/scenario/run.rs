@@ -375,5 +375,6 @@ fn demand(
         rate: Bitrate::ZERO,
         would: None,
         patience: Duration::from_millis(viewer.patience),
+        why: None,
     }
 }
