@@ -11,7 +11,7 @@ use crate::ident::{ItemId, LeaseId};
 pub const MOST_CAUSES: usize = 8;
 
 /// Of which file a play is, and why it is not played as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Why {
     /// The media source: one item may be there in several versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! Evenings, decided again.
 
+mod advice;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::*;
