@@ -87,7 +87,7 @@ pub enum Cause {
         /// Of the file.
         container: Arc<str>,
     },
-    /// The player asked for an encode, or Jellyfin's settings ask for one.
+    /// The player asked for it and not for the file, mostly after an error of its own; or a setting of Jellyfin's does.
     Demanded,
     /// It was running before Finweir saw it, or Jellyfin says too little about the file.
     Unknown,

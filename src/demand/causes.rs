@@ -68,7 +68,11 @@ pub fn why(
 fn of_picture(asked: Asked<'_>, source: &Source, encoding: &Encoding) -> Vec<Cause> {
     let all = barriers(asked.query, asked.progressive, source, encoding);
     let told = |barrier: &Barrier| is_told(asked, source, *barrier);
-    let (told, silent): (Vec<Barrier>, Vec<Barrier>) = all.iter().partition(|b| told(b));
+    let (mut told, silent): (Vec<Barrier>, Vec<Barrier>) = all.iter().partition(|b| told(b));
+    // A player that comes back after an error of its own asks so on top of what was wrong before.
+    if told.len() > 1 {
+        told.retain(|barrier| *barrier != Barrier::Forbidden);
+    }
     let cause = |barrier: &Barrier| cause_of(asked, source, *barrier);
     let mut causes: Vec<Cause> = told.iter().map(cause).collect();
     // What only the encode's own form is against stands behind something else: the sound, or the container.
@@ -119,6 +123,10 @@ fn beside(asked: Asked<'_>, source: &Source) -> Vec<Cause> {
         causes.push(Cause::Container {
             container: word(first),
         });
+    }
+    // The player may have the file, and asks for something else.
+    if causes.is_empty() && named("DirectPlayError") {
+        causes.push(Cause::Demanded);
     }
     causes
 }
@@ -339,6 +347,19 @@ mod tests {
         assert_eq!(causes(&film("hevc", url), None), sound);
         // Copied: it costs the GPU nothing.
         assert_eq!(causes(&film("h264", url), None), sound);
+    }
+
+    #[test]
+    fn a_player_that_asks_for_an_encode_is_a_cause_only_where_nothing_else_is() {
+        let url = "VideoCodec=h264&AudioCodec=ac3&VideoBitrate=100000000&allowVideoStreamCopy=false&TranscodeReasons=DirectPlayError";
+        assert_eq!(causes(&film("h264", url), None), [Cause::Demanded]);
+        let url = url.replace("DirectPlayError", "VideoCodecNotSupported");
+        let codec = Cause::VideoCodec {
+            codec: Arc::from("hevc"),
+        };
+        assert_eq!(causes(&film("hevc", &url), None), [codec]);
+        let copied = "VideoCodec=h264&AudioCodec=ac3&TranscodeReasons=DirectPlayError";
+        assert_eq!(causes(&film("h264", copied), None), [Cause::Demanded]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) fn name(cause: &Cause) -> String {
             more => format!("{} sound of {more} channels", codec_name(codec)),
         },
         Cause::Container { container } => format!("{container} container"),
-        Cause::Demanded => "a setting that asks for it".to_owned(),
+        Cause::Demanded => "encodes that the player asked for".to_owned(),
         Cause::Unknown => "an unknown cause".to_owned(),
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn remedy(cause: &Cause) -> &'static str {
         Cause::AudioForm { .. } => "add a stereo AAC track to the files",
         Cause::Container { .. } => "copy the files into MP4 (nothing is re-encoded)",
         Cause::Demanded => {
-            "look in the player's and the user's settings for what forbids to copy the picture"
+            "the player came back for an encode after an error of its own, or a setting of the player's or the user's asks for it: look there"
         }
         Cause::Unknown => {
             "nothing: it ran before Finweir saw it, or Jellyfin says too little about the file"
