@@ -19,8 +19,6 @@ mod state;
 mod tests;
 mod words;
 
-pub(crate) use self::words::reason as in_words;
-
 use std::{
     fmt,
     net::SocketAddr,

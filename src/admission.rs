@@ -58,6 +58,7 @@ mod tests;
 mod timers;
 mod uplink;
 mod view;
+mod words;
 mod yielding;
 
 use std::{

@@ -10,49 +10,9 @@ pub(crate) fn plural(count: u32, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
-/// A reason, as the second half of "Refused: ...".
-pub(crate) const fn reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Fits => "all limits allow it",
-        Reason::Cheap => "nothing is encoded",
-        Reason::Replacement => "it replaces what that screen was playing",
-        Reason::Resume => "its session came back",
-        Reason::Adopted => "it was running already",
-        Reason::Waited => "seats came free",
-        Reason::Operator => "the operator let it in",
-        Reason::Observed => "over a limit that only observes",
-        Reason::FailOpen => "it could not be judged",
-        Reason::Yields => "somebody who goes first needs the seats",
-        Reason::RunsAlone => "wider than the GPU, which was empty",
-        Reason::Pressure => "seats are few, and others may come",
-        Reason::UserLimit => "this user runs all the transcodes allowed",
-        Reason::UserStreams => "this user runs all the streams allowed",
-        Reason::ClassLimit => "this class runs all the transcodes allowed",
-        Reason::ServerLimit => "the server runs all the transcodes allowed",
-        Reason::UplinkFull => "the line out of the house is full",
-        Reason::GpuFull => "the GPU has too few seats left",
-        Reason::GpuSessions => "the GPU runs all the sessions its driver allows",
-        Reason::UhdDenied => "this class may not transcode 4K",
-        Reason::TranscodeDenied => "this class may not transcode",
-        Reason::LibraryRule => "a rule of this library forbids it",
-        Reason::TimeWindow => "not at this time of day",
-        Reason::Quota => "this user's quota is used up",
-        Reason::StartRate => "too many starts in a short time",
-        Reason::QueueFull => "too many wait already",
-        Reason::WaitedOut => "no seat came free in time",
-        Reason::WaitTooLong => "no seat will come free in time",
-        Reason::Superseded => "the device asked for something else",
-        Reason::Paused => "the operator lets no new transcode in",
-        Reason::Draining => "Finweir is stopping",
-        Reason::Unreadable => "the request could not be read",
-        Reason::Anonymous => "a stream without a login may not transcode",
-        Reason::Revoked => "it was ended by a rule or the operator",
-    }
-}
-
 /// Why a lease was let in. What speaks against the whole play is why it got a smaller picture.
 pub(super) fn let_in(why: Reason) -> String {
-    let plain = reason(why);
+    let plain = why.in_words();
     match why {
         Reason::Fits
         | Reason::Cheap

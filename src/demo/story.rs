@@ -15,7 +15,6 @@ use super::{
     print::Printer,
 };
 use crate::{
-    admin::in_words,
     admission::{LeaseView, Reason, Seats, Snapshot, WaiterView},
     gate::Gate,
     sim::Sim,
@@ -90,7 +89,7 @@ impl Story {
         let why = if plain {
             "admitted".to_owned()
         } else {
-            format!("admitted, {}", in_words(lease.reason))
+            format!("admitted, {}", lease.reason.in_words())
         };
         let verb = if waited.is_some() { "gets" } else { "starts" };
         self.tell(&format!(
@@ -111,7 +110,7 @@ impl Story {
             who = device.who(),
             film = film.name,
             cost = waiter.cost,
-            why = in_words(waiter.reason),
+            why = waiter.reason.in_words(),
             reason = waiter.reason,
             place = nth(place),
             held = held(&snapshot),
@@ -128,7 +127,7 @@ impl Story {
             .find(|decided| decided.decision == REJECT && decided.user == name);
         let why = decided.map_or_else(
             || "refused".to_owned(),
-            |decided| format!("{} [{}]", in_words(decided.reason), decided.reason),
+            |decided| format!("{} [{}]", decided.reason.in_words(), decided.reason),
         );
         let after = waited.map_or_else(String::new, |waited| {
             format!(" after {:.1} s", waited.as_secs_f64())
@@ -147,7 +146,7 @@ impl Story {
         self.tell(&if refused {
             format!(
                 "{app} without a login is refused {film}: {} [{}]",
-                in_words(Reason::Anonymous),
+                Reason::Anonymous.in_words(),
                 Reason::Anonymous
             )
         } else {

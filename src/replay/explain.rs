@@ -107,12 +107,17 @@ impl Explanation {
         line(&mut out, format_args!("{}  {}", self.id, clock(self.at)));
         if let Some(demand) = &self.demand {
             let who = &demand.who;
+            let on_client = if who.client.is_empty() {
+                String::new()
+            } else {
+                format!(" on {}", shortened(&who.client, 32))
+            };
             line(
                 &mut out,
                 format_args!(
-                    "  {} on {} wanted {} ({}), {} seats, as {} of class {}",
+                    "  {}{} wanted {} ({}), {} seats, as {} of class {}",
                     shortened(who.name.as_deref().unwrap_or(who.user.as_str()), 40),
-                    shortened(&who.client, 32),
+                    on_client,
                     shortened(demand.item.as_str(), 40),
                     self.work,
                     self.cost,
@@ -133,9 +138,10 @@ impl Explanation {
             line(
                 &mut out,
                 format_args!(
-                    "  {}: {} ({}){waited}{would}",
+                    "  {}: {}{waited}: {} [{}]{would}",
                     clock(seen.at),
                     seen.what,
+                    seen.reason.in_words(),
                     seen.reason
                 ),
             );

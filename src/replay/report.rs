@@ -101,10 +101,10 @@ impl<'a> Comparison<'a> {
         line(&mut out, format_args!(""));
         line(
             &mut out,
-            format_args!("{:<22}{:<26}{}", "", "what happened", "what would have"),
+            format_args!("{:<30}{:<32}{}", "", "what happened", "what would have"),
         );
         for (what, was, would) in rows {
-            line(&mut out, format_args!("{what:<22}{was:<26}{would}"));
+            line(&mut out, format_args!("{what:<30}{was:<32}{would}"));
         }
         let reasons: std::collections::BTreeSet<_> =
             past.reasons.keys().chain(under.reasons.keys()).collect();
@@ -113,7 +113,7 @@ impl<'a> Comparison<'a> {
             line(
                 &mut out,
                 format_args!(
-                    "{:<22}{:<26}{}",
+                    "{:<30}{:<32}{}",
                     format!("  refused: {reason}"),
                     of(past),
                     of(under)

@@ -899,7 +899,7 @@ fn a_refusal_is_explained_by_what_would_have_let_it_in() {
     let text = carl.text();
     for part in [
         &full.to_string(),
-        "refused (gpu-full)",
+        "[gpu-full]",
         "2.0 of 2.5 held in 2 transcodes",
         "0.5 seats more",
     ] {

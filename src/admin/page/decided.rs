@@ -9,7 +9,7 @@ use super::{
     SHOWN, Sheet, Table, cell,
     text::{Ago, Number, Place, Text, Waited, Who},
 };
-use crate::{admin::words, telemetry::Decided};
+use crate::telemetry::Decided;
 
 const COLUMNS: [&str; 5] = ["When", "Who", "What", "Seats", "Why"];
 
@@ -36,9 +36,9 @@ pub(super) fn refused(out: &mut String, sheet: &Sheet) -> fmt::Result {
         let why = match decided.would {
             Some(would) => format!(
                 "<span class=\"state parked\">let in</span> would not have been: {}",
-                words::reason(would)
+                would.in_words()
             ),
-            None => words::reason(decided.reason).to_owned(),
+            None => decided.reason.in_words().to_owned(),
         };
         row(out, view.at, decided, &why)?;
     }
@@ -68,7 +68,7 @@ pub(super) fn decided(out: &mut String, sheet: &Sheet) -> fmt::Result {
         };
         let why = format!(
             "<span class=\"state {class}\">{word}</span> {}{}",
-            words::reason(decided.reason),
+            decided.reason.in_words(),
             Waited(decided.waited),
         );
         row(out, view.at, decided, &why)?;

@@ -6,7 +6,7 @@ use super::{
     Eye, Sheet, Table, cell, name,
     text::{In, Since, Who},
 };
-use crate::{admin::words, admission::WaiterView};
+use crate::admission::WaiterView;
 
 /// Everybody who waits, in the order they would be served.
 pub(super) fn line(out: &mut String, sheet: &Sheet) -> fmt::Result {
@@ -49,7 +49,7 @@ fn row(out: &mut String, waiter: &WaiterView, now: f64, operator: bool) -> fmt::
     cell(out, "Who", who)?;
     let cost = waiter.cost;
     cell(out, "Needs", format_args!("{cost} <small>seats</small>"))?;
-    cell(out, "Waits because", words::reason(waiter.reason))?;
+    cell(out, "Waits because", waiter.reason.in_words())?;
     cell(out, "For", Since(now, waiter.waited))?;
     match waiter.expected {
         Some(expected) => cell(out, "Seat in", In(now, expected))?,
