@@ -329,7 +329,7 @@ mod tests {
         };
         assert_eq!(
             causes(&film("hevc", url), Some(20_000_000)),
-            [codec.clone()]
+            std::slice::from_ref(&codec)
         );
         // A ceiling below it is one of two.
         let both = [codec, Cause::Bitrate { kilobits: 8000 }];

@@ -32,9 +32,13 @@ async fn plays(web: &Web, item: &str, subtitle: Option<i64>) {
 /// What was written down about the plays of an item, the first time that it was asked for.
 fn why(reading: &Reading, item: &str) -> Why {
     let steps = reading.parts.iter().flat_map(|part| &part.steps);
-    let mut demands = steps.filter_map(|step| match &step.told {
-        Input::Decide(demand) if demand.item.as_str() == item => demand.why.as_deref(),
-        _ => None,
+    let mut demands = steps.filter_map(|step| {
+        if let Input::Decide(demand) = &step.told
+            && demand.item.as_str() == item
+        {
+            return demand.why.as_deref();
+        }
+        None
     });
     demands.next().unwrap().clone()
 }

@@ -97,8 +97,8 @@ fn holds(cause: &Cause, source: &Source, asked: &PlaybackRequest, plan: &Plan) -
         Cause::AudioCodec { codec } => has(TrackKind::Audio, codec) && !lists("AudioCodec", codec),
         Cause::AudioForm { codec, .. } => has(TrackKind::Audio, codec),
         Cause::Container { .. } => source.container.is_some(),
-        // Whoever asks forbids the copy, or the file itself.
-        Cause::Demanded => !asked.allow_video_copy || !asked.direct_play || !asked.direct_stream,
+        // Whoever asks forbids the copy, or takes no file as it is.
+        Cause::Demanded => !asked.allow_video_copy || lists("TranscodeReasons", "DirectPlayError"),
         Cause::Unknown => !matches!(plan, Plan::Video(_)) || video.is_none(),
     }
 }
