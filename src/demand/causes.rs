@@ -75,8 +75,9 @@ fn of_picture(asked: Asked<'_>, source: &Source, encoding: &Encoding) -> Vec<Cau
     }
     let cause = |barrier: &Barrier| cause_of(asked, source, *barrier);
     let mut causes: Vec<Cause> = told.iter().map(cause).collect();
-    // What only the encode's own form is against stands behind something else: the sound, or the container.
-    if causes.is_empty() || !silent.is_empty() {
+    // The player shows this codec, and the encode may not put it out: the sound alone, or the container, would lead to
+    // an encode of the picture too.
+    if causes.is_empty() || silent.contains(&Barrier::Codec) {
         causes.extend(beside(asked, source));
     }
     if causes.is_empty() {
@@ -345,6 +346,12 @@ mod tests {
         }];
         // Encoded, though only the sound is wrong: the encode may not put out HEVC.
         assert_eq!(causes(&film("hevc", url), None), sound);
+        // Where the codec is wrong anyway, the file needs another, and its sound is copied or not.
+        let codec = Cause::VideoCodec {
+            codec: Arc::from("hevc"),
+        };
+        let both = url.replace("Reasons=", "Reasons=VideoCodecNotSupported,");
+        assert_eq!(causes(&film("hevc", &both), None), [codec]);
         // Copied: it costs the GPU nothing.
         assert_eq!(causes(&film("h264", url), None), sound);
     }

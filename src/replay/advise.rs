@@ -155,8 +155,8 @@ pub fn advise(replay: &Replay<'_>) -> Advice {
     let (video, light): (Vec<&Line>, Vec<&Line>) = bill.lines.iter().partition(|line| line.video);
     Advice {
         span: tally.span,
-        seat_hours: video.iter().map(|line| line.seat_seconds).sum::<f64>() / 3600.0,
-        plays: video.iter().map(|line| line.plays).sum(),
+        seat_hours: seat_hours(&video),
+        plays: plays(&video),
         causes: groups(&video),
         light: groups(&light),
         files: files(&video),
@@ -185,11 +185,16 @@ fn heaps<'a, K: Ord>(
 }
 
 fn seat_hours(lines: &[&Line]) -> f64 {
-    lines.iter().map(|line| line.seat_seconds).sum::<f64>() / 3600.0
+    // A sum of nothing is -0.0.
+    lines
+        .iter()
+        .fold(0.0, |sum, line| sum + line.seat_seconds / 3600.0)
 }
 
 fn hours(lines: &[&Line]) -> f64 {
-    lines.iter().map(|line| line.seconds).sum::<f64>() / 3600.0
+    lines
+        .iter()
+        .fold(0.0, |sum, line| sum + line.seconds / 3600.0)
 }
 
 fn plays(lines: &[&Line]) -> usize {
@@ -207,8 +212,12 @@ fn file_of(line: &Line) -> (&NodeId, &ItemId, Option<&ItemId>) {
 
 /// The names of all causes together.
 fn named(causes: &[Cause]) -> String {
-    let names: BTreeSet<String> = causes.iter().map(words::name).collect();
-    let names: Vec<String> = names.into_iter().collect();
+    let mut names: Vec<String> = Vec::new();
+    for name in causes.iter().map(words::name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.join(" + ")
 }
 

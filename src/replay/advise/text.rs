@@ -15,7 +15,7 @@ pub(super) fn sentence(group: &Group, remedy: &str) -> String {
         tracks => format!("{} ({tracks} tracks) in {files}", group.name),
     };
     let cost = if group.seat_hours > 0.0 {
-        format!("cost {:.1} h", group.seat_hours)
+        format!("cost {}", hours(group.seat_hours))
     } else {
         "cost the GPU nothing".to_owned()
     };
@@ -164,8 +164,13 @@ impl Setting {
     }
 }
 
+/// "31.0 h", or "12 min".
 fn hours(hours: f64) -> String {
-    format!("{hours:.1} h")
+    if hours < 0.95 {
+        format!("{:.0} min", hours * 60.0)
+    } else {
+        format!("{hours:.1} h")
+    }
 }
 
 /// 8, or 1.5.
