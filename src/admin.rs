@@ -7,6 +7,7 @@
 mod accept;
 mod act;
 mod auth;
+mod explain;
 mod form;
 mod history;
 mod live;
@@ -39,6 +40,7 @@ use tokio::sync::Semaphore;
 
 pub use self::{
     act::{Message, Sent},
+    explain::Explain,
     serve::{BoundAdmin, RunningAdmin, bind},
     state::{NodeView, Readiness, View},
 };
@@ -81,6 +83,8 @@ pub struct Handles {
     pub drain: Arc<dyn Fn() + Send + Sync>,
     /// Shows a message on a viewer's screen.
     pub message: Arc<dyn Fn(Message) -> Sent + Send + Sync>,
+    /// Explains decisions. `None`: there is no journal.
+    pub explain: Option<Explain>,
 }
 
 /// Everything behind the routes. Cheap to clone.
@@ -116,7 +120,8 @@ fn router(side: Side) -> Router {
         .route("/metrics", get(metrics))
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .route("/state", get(state));
+        .route("/state", get(state))
+        .route("/explain", get(explain::explain));
     for path in act::PATHS {
         router = router.route(path, post(act::act));
     }

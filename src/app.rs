@@ -21,7 +21,7 @@ use crate::{
     control::{self, UsageFile},
     gate::{EndJob, Gate},
     hop,
-    journal::{Journal, Note},
+    journal::{self, Journal, Note},
     notify::{Notifier, Seen, Tried},
     proxy::{DirectPlay, Node, Parts, Proxy},
     scenario::{Rules, When},
@@ -121,6 +121,24 @@ pub fn test_words(config: &Config) -> Result<Vec<Tried>, RunError> {
         .enable_all()
         .build()?;
     Ok(runtime.block_on(notifier.test()))
+}
+
+/// Reads the journal to explain a decision. One that is too long would take the memory that streams need.
+fn explainer(config: &Config) -> Option<admin::Explain> {
+    const MOST: u64 = 64 << 20;
+    let dir = config.journal.dir.clone()?;
+    Some(admin::Explain::new(move |id| {
+        let unread = |error: &dyn std::fmt::Display| format!("The journal can't be read: {error}.");
+        let size = journal::size(&dir).map_err(|error| unread(&error))?;
+        if size > MOST {
+            return Err("The journal is too long to be read beside the streams.".to_owned());
+        }
+        let reading = journal::Reading::of(&dir).map_err(|error| unread(&error))?;
+        let told = crate::replay::explain(&reading, clock::now(), id);
+        told.map(|told| told.text()).ok_or_else(|| {
+            "The journal does not hold this decision: it is too old, or not yet written.".to_owned()
+        })
+    }))
 }
 
 // === impl Bound ===
@@ -289,6 +307,7 @@ impl Bound {
                 .collect(),
             drain: Arc::new(move || asked.notify_one()),
             message: messenger(api, tasks.clone()),
+            explain: gate.journal().and(explainer(&config)),
         };
         let admin = admin
             .serve(handles)

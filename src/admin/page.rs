@@ -8,6 +8,7 @@
 //! holds the secret of the session and is no part that is sent to anybody else.
 
 mod decided;
+mod explained;
 mod gpus;
 mod head;
 mod line;
@@ -21,8 +22,8 @@ mod uplink;
 
 use std::fmt::{self, Write};
 
-pub(super) use self::login::login;
 use self::text::Text;
+pub(super) use self::{explained::explained, login::login};
 use super::{View, auth::Caller, history::Point, session::Session};
 
 /// Refusals and other decisions shown; the rest is in `/state`.

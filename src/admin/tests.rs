@@ -415,6 +415,10 @@ fn start(token: Option<&str>) -> Fixture {
             told.lock().unwrap().push(message);
             Box::pin(std::future::ready(Ok(())))
         }),
+        explain: Some(Explain::new(|id| match id.to_string().as_str() {
+            "d-1k3j9x2m" => Ok("refused: the GPU <has> too few seats\n".to_owned()),
+            _ => Err("it is not there".to_owned()),
+        })),
     };
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -491,6 +495,23 @@ async fn every_route_answers_with_its_type_and_the_headers_that_protect_it() {
     assert!(body.ends_with("# EOF\n"), "{body}");
     assert_eq!(fixture.status("GET /nothing", LOCAL).await, 404);
     assert_eq!(fixture.status("HEAD /metrics", LOCAL).await, 200);
+    fixture.admin.stop().await;
+}
+
+#[tokio::test]
+async fn a_decision_is_explained_and_nothing_in_it_is_markup() {
+    let fixture = start(None);
+    let told = fixture.ask("GET /explain?id=d-1k3j9x2m", LOCAL).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    assert!(told.contains("the GPU &lt;has&gt; too few seats"), "{told}");
+    let unknown = fixture.ask("GET /explain?id=d-2k3j9x2m", LOCAL).await;
+    assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
+    assert!(unknown.contains("finweir explain d-2k3j9x2m"), "{unknown}");
+    assert_eq!(
+        fixture.status("GET /explain?id=%3Cscript%3E", LOCAL).await,
+        400
+    );
+    assert_eq!(fixture.status("GET /explain", LOCAL).await, 400);
     fixture.admin.stop().await;
 }
 

@@ -224,15 +224,18 @@ impl Admission {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
+        // Taken in from a poll that a stop has overtaken: nobody will ever stop it.
+        let ghost =
+            lease.session().is_none() && lease.reason == Reason::Adopted && !lease.is_video();
         // Direct play and remux may be read without a session that Jellyfin shows; a reservation has no job yet.
         let waits = match lease.state {
-            LeaseState::Active | LeaseState::Finished => lease.is_video(),
+            LeaseState::Active | LeaseState::Finished => lease.is_video() || ghost,
             LeaseState::Reserved
             | LeaseState::Parked
             | LeaseState::Lingering
             | LeaseState::Ended => false,
         };
-        if !waits || now.saturating_duration_since(lease.since) < SETTLING {
+        if !waits || !ghost && now.saturating_duration_since(lease.since) < SETTLING {
             return;
         }
         lease.seen.missing = lease.seen.missing.saturating_add(1);
@@ -244,7 +247,7 @@ impl Admission {
             return;
         };
         let subject = Arc::clone(&lease.asked.subject);
-        let alive = lease.open || now < lease.last_sign + replace_idle;
+        let alive = lease.open || !ghost && now < lease.last_sign + replace_idle;
         match (alive, lease.state) {
             // Somebody reads on what is there: its job has done its work.
             (true, LeaseState::Active) if !lease.open => {

@@ -83,6 +83,17 @@ impl Files {
     }
 }
 
+/// What the files of a journal take, in bytes.
+///
+/// # Errors
+/// They can't be looked at.
+pub fn size(dir: &Path) -> io::Result<u64> {
+    let sizes = list(dir)?
+        .into_iter()
+        .map(|file| Ok(fs::metadata(file)?.len()));
+    sizes.sum()
+}
+
 /// The files of a journal, oldest first.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();

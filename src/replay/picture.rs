@@ -99,9 +99,9 @@ impl Comparison<'_> {
         line(
             out,
             format_args!(
-                "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Seats over time, as they were and as they would have been\" fill=\"none\" stroke-width=\"1.5\">",
+                "<svg viewBox=\"0 -12 {} {}\" role=\"img\" aria-label=\"Seats over time, as they were and as they would have been\" fill=\"none\" stroke-width=\"1.5\">",
                 WIDTH + LEFT + 4.0,
-                HEIGHT + 40.0
+                HEIGHT + 52.0
             ),
         );
         for (class, tally) in [("past", past), ("under", under)] {

@@ -14,6 +14,7 @@ mod advising;
 mod asking;
 mod evading;
 mod failing;
+mod flows;
 mod observing;
 mod operating;
 mod passing;

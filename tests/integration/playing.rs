@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use finweir::sim::{Kind, Version};
+use finweir::{
+    clock,
+    sim::{Kind, Version},
+};
 use serde_json::json;
 
-use crate::support::{
-    AndroidTv, Curl, House, Kodi, Play, Roku, Setting, Swiftfin, Web, both, items, until,
-};
+use crate::support::{AndroidTv, App, Curl, House, Play, Setting, Web, both, items, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,10 +18,7 @@ async fn full(version: Version) -> (House, Web, Play) {
         .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 2}]")
         .start()
         .await;
-    let web = Web::login(&house, "anna", "laptop").await;
-    let play = web.play(items::LONG).await.playing();
-    let other = Web::login(&house, "ben", "ben-laptop").await;
-    other.play(items::LONG).await.playing();
+    let (web, play) = house.occupied_by(&["anna", "ben"]).await.remove(0);
     let third = Web::login(&house, "carla", "carla-laptop").await;
     assert_eq!(
         third.play(items::HEVC8).await.says(),
@@ -227,14 +225,16 @@ async fn every_client_plays_what_it_was_let_in_for() {
             .play(items::HDR)
             .await
             .playing();
-        let phone = Swiftfin::login(&house, "ben", "phone")
+        let phone = App::Swiftfin
+            .login(&house, "ben", "phone")
             .await
             .play(items::LONG)
             .await
             .playing();
-        let roku = Roku::login(&house, "carla", "roku").await;
-        let roku = roku.play(items::HEVC8, 1_500_000).await.playing();
-        let kodi = Kodi::login(&house, "dora", "htpc")
+        let roku = App::Roku.login(&house, "carla", "roku").await;
+        let roku = roku.play(items::HEVC8).await.playing();
+        let kodi = App::Kodi
+            .login(&house, "dora", "htpc")
             .await
             .play(items::HDR)
             .await
@@ -263,20 +263,9 @@ async fn a_player_that_steps_up_is_charged_once() {
         web.bitrate = 140_000_000;
         // The browser could not decode what it was given: the same again, without copying.
         let remux = web.play(items::REMUX).await.playing();
-        let body = |web: &Web| {
-            let mut body = web.body(items::REMUX, Duration::ZERO);
-            for switch in [
-                "EnableDirectPlay",
-                "EnableDirectStream",
-                "AllowVideoStreamCopy",
-            ] {
-                body[switch] = json!(false);
-            }
-            body
-        };
         let answer = web
             .device
-            .playback_info(items::REMUX, "", &body(&web))
+            .playback_info(items::REMUX, "", &web.escalated(items::REMUX))
             .await
             .json();
         let mut encoded =
@@ -285,7 +274,7 @@ async fn a_player_that_steps_up_is_charged_once() {
         web.begin(&mut encoded, Duration::ZERO).await.unwrap();
         let again = web
             .device
-            .playback_info(items::REMUX, "", &body(&web))
+            .playback_info(items::REMUX, "", &web.escalated(items::REMUX))
             .await
             .json();
         let mut again = Play::transcoded(items::REMUX, &again, &again["MediaSources"][0]).unwrap();
@@ -353,8 +342,7 @@ async fn a_channel_holds_its_seat_while_its_playlist_is_read() {
         let house = Setting::of(version)
             .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 1}]")
             .tune(|config| {
-                std::sync::Arc::make_mut(&mut config.policy).timers.idle =
-                    Duration::from_millis(1000);
+                std::sync::Arc::make_mut(&mut config.policy).timers.idle = 2 * SECOND;
             })
             .start()
             .await;
@@ -372,8 +360,11 @@ async fn a_channel_holds_its_seat_while_its_playlist_is_read() {
         tv.device.playlists(&mut play).await.unwrap();
         for _ in 0..5 {
             house.sim().advance(3 * SECOND);
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            let before = clock::now();
             assert_eq!(tv.device.fetch(&play.hls.variants[0]).await.status, 200);
+            let lease = house.lease(&play.session).unwrap();
+            // What was silent so far counts no more.
+            assert!(lease.idle <= clock::now() - before, "{lease:?}");
             assert_eq!(house.held(), 1);
         }
         let other = Web::login(&house, "ben", "laptop").await;

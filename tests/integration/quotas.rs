@@ -110,13 +110,7 @@ async fn who_has_used_up_his_quota_reads_how_much_and_until_when() {
             (&quotas[0]["used"], &quotas[0]["left"]),
             (&json!(10_800.0), &json!(0.0))
         );
-        let page = ask(
-            house.finweir().admin_address(),
-            "GET",
-            "/fragment",
-            &[],
-            None,
-        );
+        let page = ask(house.finweir().admin_address(), "GET", "/", &[], None);
         let page = page.await.unwrap().text();
         assert!(
             page.contains("Quota left") && page.contains("GPU time today"),

@@ -4,8 +4,7 @@ use finweir::sim::Version;
 use serde_json::Value;
 
 use crate::support::{
-    AndroidTv, Curl, House, Kodi, Roku, Setting, Shown, Socket, Swiftfin, Unknown, Web, ask, both,
-    items, until,
+    AndroidTv, App, Curl, House, Setting, Shown, Socket, Web, ask, both, items, until,
 };
 
 /// A house in which anna watches in her browser, and may not watch a second film.
@@ -37,20 +36,20 @@ async fn a_second_device_is_refused_in_the_words_of_its_client() {
             "This item cannot be played"
         );
 
-        let phone = Swiftfin::login(&house, "anna", "phone").await;
+        let phone = App::Swiftfin.login(&house, "anna", "phone").await;
         assert_eq!(
             phone.play(items::HDR).await.says(),
             "Unable to load this item."
         );
 
-        let roku = Roku::login(&house, "anna", "roku").await;
-        let text = roku.play(items::HDR, 1_500_000).await.says();
+        let roku = App::Roku.login(&house, "anna", "roku").await;
+        let text = roku.play(items::HDR).await.says();
         assert_eq!(text, "Server did not provide required transcoding data.");
 
-        let kodi = Kodi::login(&house, "anna", "htpc").await;
+        let kodi = App::Kodi.login(&house, "anna", "htpc").await;
         kodi.play(items::HEVC8).await;
 
-        let unknown = Unknown::login(&house, "anna", "box").await;
+        let unknown = App::Unknown.login(&house, "anna", "box").await;
         let answer = unknown.asks(items::HEVC8).await;
         assert_eq!(
             (answer.status, answer.json()["ErrorCode"].as_str()),

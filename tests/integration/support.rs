@@ -10,8 +10,8 @@ mod relay;
 mod socket;
 
 pub(crate) use self::{
-    client::{Device, Play, Shown, ticks},
-    clients::{AndroidTv, Curl, Kodi, Roku, Swiftfin, Unknown, Web},
+    client::{Device, Heard, Play, Shown, Wish, ticks},
+    clients::{AndroidTv, App, Curl, Leaves, Shape, Viewer, Web},
     house::{House, Setting, both, items, until},
     http::{Answer, ask, open},
     origin::Origin,

@@ -132,10 +132,7 @@ async fn the_file_itself_is_forced_only_where_the_line_can_spare_it() {
                 .set("direct_play", "pressure")
                 .start()
                 .await;
-            for name in ["anna", "ben"] {
-                let web = Web::login(&house, name, &format!("{name}-laptop")).await;
-                assert!(web.play(items::LONG).await.playing().transcodes);
-            }
+            house.occupied_by(&["anna", "ben"]).await;
             let web = Web::login(&house, "carla", "carla-laptop").await;
             let body = web.body(items::DIRECT, std::time::Duration::ZERO);
             let answer = web.device.playback_info(items::DIRECT, "", &body).await;

@@ -4,19 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use finweir::{clock, sim::Version, tasks::Tasks};
 
-use crate::support::{House, Play, Setting, Shown, Swiftfin, Web, both, items, until};
+use crate::support::{App, House, Play, Setting, Shown, Web, both, items, until};
 
 /// A house with one seat, which anna has.
 async fn taken(setting: Setting) -> (House, Web, Play) {
     let house = setting.start().await;
-    let web = Web::login(&house, "anna", "laptop").await;
-    let play = web.play(items::LONG).await.playing();
+    let (web, play) = house.occupied_by(&["anna"]).await.remove(0);
     (house, web, play)
 }
 
 fn one_seat(version: Version) -> Setting {
     Setting::of(version)
         .set("gpus", "[{name: igpu, capacity: 3, max_sessions: 1}]")
+        .set("pressure", "100%")
         .set("queue", "{max_wait: 15s}")
 }
 
@@ -153,7 +153,7 @@ async fn nobody_is_held_beyond_his_patience() {
     both(async |version| {
         let setting = one_seat(version).set("clients", "[{client: swiftfin, patience: 1500ms}]");
         let (house, ..) = taken(setting).await;
-        let phone = Swiftfin::login(&house, "ben", "phone").await;
+        let phone = App::Swiftfin.login(&house, "ben", "phone").await;
         let began = clock::now();
         assert_eq!(
             phone.play(items::HEVC8).await.says(),

@@ -189,7 +189,12 @@ impl Finweir {
 
     /// What `/metrics` says.
     pub(crate) async fn metrics(&self) -> String {
-        ask(self.admin, get("/metrics")).await.unwrap().text()
+        self.page("/metrics").await
+    }
+
+    /// What the admin side says there.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        ask(self.admin, get(path)).await.unwrap().text()
     }
 
     /// The value of a series, written as `/metrics` writes it.

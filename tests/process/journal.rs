@@ -49,6 +49,9 @@ async fn killed_in_the_middle_it_leaves_a_journal_that_is_decided_again_exactly(
     let refusal = state.pointer("/recent/0").unwrap().clone();
     assert_eq!(refusal.get("decision"), Some(&Value::from("reject")));
     tokio::time::sleep(LOST).await;
+    let id = refusal.get("id").and_then(Value::as_str).unwrap();
+    let page = before.page(&format!("/explain?id={id}")).await;
+    assert!(page.contains("user limit 2 (it is 1)"), "{page}");
     // Whatever comes now may be lost.
     anna.segment(before.address, &first, 2).await;
     before.child.kill().await;
@@ -87,10 +90,9 @@ async fn killed_in_the_middle_it_leaves_a_journal_that_is_decided_again_exactly(
         said.starts_with("warning: ") || said.starts_with("It would"),
         "{said}"
     );
-    let id = refusal.get("id").and_then(Value::as_str).unwrap();
     let (code, said) = called(&["explain", id, "--journal", journal]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("refused (user-limit)"), "{said}");
+    assert!(said.contains("[user-limit]"), "{said}");
     assert!(said.contains("user limit 2 (it is 1)"), "{said}");
     // What stopped in order says so, and loses nothing.
     let reading = Reading::of(&dir).unwrap();

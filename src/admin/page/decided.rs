@@ -95,6 +95,13 @@ fn row(out: &mut String, now: f64, decided: &Decided, why: &str) -> fmt::Result 
     let work = Text(&decided.work);
     cell(out, "What", format_args!("{work} <small>{place}</small>"))?;
     cell(out, "Seats", Number(decided.cost))?;
-    cell(out, "Why", why)?;
+    let id = decided.id;
+    cell(
+        out,
+        "Why",
+        format_args!(
+            "{why} <a class=\"why\" href=\"explain?id={id}\" aria-label=\"why {id} was decided so\">why?</a>"
+        ),
+    )?;
     out.write_str("</tr>\n")
 }

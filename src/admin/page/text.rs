@@ -34,6 +34,8 @@ pub(super) struct Since(pub(super) f64, pub(super) Duration);
 pub(super) struct Ago(pub(super) f64, pub(super) Duration);
 /// How long it is until something: `9 s`.
 pub(super) struct In(pub(super) f64, pub(super) Duration);
+/// A text of Finweir's own with names in it, in all its length.
+pub(super) struct Whole<'a>(pub(super) &'a str);
 /// A wait in seconds, if there was one.
 pub(super) struct Waited(pub(super) f64);
 
@@ -52,6 +54,15 @@ impl fmt::Display for Text<'_> {
             f.write_char('…')?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\n' => f.write_char(c),
+            c => escape(f, c),
+        })
     }
 }
 

@@ -134,6 +134,23 @@ fn after_a_start_a_running_stream_is_taken_in_whatever_the_limits_say() {
 }
 
 #[test]
+fn what_a_poll_took_in_that_a_stop_had_overtaken_is_gone_two_polls_later() {
+    let mut world = World::new(policy(1000));
+    for kind in [Kind::Direct, Kind::Remux] {
+        world.poll(&[running("ann", "tv", "film", kind, None)]);
+        for left in [1, 1, 0] {
+            assert_eq!(world.core.snapshot(world.now).leases.len(), left);
+            world.poll(&[]);
+        }
+        assert_eq!(
+            world.found(),
+            [Reconciled::Adopted, Reconciled::Orphan],
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn direct_play_does_not_end_because_jellyfin_shows_no_job() {
     let mut world = World::new(policy(1000));
     let lease = admitted(&world.decide(ask("ann", "tv", "film", Kind::Direct)));

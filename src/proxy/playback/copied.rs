@@ -7,7 +7,7 @@
 use super::{Negotiation, Offer};
 use crate::{
     admission::{Kind, Mode},
-    jellyfin::Change,
+    jellyfin::{Change, Client},
     proxy::DirectPlay,
     telemetry,
     upstream::Verified,
@@ -55,7 +55,9 @@ impl Negotiation<'_> {
         let live = offer.answer.sources().iter().any(|source| source.live);
         // Who asks without direct play, or without copies, could not play a moment ago.
         let escalated = !self.asked.direct_play || !self.asked.allow_video_copy;
-        if escalated || live || !offer.demand.kind.is_video() {
+        // Kodi writes its own ceiling into the address, so that it would be encoded after all.
+        let rewrites = self.client == Client::Kodi;
+        if escalated || live || rewrites || !offer.demand.kind.is_video() {
             return None;
         }
         let policy = gate.policy();

@@ -1,6 +1,10 @@
 //! What all clients have in common: a login, an address to play, reports.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -20,6 +24,35 @@ pub(crate) struct Device {
     pub(crate) token: String,
     pub(crate) authorization: String,
     pub(crate) agent: &'static str,
+    /// How its questions were answered, in their order.
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+/// How a PlaybackInfo was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The file is to be played as it is.
+    File,
+    /// Here is the address of a stream.
+    Stream,
+    /// Refused with an `ErrorCode`.
+    E,
+    /// Refused with sources that support nothing.
+    N,
+    /// Refused with this status.
+    H(u16),
+}
+
+/// What a viewer wants to see, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) item: String,
+    /// He has chosen a version of it.
+    pub(crate) named: bool,
+    pub(crate) start: Duration,
+    pub(crate) audio: Option<u64>,
+    /// A subtitle that is to be drawn into the picture.
+    pub(crate) drawn: Option<u64>,
 }
 
 /// Something that a client was told to play.
@@ -51,6 +84,57 @@ pub(crate) enum Shown {
     Dialog(String),
     /// A black screen or a spinner, without a word.
     Nothing,
+}
+
+// === impl Wish ===
+
+impl Wish {
+    /// From the beginning, as it is.
+    pub(crate) fn of(item: &str) -> Self {
+        Self {
+            item: item.to_owned(),
+            named: false,
+            start: Duration::ZERO,
+            audio: None,
+            drawn: None,
+        }
+    }
+
+    /// The body of a question, with this in it.
+    pub(crate) fn written(&self, mut body: Value) -> Value {
+        if !self.start.is_zero() {
+            body["StartTimeTicks"] = json!(ticks(self.start));
+        }
+        if let Some(audio) = self.audio {
+            body["AudioStreamIndex"] = json!(audio);
+        }
+        if let Some(drawn) = self.drawn {
+            body["SubtitleStreamIndex"] = json!(drawn);
+            body["AlwaysBurnInSubtitleWhenTranscoding"] = json!(true);
+        }
+        body
+    }
+}
+
+// === impl Heard ===
+
+impl Heard {
+    fn of(answer: &Answer) -> Self {
+        if answer.status != 200 {
+            return Self::H(answer.status);
+        }
+        let json = answer.json();
+        let source = &json["MediaSources"][0];
+        if json["ErrorCode"].is_string() {
+            Self::E
+        } else if source["SupportsDirectPlay"] == json!(true) {
+            Self::File
+        } else if source["TranscodingUrl"].is_string() {
+            Self::Stream
+        } else {
+            Self::N
+        }
+    }
 }
 
 // === impl Shown ===
@@ -149,6 +233,7 @@ impl Device {
             authorization: header(id, Some(&token)),
             token,
             agent,
+            heard: Arc::default(),
         }
     }
 
@@ -206,7 +291,31 @@ impl Device {
     /// Asks for PlaybackInfo.
     pub(crate) async fn playback_info(&self, item: &str, query: &str, body: &Value) -> Answer {
         let target = format!("/Items/{item}/PlaybackInfo{query}");
-        self.send("POST", &target, Some(body)).await
+        let answer = self.send("POST", &target, Some(body)).await;
+        self.heard.lock().unwrap().push(Heard::of(&answer));
+        answer
+    }
+
+    /// How its questions were answered since this was asked last.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+
+    /// Opens what it was told to play as most players do: the playlists and the first segment, or the head of the file.
+    /// The status of the first request that fails is the error.
+    pub(crate) async fn begins(&self, play: &mut Play) -> Result<(), u16> {
+        if !play.transcodes {
+            return self.file(&play.url).await;
+        }
+        self.playlists(play).await?;
+        let init = play.hls.init.iter().cloned();
+        for url in init.chain([play.hls.segments[0].clone()]) {
+            let status = self.fetch(&url).await.status;
+            if status != 200 {
+                return Err(status);
+            }
+        }
+        Ok(())
     }
 
     /// Reads the playlists of a stream. The status of the first that fails is the error.

@@ -1,12 +1,17 @@
 //! The clients. What each does and shows is told where it stands (`tests/captures/README.md` for the recordings).
 
 mod android_tv;
-mod others;
+mod apps;
+mod bare;
+mod player;
+mod viewer;
 mod web;
 
 pub(crate) use self::{
     android_tv::AndroidTv,
-    others::{Curl, Kodi, Roku, Swiftfin, Unknown},
+    apps::{App, Leaves, Shape},
+    bare::Curl,
+    viewer::Viewer,
     web::{BROWSER, Web},
 };
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::{Fault, Relay};
+use super::{Fault, Play, Relay, Web};
 use finweir::{
     admission::{GpuView, LeaseView, Snapshot},
     app::{Bound, Running},
@@ -244,6 +244,19 @@ impl House {
         Setting::of(version).start().await
     }
 
+    /// Each of these watches a film in a browser, by a transcode.
+    pub(crate) async fn occupied_by(&self, names: &[&str]) -> Vec<(Web, Play)> {
+        let mut playing = Vec::new();
+        for name in names {
+            let web = Web::login(self, name, &format!("{name}-laptop")).await;
+            let play = web.play(items::LONG).await.playing();
+            assert!(play.transcodes);
+            playing.push((web, play));
+        }
+        assert_eq!(self.held() as usize, names.len());
+        playing
+    }
+
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -262,6 +275,11 @@ impl House {
     /// The file it runs on.
     pub(crate) fn yaml(&self) -> &str {
         &self.yaml
+    }
+
+    /// Puts another file in force, as a reload does.
+    pub(crate) fn goes_on_with(&self, yaml: &str) {
+        self.finweir().apply(&self.setting.config(yaml));
     }
 
     /// All that is held and waiting.

@@ -3,8 +3,8 @@
 use finweir::sim::Version;
 use serde_json::{Value, json};
 
-use super::profile;
-use crate::support::{Device, House, Play, Shown};
+use super::{App, profile};
+use crate::support::{Device, House, Play, Shown, Wish};
 
 /// Jellyfin for Android TV.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct AndroidTv {
     pub(crate) device: Device,
     version: Version,
     pub(crate) bitrate: u64,
+    /// It can't decode the file itself.
+    pub(crate) blind: bool,
 }
 
 // === impl AndroidTv ===
@@ -19,17 +21,14 @@ pub(crate) struct AndroidTv {
 impl AndroidTv {
     /// Starts the app and logs in.
     pub(crate) async fn login(house: &House, user: &str, id: &str) -> Self {
-        let device = Device::login(house, user, id, "okhttp/4.12.0", |id, token| {
-            let token = token.map_or_else(String::new, |token| format!(", Token=\"{token}\""));
-            format!(
-                "MediaBrowser Client=\"Jellyfin Android TV\", Version=\"0.19.10\", DeviceId=\"{id}\", Device=\"Living room\"{token}"
-            )
-        })
-        .await;
+        let app = App::AndroidTv;
+        let header = |id: &str, token: Option<&str>| app.authorization(id, token);
+        let device = Device::login(house, user, id, app.agent(), header).await;
         Self {
             device,
             version: house.version,
             bitrate: 1_500_000,
+            blind: false,
         }
     }
 
@@ -50,7 +49,12 @@ impl AndroidTv {
 
     /// Plays: a stream that fails is asked for twice more, without direct play, then without direct stream.
     pub(crate) async fn play(&self, item: &str) -> Shown {
-        let mut body = self.body(item);
+        self.plays(&Wish::of(item)).await
+    }
+
+    pub(crate) async fn plays(&self, wish: &Wish) -> Shown {
+        let item = &wish.item;
+        let mut body = wish.written(self.body(item));
         for switch in ["", "EnableDirectPlay", "EnableDirectStream"] {
             if !switch.is_empty() {
                 body[switch] = json!(false);
@@ -72,7 +76,7 @@ impl AndroidTv {
         Shown::Dialog("Too many errors. Giving up".to_owned())
     }
 
-    async fn asks(&self, item: &str, body: &Value) -> Shown {
+    pub(crate) async fn asks(&self, item: &str, body: &Value) -> Shown {
         let answer = self.device.playback_info(item, "", body).await;
         // An error, and any ErrorCode, is only logged: the screen stays black.
         if answer.status != 200 {
@@ -105,20 +109,8 @@ impl AndroidTv {
     /// ExoPlayer asks four times for whatever fails.
     async fn begin(&self, play: &mut Play) -> bool {
         for _ in 0..4 {
-            if !play.transcodes {
-                if self.device.file(&play.url).await.is_ok() {
-                    return true;
-                }
-                continue;
-            }
-            if self.device.playlists(play).await.is_err() {
-                continue;
-            }
-            let init = play.hls.init.iter().cloned();
-            let mut began = true;
-            for url in init.chain([play.hls.segments[0].clone()]) {
-                began &= self.device.fetch(&url).await.status == 200;
-            }
+            let began = self.device.begins(play).await.is_ok();
+            let began = began && (play.transcodes || !self.blind);
             if began {
                 return true;
             }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Device, House, Play, Shown, recorded, ticks};
+use super::App;
+use crate::support::{Device, House, Play, Shown, Wish, recorded, ticks};
 
 /// What the browser calls itself.
 pub(crate) const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36";
@@ -17,6 +18,8 @@ pub(crate) struct Web {
     asks: Value,
     /// The quality that is set.
     pub(crate) bitrate: u64,
+    /// It can't decode the file itself.
+    pub(crate) blind: bool,
 }
 
 // === impl Web ===
@@ -24,13 +27,9 @@ pub(crate) struct Web {
 impl Web {
     /// Opens a browser and logs in. The quality is low enough that nothing plays directly.
     pub(crate) async fn login(house: &House, user: &str, id: &str) -> Self {
-        let device = Device::login(house, user, id, BROWSER, |id, token| {
-            let token = token.map_or_else(String::new, |token| format!(", Token=\"{token}\""));
-            format!(
-                "MediaBrowser Client=\"Jellyfin%20Web\", Device=\"Chrome\", DeviceId=\"{id}\", Version=\"12.0.0\"{token}"
-            )
-        })
-        .await;
+        let app = App::Web;
+        let header = |id: &str, token: Option<&str>| app.authorization(id, token);
+        let device = Device::login(house, user, id, app.agent(), header).await;
         let records = recorded(house.version, "web/1-heavy3m");
         let asked = records
             .iter()
@@ -44,6 +43,7 @@ impl Web {
             device,
             asks,
             bitrate: 1_500_000,
+            blind: false,
         }
     }
 
@@ -57,7 +57,20 @@ impl Web {
         body
     }
 
-    async fn asks(&self, item: &str, body: &Value) -> Shown {
+    /// The body of a PlaybackInfo after something could not be played, as it was recorded.
+    pub(crate) fn escalated(&self, item: &str) -> Value {
+        let mut body = self.body(item, Duration::ZERO);
+        for switch in [
+            "EnableDirectPlay",
+            "EnableDirectStream",
+            "AllowVideoStreamCopy",
+        ] {
+            body[switch] = json!(false);
+        }
+        body
+    }
+
+    pub(crate) async fn asks(&self, item: &str, body: &Value) -> Shown {
         let answer = self.device.playback_info(item, "", body).await;
         if answer.status != 200 {
             return Shown::Dialog("There was an error processing the request.".to_owned());
@@ -95,7 +108,20 @@ impl Web {
     }
 
     pub(crate) async fn play_from(&self, item: &str, start: Duration) -> Shown {
-        let mut body = self.body(item, start);
+        self.plays(item, self.body(item, start), start).await
+    }
+
+    /// What is wished for, in the words of this client.
+    pub(crate) fn question(&self, wish: &Wish) -> Value {
+        let mut body = wish.written(self.body(&wish.item, wish.start));
+        if !wish.named {
+            body.as_object_mut().unwrap().remove("MediaSourceId");
+        }
+        body
+    }
+
+    /// Plays what a body asks for.
+    pub(crate) async fn plays(&self, item: &str, mut body: Value, start: Duration) -> Shown {
         for refused in [
             &[][..],
             &[
@@ -123,6 +149,9 @@ impl Web {
     pub(crate) async fn begin(&self, play: &mut Play, start: Duration) -> Result<(), u16> {
         if !play.transcodes {
             self.device.file(&play.url).await?;
+            if self.blind {
+                return Err(200);
+            }
         } else {
             self.device.playlists(play).await?;
             let first = number_at(start);

@@ -1,0 +1,20 @@
+//! Why something was decided.
+
+use super::{MARK, frame_head, text::Whole};
+use crate::ident::DecisionId;
+
+/// Draws it.
+pub(in crate::admin) fn explained(id: DecisionId, answer: &Result<String, String>) -> String {
+    let head = frame_head("Finweir: why", 0, false);
+    let said = match answer {
+        Ok(text) => format!("<pre tabindex=\"0\">{}</pre>", Whole(text)),
+        Err(why) => format!(
+            "<p class=\"notice warn\">{}</p><p>On the server: <code>finweir explain {id}</code></p>",
+            Whole(why)
+        ),
+    };
+    format!(
+        "{head}<body>\n<header class=\"top\">{MARK}<h1>Finweir</h1></header>\n\
+         <main class=\"card explained\"><h2>Why {id}</h2>{said}<p><a href=\"./\">Back to the page</a></p></main>\n</body>\n</html>\n"
+    )
+}
