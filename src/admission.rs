@@ -18,6 +18,7 @@
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
+//! - `cause`: why a play is not the file as it is, which no decision looks at.
 //!
 //! What holds after every call: nothing was admitted by the limits beyond a limit; each lease is in one state and
 //! ends once, each ticket ends once; no demand waits that all rules would let in; what was given out comes back
@@ -28,6 +29,7 @@
 
 mod backfill;
 mod capacity;
+mod cause;
 mod claim;
 mod cost;
 mod decide;
@@ -77,6 +79,7 @@ use self::{
 };
 pub use self::{
     capacity::Sample,
+    cause::{Cause, Form, Held, MOST_CAUSES, Why},
     cost::{Codec, CostModel, Hdr, Seats, Work},
     event::{Ended, Event, Reason, Reconciled, Subject},
     input::{Input, Numbers},
@@ -194,6 +197,9 @@ pub struct Demand {
     pub would: Option<Reason>,
     /// How long the client will wait for the answer from now on. Zero: now or never.
     pub patience: Duration,
+    /// Of which file it is, and why it is not played as it is, if that is known. For the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Arc<Why>>,
 }
 
 /// What Jellyfin does for a play.

@@ -1,5 +1,6 @@
 //! Builds the parts from a [`Config`], binds, serves, reloads and drains.
 
+mod library;
 mod reload;
 mod run;
 
@@ -8,6 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 pub use self::{
+    library::name_files,
     reload::{Reload, Source},
     run::{RunError, run},
 };

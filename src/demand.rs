@@ -1,8 +1,12 @@
 //! Jellyfin's plan and session → the core's words: the only place where a codec becomes a cost input.
 
+mod causes;
+
 use std::sync::Arc;
 
 use core::net::IpAddr;
+
+pub use self::causes::{Asked, why, why_of_source};
 
 use crate::{
     admission::{Bitrate, Codec, Hdr, Kind, Policy, Rung, Running, Seats, Who, Work},

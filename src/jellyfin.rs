@@ -18,7 +18,7 @@ pub use self::{
     client::{Client, Moment, Shape},
     credentials::{Credentials, credentials},
     ladder::{Step, ceilings, steps},
-    plan::{Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork},
+    plan::{Barrier, Encoding, Plan, Source, Track, TrackKind, UserPolicy, VideoWork, barriers},
     playback_info::{NotAnAnswer, PlaybackAnswer, PlaybackRequest},
     query::Query,
     rewrite::{set_query_value, strip_encoding_variants},

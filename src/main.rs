@@ -5,6 +5,8 @@
     reason = "a command speaks to the terminal"
 )]
 
+#[path = "main/advise.rs"]
+mod advise;
 #[path = "main/healthcheck.rs"]
 mod healthcheck;
 #[path = "main/history.rs"]
@@ -75,6 +77,12 @@ enum Command {
     Replay(history::ReplayArguments),
     /// Says what one more GPU, other files or another client would have changed, from a journal.
     Plan(history::PlanArguments),
+    /// Says what the GPU's time was spent on, by cause, file and player, and what would save it, from a journal.
+    #[command(
+        after_help = "With --config and an API key in it, files have titles and paths; without, the ids of their items. \
+        What is counted, and how Tdarr takes the list: docs/advise.md."
+    )]
+    Advise(advise::AdviseArguments),
     /// Tries whether words to the operator arrive.
     Notify(Word),
     /// Prints the JSON schema of the configuration, for editors.
@@ -212,6 +220,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => history::explain(&arguments),
         Command::Replay(arguments) => history::replay(&arguments),
         Command::Plan(arguments) => history::plan(&arguments),
+        Command::Advise(arguments) => advise::advise(&arguments),
         Command::Notify(arguments) => word(&arguments),
         Command::Schema => {
             print!("{}", config::schema());

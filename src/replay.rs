@@ -4,11 +4,14 @@
 //!   written down, to the letter.
 //! - [`explain`]: the state just before one decision, and which change of the policy would have let it in.
 //! - [`Replay`]: the same evenings under another policy, beside what happened.
+//! - [`advise`]: what the seats were spent on, and what to do about it.
 //! - [`plan`]: what one more GPU, other files or another client would change.
 //!
 //! What another policy does to people can't be read from a journal: who was refused left no playback behind. What is
 //! assumed about that is in `docs/replay.md`, and in `world`.
 
+mod advise;
+mod bill;
 mod exact;
 mod explain;
 mod picture;
@@ -27,6 +30,7 @@ use std::{
 };
 
 pub use self::{
+    advise::{Advice, File, Group, Named, Player, Setting, advise},
     exact::{Again, Difference, again},
     explain::{Explanation, Holder, Seen, explain},
     plan::{Plan, Variant, plan},
@@ -52,9 +56,13 @@ pub struct Replay<'a> {
 impl Replay<'_> {
     /// What happened: exactly where the journal has the beginning, nearly elsewhere.
     pub fn past(&self) -> Tally {
-        let mut tally = Tally::new(self.reading);
+        self.told_into(Tally::new(self.reading))
+    }
+
+    fn told_into(&self, mut tally: Tally) -> Tally {
         for part in &self.reading.parts {
             if part.is_whole() && part.gaps.is_empty() {
+                tally.pause();
                 exact::run(part, self.base, &mut |moment, core, events| {
                     tally.take(moment, core, events);
                     true

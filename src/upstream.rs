@@ -8,7 +8,7 @@ mod tls;
 use std::{path::PathBuf, time::Duration};
 
 pub use self::{
-    api::{Api, CallError, Health},
+    api::{Api, CallError, Described, Health},
     identity::{Identities, Identity, Verified},
     media::Media,
     tls::{TlsError, client_config},

@@ -10,6 +10,8 @@
 
 #[path = "replay/carriers.rs"]
 mod carriers;
+#[path = "replay/causes.rs"]
+mod causes;
 #[path = "replay/ffmpeg.rs"]
 mod ffmpeg;
 #[path = "replay/flows.rs"]
@@ -36,6 +38,7 @@ const CHECKS: &[&[Check]] = &[
     routes::CHECKS,
     carriers::CHECKS,
     negotiation::CHECKS,
+    causes::CHECKS,
     flows::CHECKS,
     sessions::CHECKS,
     sim::CHECKS,

@@ -215,9 +215,21 @@ fn the_commands_of_a_journal_say_what_is_wrong_with_it() {
         text.contains("nowhere: can't be read: No such file"),
         "{text}"
     );
-    let (code, text) = said(&["plan", path]);
-    assert_eq!(code, Some(1));
-    assert!(text.contains("there is no journal here"), "{text}");
+    for command in ["plan", "advise"] {
+        let (code, text) = said(&[command, path]);
+        assert_eq!(code, Some(1));
+        assert!(text.contains("there is no journal here"), "{text}");
+        let (code, text) = said(&[command, nowhere.to_str().unwrap()]);
+        assert_eq!(code, Some(1));
+        assert!(text.contains("nowhere: can't be read"), "{text}");
+    }
+    let (code, text) = said(&["advise", path, "--config", "tests/config/unknown-keys.yaml"]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("unknown key"), "{text}");
+    // Paths are known to Jellyfin alone.
+    let (code, text) = said(&["advise", path, "--tdarr", "list"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("--config <FILE>"), "{text}");
     let (code, text) = said(&["plan", path, "--gpu", "a-good-one"]);
     assert_eq!(code, Some(64));
     assert!(text.contains("there is no such profile"), "{text}");

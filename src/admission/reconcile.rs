@@ -117,6 +117,7 @@ impl Admission {
             rungs: Vec::new(),
             would: None,
             patience: Duration::ZERO,
+            why: None,
         };
         let number = self.next_decision();
         let asked = Arc::new(Asked::new(&self.policy, demand).numbered(number));

@@ -10,6 +10,7 @@ mod size;
 mod source;
 
 pub use self::{
+    copy::Barrier,
     encoding::{Encoding, UserPolicy},
     source::{Source, Track, TrackKind},
 };
@@ -138,6 +139,19 @@ impl Plan {
             codec_out,
         ))
     }
+}
+
+/// What keeps the picture of a source from being copied under this address. Empty: nothing, or it has none.
+pub fn barriers(
+    query: &StreamQuery,
+    progressive: bool,
+    source: &Source,
+    encoding: &Encoding,
+) -> Vec<Barrier> {
+    let video = source.video(query.video);
+    video.map_or_else(Vec::new, |video| {
+        copy::barriers(query, progressive, source, video, encoding).collect()
+    })
 }
 
 // === impl VideoWork ===

@@ -188,7 +188,7 @@ pub(super) fn plan(arguments: &PlanArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn read(path: Option<&Path>) -> Result<Reading, ExitCode> {
+pub(super) fn read(path: Option<&Path>) -> Result<Reading, ExitCode> {
     let path = path.map_or_else(
         || {
             Environment::of_process()
@@ -245,7 +245,7 @@ fn holds(reading: &Reading) -> String {
     format!(": it begins with {first} and reaches to {reaches}")
 }
 
-fn json(what: &impl serde::Serialize) -> ExitCode {
+pub(super) fn json(what: &impl serde::Serialize) -> ExitCode {
     match serde_json::to_string_pretty(what) {
         Ok(text) => {
             println!("{text}");

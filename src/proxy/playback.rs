@@ -298,6 +298,8 @@ impl Negotiation<'_> {
             demand::kind_of(&plan),
             demand::rate_of_source(&source, &plan),
         );
+        let ceiling = self.asked.max_bitrate;
+        let why = demand::why_of_source(&source, &plan, &proxy.node.encoding.load(), ceiling);
         let policy = proxy.gate.policy();
         let (steps, rungs) = self.steps(&policy, &source, (&kind, rate), verified);
         let demand = Demand {
@@ -312,6 +314,7 @@ impl Negotiation<'_> {
             rungs,
             would: None,
             patience: self.patience(),
+            why: Some(why),
         };
         Offer {
             head,

@@ -12,14 +12,14 @@ use http::{Request, header};
 
 use super::{Proxy, Refusal, charge::Payer, header_text, refusal};
 use crate::{
-    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason, Rung},
+    admission::{Activity, Bitrate, Covered, Demand, Kind, Origin, Reason, Rung, Why},
     demand,
     gate::Outcome,
     hop::{Exchanged, Forward, Peer, Step, Verdict},
     ident::{ItemId, PlaySessionId},
     jellyfin::{
-        Client, Credentials, Media, Plan, Query, Route, Starts, StreamQuery, UserPolicy, classify,
-        strip_encoding_variants,
+        Client, Credentials, Media, Plan, Query, Route, Source, Starts, StreamQuery, UserPolicy,
+        classify, strip_encoding_variants,
     },
     telemetry::{FailOpen, Served},
     upstream::Verified,
@@ -194,11 +194,12 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
     }
     let who = (verified.as_ref(), &claims);
     let rungs = steps.rungs.clone();
+    let why = asked.why(proxy, source.as_deref(), &plan);
     match admit(
         proxy,
         &asked,
         who,
-        (kind, rate, rungs),
+        (kind, rate, rungs, why),
         peer,
         request.headers(),
     )
@@ -218,7 +219,7 @@ async fn admit(
     proxy: &Arc<Proxy>,
     asked: &Asked<'_>,
     (verified, claims): (Option<&Verified>, &Credentials),
-    (kind, rate, rungs): (Kind, Bitrate, Vec<Rung>),
+    (kind, rate, rungs, why): (Kind, Bitrate, Vec<Rung>, Arc<Why>),
     peer: &Peer,
     headers: &http::HeaderMap,
 ) -> Result<Option<usize>, Verdict> {
@@ -252,6 +253,7 @@ async fn admit(
         } else {
             Duration::ZERO
         },
+        why: Some(why),
     };
     let asking = demand.who.clone();
     let refuse = |reason: Reason, retry_after: Duration| {
@@ -367,6 +369,17 @@ impl<'a> Asked<'a> {
             session,
             lasting: true,
         })
+    }
+
+    /// Why it is not the file as it is.
+    fn why(&self, proxy: &Proxy, source: Option<&Source>, plan: &Plan) -> Arc<Why> {
+        let asked = demand::Asked {
+            query: &self.stream,
+            progressive: self.wish.is_progressive(),
+            ceiling: None,
+        };
+        let id = self.stream.source.clone();
+        demand::why(asked, id, source, plan, &proxy.node.encoding.load())
     }
 
     /// Whether the session's lease covers this; if it does, the sign of life is noted.

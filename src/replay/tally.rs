@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::{Moment, traces::Usual, what::What};
+use super::{Moment, bill::Bill, traces::Usual, what::What};
 use crate::{
     admission::{Admission, Event, Reason, Seats, Subject},
     ident::{DeviceId, ItemId, UserId},
@@ -114,6 +114,9 @@ pub struct Tally {
     pub(super) items: HashMap<ItemId, f64>,
     #[serde(skip)]
     pub(super) clients: HashMap<std::sync::Arc<str>, f64>,
+    /// Who held seats because of what, if that is asked for.
+    #[serde(skip)]
+    pub(super) bill: Option<Box<Bill>>,
     #[serde(skip)]
     open: HashMap<(UserId, DeviceId, ItemId), usize>,
     #[serde(skip)]
@@ -142,6 +145,9 @@ impl Tally {
         for event in events {
             self.note(moment.wall, event);
         }
+        if let Some(bill) = &mut self.bill {
+            bill.take(moment.wall, core, !events.is_empty());
+        }
         let (wall, held) = (moment.wall, core.held().as_f64());
         if let Some(last) = self.last.filter(|last| wall > *last) {
             self.seat_hours += self.held * (wall - last) / 3600.0;
@@ -166,6 +172,9 @@ impl Tally {
 
     /// A process ended: nothing is held until the next begins.
     pub(super) fn pause(&mut self) {
+        if let Some(bill) = &mut self.bill {
+            bill.pause();
+        }
         self.held = 0.0;
         self.last = None;
     }

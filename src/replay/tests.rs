@@ -1,5 +1,7 @@
 //! Evenings, decided again.
 
+mod advice;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::*;
@@ -167,6 +169,7 @@ fn demand(user: &str, item: &str, session: &str, patience: u64) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
+        why: None,
     }
 }
 

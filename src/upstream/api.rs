@@ -1,10 +1,13 @@
 //! The few calls Finweir makes for itself: bounded in time and size, no redirects, no proxy, no decompression.
 
+mod library;
+
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 
+pub use self::library::Described;
 use super::{Settings, TlsError, client_config};
 use crate::{
     ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token},

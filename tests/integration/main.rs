@@ -10,6 +10,7 @@
     reason = "a test reports by panicking"
 )]
 
+mod advising;
 mod asking;
 mod evading;
 mod failing;

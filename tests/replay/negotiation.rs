@@ -31,7 +31,7 @@ pub(crate) const CHECKS: &[Check] = &[
 ];
 
 /// The PlaybackInfo exchanges of a set that were answered with an answer, as bytes.
-fn answers(set: &Set) -> impl Iterator<Item = (&Record, &str)> {
+pub(crate) fn answers(set: &Set) -> impl Iterator<Item = (&Record, &str)> {
     set.records.iter().filter_map(|record| {
         let request = record.request.as_ref()?;
         let response = record.response.as_ref()?;

@@ -6,6 +6,41 @@
 use super::{Encoding, Source, Track, burns_by_method};
 use crate::jellyfin::StreamQuery;
 
+/// What keeps a picture from being copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barrier {
+    /// The address forbids a copy.
+    Forbidden,
+    /// It is interlaced.
+    Interlaced,
+    /// Its pixels are not square.
+    Anamorphic,
+    /// A subtitle is drawn into it.
+    Subtitle,
+    /// It is H.264 that is not in AVC form.
+    Avc,
+    /// Its codec.
+    Codec,
+    /// Its profile.
+    Profile,
+    /// Its range of brightness.
+    Range,
+    /// It stands on its side.
+    Rotation,
+    /// Its width or height.
+    Size,
+    /// Its pictures a second.
+    FrameRate,
+    /// Its bitrate.
+    Bitrate,
+    /// Its bits per sample.
+    Depth,
+    /// Its reference frames.
+    References,
+    /// Its level.
+    Level,
+}
+
 /// Whether every condition for a copy holds.
 pub(super) fn can_copy(
     query: &StreamQuery,
@@ -14,23 +49,56 @@ pub(super) fn can_copy(
     video: &Track,
     encoding: &Encoding,
 ) -> bool {
+    barriers(query, progressive, source, video, encoding)
+        .next()
+        .is_none()
+}
+
+/// The conditions for a copy that do not hold.
+pub(super) fn barriers(
+    query: &StreamQuery,
+    progressive: bool,
+    source: &Source,
+    video: &Track,
+    encoding: &Encoding,
+) -> impl Iterator<Item = Barrier> {
     let codec = video.codec.as_deref().unwrap_or_default();
-    let forbidden = !query.allow_video_copy
-        || (video.interlaced && deinterlaces(query, codec))
-        || (video.anamorphic && query.require_non_anamorphic)
-        || burns_by_method(query, progressive, Some(source))
-        || (codec == "h264" && video.avc == Some(false) && query.require_avc)
+    let not_avc = (codec == "h264" && video.avc == Some(false) && query.require_avc)
         // A leftover of one television series: H.264 in AVI that is not in AVC form.
         || (source.container.as_deref() == Some("avi") && codec == "h264" && video.avc != Some(true));
-    !forbidden
-        && codec_is_listed(query, codec)
-        && profile_fits(query, codec, video)
-        && range_fits(query, codec, video, encoding)
-        && rotation_fits(query, codec, video, encoding)
-        && size_fits(query, video)
-        && rate_fits(query, video, encoding)
-        && bitrate_fits(query, source, video)
-        && numbers_fit(query, codec, video)
+    let numbers = numbers_over(query, codec, video);
+    let stands = [
+        (Barrier::Forbidden, !query.allow_video_copy),
+        (
+            Barrier::Interlaced,
+            video.interlaced && deinterlaces(query, codec),
+        ),
+        (
+            Barrier::Anamorphic,
+            video.anamorphic && query.require_non_anamorphic,
+        ),
+        (
+            Barrier::Subtitle,
+            burns_by_method(query, progressive, Some(source)),
+        ),
+        (Barrier::Avc, not_avc),
+        (Barrier::Codec, !codec_is_listed(query, codec)),
+        (Barrier::Profile, !profile_fits(query, codec, video)),
+        (Barrier::Range, !range_fits(query, codec, video, encoding)),
+        (
+            Barrier::Rotation,
+            !rotation_fits(query, codec, video, encoding),
+        ),
+        (Barrier::Size, !size_fits(query, video)),
+        (Barrier::FrameRate, !rate_fits(query, video, encoding)),
+        (Barrier::Bitrate, !bitrate_fits(query, source, video)),
+        (Barrier::Depth, numbers.0),
+        (Barrier::References, numbers.1),
+        (Barrier::Level, numbers.2),
+    ];
+    stands
+        .into_iter()
+        .filter_map(|(barrier, stands)| stands.then_some(barrier))
 }
 
 fn deinterlaces(query: &StreamQuery, codec: &str) -> bool {
@@ -181,7 +249,8 @@ fn bitrate_fits(query: &StreamQuery, source: &Source, video: &Track) -> bool {
     }
 }
 
-fn numbers_fit(query: &StreamQuery, codec: &str, video: &Track) -> bool {
+/// Whether bits, reference frames and level are over what is asked for.
+fn numbers_over(query: &StreamQuery, codec: &str, video: &Track) -> (bool, bool, bool) {
     let count = |named: Option<u64>, option: &str| {
         named.or_else(|| query.option(codec, option)?.trim().parse().ok())
     };
@@ -193,9 +262,11 @@ fn numbers_fit(query: &StreamQuery, codec: &str, video: &Track) -> bool {
         .or_else(|| query.option(codec, "level"));
     // .NET takes commas for thousands' separators here, so two values given for one level are one great number.
     let level = level.and_then(|l| l.replace(',', "").trim().parse::<f64>().ok());
-    within(video.bits.map(u64::from), bits)
-        && within(video.ref_frames, frames)
-        && within(video.level, level)
+    (
+        !within(video.bits.map(u64::from), bits),
+        !within(video.ref_frames, frames),
+        !within(video.level, level),
+    )
 }
 
 /// Whether both are known and one exceeds the other is false.
