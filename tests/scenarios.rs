@@ -5,7 +5,16 @@
     reason = "a test reports by panicking"
 )]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    num::NonZero,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use finweir::{
     app, clock,
@@ -46,34 +55,47 @@ fn played(name: &str, text: &str) -> (Scenario, Vec<Outcome>) {
     (scenario, outcomes)
 }
 
+/// What is wrong with what came of a scenario.
+fn wrong_with(name: &str, text: &str) -> Vec<String> {
+    let (scenario, outcomes) = played(name, text);
+    let mut wrong = scenario.breaches(&outcomes);
+    for outcome in &outcomes {
+        // Only a schedule in which nobody stands still is bounded.
+        if outcome.stalled == 0 && outcome.smooth_share > 1.0 {
+            wrong.push(format!("{name}: {} beats the bound", outcome.policy));
+        }
+    }
+    let finweir = outcomes.iter().find(|o| o.policy == "finweir").unwrap();
+    if finweir.smooth_share < 0.95 || finweir.jain < 0.95 || finweir.stalled > 0 {
+        wrong.push(format!("{name}: a bar is missed: {finweir:?}"));
+    }
+    if !text.contains("\nexpect:\n  - policy: finweir\n") {
+        wrong.push(format!("{name}: what is expected of finweir?"));
+    }
+    if scenario.story().split_whitespace().count() <= 25 {
+        wrong.push(format!("{name}: what should happen, and why?"));
+    }
+    wrong
+}
+
 #[test]
 fn every_scenario_comes_out_as_it_says() {
-    let mut wrong = Vec::new();
     let files = files();
     assert!(files.len() >= 9, "the scenarios are gone");
-    for (name, text) in files {
-        let (scenario, outcomes) = played(&name, &text);
-        wrong.extend(scenario.breaches(&outcomes));
-        for outcome in &outcomes {
-            // Only a schedule in which nobody stands still is bounded.
-            if outcome.stalled == 0 && outcome.smooth_share > 1.0 {
-                wrong.push(format!("{name}: {} beats the bound", outcome.policy));
-            }
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    // They have nothing in common: one on each core.
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some((name, text)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = wrong_with(name, text);
+                    wrong.lock().unwrap().extend(found);
+                }
+            });
         }
-        let finweir = outcomes.iter().find(|o| o.policy == "finweir").unwrap();
-        let meets = finweir.smooth_share >= 0.95 && finweir.jain >= 0.95 && finweir.stalled == 0;
-        if !meets {
-            wrong.push(format!("{name}: a bar is missed: {finweir:?}"));
-        }
-        assert!(
-            text.contains("\nexpect:\n  - policy: finweir\n"),
-            "{name}: what is expected of finweir?"
-        );
-        assert!(
-            scenario.story().split_whitespace().count() > 25,
-            "{name}: what should happen, and why?"
-        );
-    }
+    });
+    let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
