@@ -138,7 +138,14 @@ pub(super) fn kept_whatever_is_listed(name: &str) -> bool {
 
 /// No line ends in a bare LF. `httparse` lets that pass but refuses a CR without LF, so counting is enough.
 pub(super) fn ends_lines_well(head: &[u8]) -> bool {
-    let count = |wanted: u8| head.iter().filter(|b| **b == wanted).count();
+    // In pieces that a byte can count: the compiler makes sixteen comparisons of one instruction then, not two.
+    let count = |wanted: u8| -> usize {
+        let of = |piece: &[u8]| {
+            let ends = piece.iter().map(|b| u8::from(*b == wanted));
+            usize::from(ends.fold(0, u8::wrapping_add))
+        };
+        head.chunks(255).map(of).sum()
+    };
     count(b'\n') == count(b'\r')
 }
 
@@ -155,4 +162,23 @@ fn digits(value: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_line_feed_is_found_in_however_long_a_head() {
+        for lines in [1, 100, 127, 128, 255, 256, 300, 2000] {
+            let good = b"\r\n".repeat(lines);
+            assert!(ends_lines_well(&good), "{lines}");
+            assert!(
+                !ends_lines_well(&[good.as_slice(), b"\n"].concat()),
+                "{lines}"
+            );
+            // As many as a byte can count, and one more.
+            assert!(!ends_lines_well(&b"\n".repeat(lines)), "{lines}");
+        }
+    }
 }
