@@ -210,6 +210,45 @@ fn its_configuration_can_be_read_and_is_well() {
 }
 
 #[test]
+fn its_evening_is_decided_again_explained_planned_and_advised_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let journal = scratch.path().join("journal");
+    let journal = journal.to_str().unwrap();
+    let mut demo = Demo::start(&["--speed", "10", "--for", "5m", "--journal", journal]);
+    demo.until(by(60), |metrics| {
+        ["admit", "queue", "downgrade", "reject"]
+            .iter()
+            .all(|decision| decisions(metrics, decision) > 5.0)
+    });
+    let (_, state) = get(&demo.admin, "/state");
+    let state: Value = serde_json::from_str(&state).unwrap();
+    let recent = state["recent"].as_array().unwrap();
+    let refusal = recent.iter().find(|one| one["decision"] == "reject");
+    let id = refusal.unwrap()["id"].as_str().unwrap().to_owned();
+    demo.process.signal("INT");
+    assert_eq!(demo.process.end(by(20)).code(), Some(0));
+
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_finweir"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}");
+        text
+    };
+    let again = said(&["replay", journal]);
+    assert!(again.contains("every one as it was"), "{again}");
+    let why = said(&["explain", &id, "--journal", journal]);
+    assert!(why.contains("refused"), "{why}");
+    assert!(why.contains("Would have let it in"), "{why}");
+    let plan = said(&["plan", journal]);
+    assert!(plan.contains("one more intel-arc-a3xx"), "{plan}");
+    let advice = said(&["advise", journal]);
+    assert!(advice.contains(" h"), "{advice}");
+}
+
+#[test]
 fn it_ends_by_itself_also_faster_and_with_more_guests() {
     let mut demo = Demo::start(&["--for", "8s", "--viewers", "20", "--speed", "4"]);
     let status = demo.process.end(by(40));

@@ -45,13 +45,13 @@ impl Asks<'_> {
         found
     }
 
-    /// Whether the demand is let in as it is under a policy.
+    /// Whether the demand is let in at once under a policy, be it in a smaller form.
     fn enters(&self, policy: &Arc<Policy>, demand: &Demand) -> bool {
         let mut core = self.core.clone();
         core.set_policy(self.now, Arc::clone(policy));
         matches!(
             core.decide(self.now, demand.clone()),
-            Decision::Admit { .. }
+            Decision::Admit { .. } | Decision::Downgrade { .. }
         )
     }
 
@@ -63,10 +63,14 @@ impl Asks<'_> {
 
     /// The fewest seats more on a GPU that let it in, to a tenth.
     fn seats(&self, gpu: &GpuId) -> Option<Seats> {
+        let gpus = self.core.snapshot(self.now).gpus;
+        let has = gpus.iter().find(|view| view.gpu == *gpu)?.capacity;
         let more = |tenths: u32| {
             self.with(|policy| {
                 for known in policy.gpus.iter_mut().filter(|known| known.id == *gpu) {
-                    known.capacity = known.capacity.plus(Seats::from_milli(tenths * 100));
+                    // What was learned counts, whatever the policy begins with.
+                    known.learn = false;
+                    known.capacity = has.plus(Seats::from_milli(tenths * 100));
                 }
             })
         };
