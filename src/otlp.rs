@@ -115,9 +115,9 @@ fn span(tracer: &impl Tracer, decision: &Traced<'_>, now: SystemTime) {
         KeyValue::new("finweir.waited_seconds", decision.waited.as_secs_f64()),
         text("user.id", decision.user),
         text("client.name", decision.client),
+        text("finweir.id", &decision.id.to_string()),
     ];
     for (key, value) in [
-        ("finweir.id", decision.id.as_deref()),
         ("finweir.would", decision.would),
         ("finweir.gpu", decision.gpu),
         ("user.name", decision.name),

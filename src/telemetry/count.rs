@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     DirectPlay, FailOpen, Sent,
-    labels::{Decision, Id, QueueOutcome, Users, Verdict},
+    labels::{Decision, QueueOutcome, Users, Verdict},
     metrics::{Metrics, Seen},
 };
 use crate::{
     admission::{
         Bitrate, Event, LeaseState, Measure, Mode, Period, QuotaView, Reconciled, Seats, Snapshot,
+        Subject,
     },
     clock,
     ident::NodeId,
@@ -27,27 +28,33 @@ impl Metrics {
                 families.leases_started_total.inc();
             }
             Event::Queued { .. } | Event::Moved { .. } => {}
-            Event::Granted { waited, .. }
+            Event::Granted {
+                subject, waited, ..
+            }
             | Event::Downgraded {
+                subject,
                 ticket: Some(_),
                 waited,
                 ..
             } => {
                 families.leases_started_total.inc();
-                self.count_wait(QueueOutcome::Granted, event, *waited);
+                self.count_wait(QueueOutcome::Granted, subject, *waited);
             }
             Event::Refused {
+                subject,
                 ticket,
                 reason,
                 waited,
                 ..
             } => {
                 if ticket.is_some() {
-                    self.count_wait(QueueOutcome::of(*reason), event, *waited);
+                    self.count_wait(QueueOutcome::of(*reason), subject, *waited);
                 }
             }
-            Event::Withdrawn { waited, .. } => {
-                self.count_wait(QueueOutcome::Gone, event, *waited);
+            Event::Withdrawn {
+                subject, waited, ..
+            } => {
+                self.count_wait(QueueOutcome::Gone, subject, *waited);
             }
             Event::LeaseEnded { ended, .. } => families
                 .leases_ended_total
@@ -119,16 +126,14 @@ impl Metrics {
         }
     }
 
-    fn count_wait(&self, outcome: QueueOutcome, event: &Event, waited: Duration) {
+    fn count_wait(&self, outcome: QueueOutcome, subject: &Subject, waited: Duration) {
         self.families
             .queue_outcomes_total
             .with_label_values(&[outcome.as_str()])
             .inc();
         let waited = waited.as_secs_f64();
         self.families.queue_wait_seconds.observe(waited);
-        if let Some(id) = Id::of(event) {
-            self.exemplars.note(waited, id, clock::wall());
-        }
+        self.exemplars.note(waited, subject.decision, clock::wall());
     }
 
     fn mode(&self, mode: Mode) {

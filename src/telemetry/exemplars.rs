@@ -2,12 +2,13 @@
 
 use std::{sync::Mutex, time::SystemTime};
 
-use super::{labels::Id, recent::unix};
+use super::recent::unix;
+use crate::ident::DecisionId;
 
 /// One observation, and the decision it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Exemplar {
-    pub(super) id: Id,
+    pub(super) id: DecisionId,
     pub(super) value: f64,
     /// Seconds since 1970.
     pub(super) at: f64,
@@ -31,7 +32,7 @@ impl Exemplars {
     }
 
     /// Keeps an observation as the latest of its bucket.
-    pub(super) fn note(&self, value: f64, id: Id, at: SystemTime) {
+    pub(super) fn note(&self, value: f64, id: DecisionId, at: SystemTime) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         if let Some(Ok(mut latest)) = self.latest.get(bucket).map(Mutex::lock) {
             let at = unix(at);

@@ -1,11 +1,11 @@
 //! What an event decided, the closed enums that only telemetry uses, and the bounded label `user`.
 
-use std::{collections::BTreeSet, fmt, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use super::{DirectPlay, FailOpen, Sent, Served, UserLabel};
 use crate::{
     admission::{Event, Reason, Subject},
-    ident::{LeaseId, Ticket, UserId},
+    ident::UserId,
 };
 
 /// Most values of the label `user`.
@@ -30,15 +30,6 @@ pub(super) struct Decision<'a> {
     /// How long it waited, if it did.
     pub(super) waited: Option<Duration>,
     pub(super) subject: &'a Subject,
-    /// What the logs call it.
-    pub(super) id: Option<Id>,
-}
-
-/// What a decision is called where one must be found again: its receipt if it waited, else its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Id {
-    Waited(Ticket),
-    Lease(LeaseId),
 }
 
 /// How a wait ended.
@@ -126,7 +117,6 @@ impl<'a> Decision<'a> {
             would,
             waited,
             subject,
-            id: Id::of(event),
         })
     }
 }
@@ -136,41 +126,6 @@ impl Decision<'_> {
     pub(super) fn turns_away(&self) -> bool {
         let of_use = self.reason != Reason::Superseded && self.reason != Reason::Draining;
         self.verdict == Verdict::Reject && of_use
-    }
-}
-
-// === impl Id ===
-
-impl Id {
-    /// The id of the decision or the wait that `event` is about. The one place that says what it is.
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        match event {
-            Event::Admitted { lease, .. } => Some(Self::Lease(*lease)),
-            Event::Queued { ticket, .. }
-            | Event::Granted { ticket, .. }
-            | Event::Withdrawn { ticket, .. } => Some(Self::Waited(*ticket)),
-            Event::Refused { ticket, .. } => ticket.map(Self::Waited),
-            Event::Downgraded { ticket, lease, .. } => {
-                Some(ticket.map_or(Self::Lease(*lease), Self::Waited))
-            }
-            Event::Moved { .. }
-            | Event::LeaseEnded { .. }
-            | Event::Reconciled { .. }
-            | Event::Preempting { .. }
-            | Event::EndJob { .. }
-            | Event::CapacityChanged { .. }
-            | Event::Operator { .. }
-            | Event::PolicyChanged { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Waited(ticket) => ticket.fmt(f),
-            Self::Lease(lease) => lease.fmt(f),
-        }
     }
 }
 

@@ -240,7 +240,6 @@ fn log_decision(decision: &Decision<'_>, name: Option<&str>) {
                 seats = subject.cost.as_f64(),
                 gpu = subject.gpu.as_ref().map(|g| g.as_str()),
                 node = subject.node.as_str(),
-                id = decision.id.map(tracing::field::display),
                 waited_ms = decision.waited.map(millis),
                 work = subject.work,
                 "{message}"

@@ -141,10 +141,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        ident::{LeaseId, Ticket},
-        telemetry::{exemplars::Exemplars, labels::Id},
-    };
+    use crate::{ident::DecisionId, telemetry::exemplars::Exemplars};
 
     #[test]
     fn every_kind_is_written_as_the_specification_has_it() {
@@ -172,9 +169,9 @@ mod tests {
         registry.register(Box::new(empty)).unwrap();
         let exemplars = Exemplars::new(&[0.5, 1.0]);
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);
-        exemplars.note(0.9, Id::Waited(Ticket(7)), at);
-        exemplars.note(0.7, Id::Waited(Ticket(8)), at);
-        exemplars.note(4.0, Id::Lease(LeaseId(9)), at);
+        exemplars.note(0.9, DecisionId(7), at);
+        exemplars.note(0.7, DecisionId(8), at);
+        exemplars.note(4.0, DecisionId(9), at);
         let text = encode(&registry.gather(), |family, nth| {
             (family == "d_wait_seconds")
                 .then(|| exemplars.of(nth))
@@ -194,8 +191,8 @@ c_up -1.0
 # UNIT d_wait_seconds seconds
 # HELP d_wait_seconds Waits.
 d_wait_seconds_bucket{le="0.5"} 0
-d_wait_seconds_bucket{le="1.0"} 1 # {decision="T8"} 0.7 1700000000.250
-d_wait_seconds_bucket{le="+Inf"} 2 # {decision="L9"} 4.0 1700000000.250
+d_wait_seconds_bucket{le="1.0"} 1 # {decision="d-8"} 0.7 1700000000.250
+d_wait_seconds_bucket{le="+Inf"} 2 # {decision="d-9"} 4.0 1700000000.250
 d_wait_seconds_count 2
 d_wait_seconds_sum 4.7
 # TYPE e_seconds histogram
@@ -213,11 +210,11 @@ e_seconds_sum{route="segment"} 2.5
     #[test]
     fn an_observation_at_a_bound_is_in_the_bucket_below_it() {
         let exemplars = Exemplars::new(&[0.5, 1.0]);
-        exemplars.note(0.5, Id::Waited(Ticket(1)), SystemTime::UNIX_EPOCH);
-        exemplars.note(1.0, Id::Waited(Ticket(2)), SystemTime::UNIX_EPOCH);
-        exemplars.note(1.1, Id::Waited(Ticket(3)), SystemTime::UNIX_EPOCH);
+        exemplars.note(0.5, DecisionId(1), SystemTime::UNIX_EPOCH);
+        exemplars.note(1.0, DecisionId(2), SystemTime::UNIX_EPOCH);
+        exemplars.note(1.1, DecisionId(3), SystemTime::UNIX_EPOCH);
         let ids: Vec<_> = (0..4).map(|n| exemplars.of(n).map(|e| e.id)).collect();
-        let waited = |ticket| Some(Id::Waited(Ticket(ticket)));
+        let waited = |ticket| Some(DecisionId(ticket));
         assert_eq!(ids, [waited(1), waited(2), waited(3), None]);
     }
 }

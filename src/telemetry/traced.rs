@@ -8,7 +8,7 @@ use super::labels::Decision;
 #[derive(Clone, Debug)]
 pub struct Traced<'a> {
     /// What logs and exemplars call it.
-    pub id: Option<String>,
+    pub id: crate::ident::DecisionId,
     /// `admit`, `queue`, `downgrade`, `reject`.
     pub decision: &'static str,
     /// Why.
@@ -54,7 +54,7 @@ impl Tracer {
         let Some(tell) = self.0.get() else { return };
         let subject = decision.subject;
         tell(&Traced {
-            id: decision.id.map(|id| id.to_string()),
+            id: subject.decision,
             decision: decision.verdict.as_str(),
             reason: decision.reason.as_str(),
             would: decision.would.map(crate::admission::Reason::as_str),
