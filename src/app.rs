@@ -123,22 +123,34 @@ pub fn test_words(config: &Config) -> Result<Vec<Tried>, RunError> {
     Ok(runtime.block_on(notifier.test()))
 }
 
-/// Reads the journal to explain a decision. One that is too long would take the memory that streams need.
+/// Reads the journal to explain a decision: its newest files only, as more would take the memory that streams need.
 fn explainer(config: &Config) -> Option<admin::Explain> {
     const MOST: u64 = 64 << 20;
     let dir = config.journal.dir.clone()?;
     Some(admin::Explain::new(move |id| {
-        let unread = |error: &dyn std::fmt::Display| format!("The journal can't be read: {error}.");
-        let size = journal::size(&dir).map_err(|error| unread(&error))?;
-        if size > MOST {
-            return Err("The journal is too long to be read beside the streams.".to_owned());
-        }
-        let reading = journal::Reading::of(&dir).map_err(|error| unread(&error))?;
-        let told = crate::replay::explain(&reading, clock::now(), id);
-        told.map(|told| told.text()).ok_or_else(|| {
-            "The journal does not hold this decision: it is too old, or not yet written.".to_owned()
-        })
+        let reading = journal::Reading::of_newest(&dir, MOST)
+            .map_err(|error| format!("The journal can't be read: {error}."))?;
+        crate::replay::explain(&reading, clock::now(), id)
+            .map(|told| told.text())
+            .ok_or_else(|| {
+                "It is not in the newest part of the journal, or not yet written.".to_owned()
+            })
     }))
+}
+
+// === impl Built ===
+
+impl Built {
+    /// Writes down what users have used. A disk that hangs may not keep a second signal from being heard.
+    async fn save_usage(&self, last: bool) {
+        let Some(file) = self.usage.clone() else {
+            return;
+        };
+        let gate = self.gate.clone();
+        tokio::task::spawn_blocking(move || control::write_usage(&gate, &file, last))
+            .await
+            .ok();
+    }
 }
 
 // === impl Bound ===
@@ -391,17 +403,13 @@ impl Running {
             "Draining"
         );
         // Who is told twice to stop does not come to the end of this.
-        if let Some(file) = &self.built.usage {
-            control::write_usage(&self.built.gate, file, false);
-        }
+        self.built.save_usage(false).await;
         tokio::time::sleep(self.drain_delay).await;
         self.built.gate.drain();
         let cut = self.hop.drain(self.drain_limit).await;
         self.built.tasks.join(Duration::from_secs(5)).await;
         self.built.tasks.end_loops();
-        if let Some(file) = &self.built.usage {
-            control::write_usage(&self.built.gate, file, true);
-        }
+        self.built.save_usage(true).await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = self.built.spans {
             spans.end().await;

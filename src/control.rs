@@ -137,9 +137,10 @@ async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {
 }
 
 async fn say(api: &Api, end: &EndJob, text: Option<String>) -> Result<(), CallError> {
-    match (session_of(api, end).await?, text) {
-        (Some(session), Some(text)) => api.message(&session, "Jellyfin", &text).await,
-        (Some(_) | None, _) => Ok(()),
+    let Some(text) = text else { return Ok(()) };
+    match session_of(api, end).await? {
+        Some(session) => api.message(&session, "Jellyfin", &text).await,
+        None => Ok(()),
     }
 }
 

@@ -31,7 +31,6 @@ use self::{
     spool::{Entry, Spool, Writer},
 };
 pub use self::{
-    files::size,
     pseudonym::Pseudonyms,
     read::{Gap, Part, ReadError, Reading, Step},
     record::{Action, Header, Note, VERSION},

@@ -14,6 +14,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -69,6 +70,9 @@ pub(super) enum Denied {
     /// Its form is too long or can't be read.
     Form,
 }
+
+/// A form has this long to arrive.
+const FORM: Duration = Duration::from_secs(10);
 
 /// Most bytes of a form that are read.
 const LONGEST_FORM: usize = 64 << 10;
@@ -145,8 +149,13 @@ impl Guard {
             parts.extensions.insert(caller);
             return Ok(Request::from_parts(parts, body));
         }
-        let form = Limited::new(body, LONGEST_FORM).collect().await;
-        let form = form.map_err(|_| Denied::Form.into_response())?.to_bytes();
+        // One that trickles would hold its connection, and enough of those every other.
+        let form = Limited::new(body, LONGEST_FORM).collect();
+        let form = tokio::time::timeout(FORM, form).await;
+        let form = form
+            .map_err(|_| Denied::Form.into_response())?
+            .map_err(|_| Denied::Form.into_response())?
+            .to_bytes();
         let text = std::str::from_utf8(&form).map_err(|_| Denied::Form.into_response())?;
         let query = Fields::read(parts.uri.query().unwrap_or_default());
         let fields = Fields::read(text);

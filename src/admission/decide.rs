@@ -97,7 +97,7 @@ impl Admission {
         // Who has a smaller picture already keeps it rather than wait.
         let keeps = holds != Holds::No && self.was_stepped(&asked, &claim);
         let first =
-            rule.steps_first() || line.is_none() || keeps || self.pressure(&asked).is_some();
+            rule.steps_first() || line.is_none() || keeps || self.pressure(&asked, false).is_some();
         if first && let Some(decision) = self.step_down(now, &asked, place, reason) {
             return decision;
         }

@@ -469,12 +469,13 @@ impl Admission {
                 self.arm(id);
             }
             LeaseState::Lingering => {
-                // A real stop is quicker than a reader who left.
-                if let Some(leave) = &mut lease.leave
-                    && leave.at > now + linger
-                {
-                    leave.at = now + linger;
-                    leave.why = why;
+                if let Some(leave) = &mut lease.leave {
+                    // A real stop is quicker than a reader who left, and who was sent away does not come back.
+                    let sent_away = matches!(why, Ended::Revoked | Ended::Preempted);
+                    if leave.at > now + linger || sent_away {
+                        leave.at = leave.at.min(now + linger);
+                        leave.why = why;
+                    }
                 }
                 self.foresee(id);
                 self.arm(id);

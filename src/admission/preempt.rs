@@ -138,8 +138,11 @@ impl Admission {
         }
         let (lacks, session) = self.still_lacks(gpu, asked, deadline);
         let sentenced = self.sentenced.iter().filter_map(|id| self.leases.get(id));
+        // What comes free by itself in time is counted already, and nobody need be ended for it.
+        let later = |lease: &&Lease| lease.frees.is_none_or(|(_, at)| at >= deadline);
         let coming = sentenced
             .filter(|lease| lease.asked.account.gpu == Some(gpu))
+            .filter(later)
             .fold(Seats::ZERO, |sum, lease| sum.plus(lease.held.seats));
         let lacks = lacks.less(coming);
         let session = session && coming == Seats::ZERO;
@@ -152,6 +155,7 @@ impl Admission {
             .filter(|lease| {
                 lease.asked.account.gpu == Some(gpu) && self.may_be_ended_for(lease, asked)
             })
+            .filter(later)
             .collect();
         // Lowest class first, then the smallest; who has seen least before who has seen more.
         from.sort_by_key(|lease| {

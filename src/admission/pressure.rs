@@ -17,7 +17,8 @@ use crate::ident::Ticket;
 impl Admission {
     /// How far the tightest of the seats that a demand would take from is beyond the point at which pressure begins,
     /// 0..=1: those of its GPU, of its user, of its class. `None`: none is.
-    pub(super) fn pressure(&self, asked: &Asked) -> Option<f64> {
+    /// `waits`: the demand stands in the line itself.
+    pub(super) fn pressure(&self, asked: &Asked, waits: bool) -> Option<f64> {
         let from = self.policy.pressure.get();
         let gpu = asked.account.gpu?;
         if from >= 1.0 {
@@ -29,7 +30,9 @@ impl Admission {
             (full >= from).then(|| ((full - from) / (1.0 - from)).min(1.0))
         };
         let rule = self.policy.gpus.get(gpu)?;
-        let of_gpu = if self.queue.len_of_gpu(gpu) > 0 && self.mode(rule.mode) == Mode::Enforce {
+        let of_gpu = if self.queue.len_of_gpu(gpu) > usize::from(waits)
+            && self.mode(rule.mode) == Mode::Enforce
+        {
             Some(1.0)
         } else {
             // What is kept free for others is not there.
@@ -54,8 +57,8 @@ impl Admission {
     }
 
     /// The largest form that a demand may have while its GPU is under pressure. `None`: all that it asks for.
-    fn spare_step(&self, asked: &Asked) -> Option<Step> {
-        let part = self.pressure(asked)?;
+    fn spare_step(&self, asked: &Asked, waits: bool) -> Option<Step> {
+        let part = self.pressure(asked, waits)?;
         let steps = || asked.steps.iter().filter(|step| step.is_video());
         let least = steps().next_back()?.cost();
         let give = asked.cost.less(least).as_f64() * part;
@@ -69,14 +72,14 @@ impl Admission {
             .copied()
     }
 
-    fn spared(&self, now: Instant, asked: &Asked, place: Place) -> Option<Stepped> {
-        let step = self.spare_step(asked)?;
+    fn spared(&self, now: Instant, asked: &Asked, place: Place, waits: bool) -> Option<Stepped> {
+        let step = self.spare_step(asked, waits)?;
         self.try_step(now, asked, step, place).ok()
     }
 
     /// Lets a demand in that would fit as a whole, in a cheaper form, if its GPU is under pressure.
     pub(super) fn spare(&mut self, now: Instant, asked: &Asked, place: Place) -> Option<Decision> {
-        let stepped = self.spared(now, asked, place)?;
+        let stepped = self.spared(now, asked, place, false)?;
         Some(self.step_in(now, stepped, Reason::Pressure))
     }
 
@@ -85,7 +88,7 @@ impl Admission {
         let Some(waiter) = self.queue.get(ticket) else {
             return false;
         };
-        let Some(stepped) = self.spared(now, &waiter.asked, waiter.place) else {
+        let Some(stepped) = self.spared(now, &waiter.asked, waiter.place, true) else {
             return false;
         };
         let waited = now.saturating_duration_since(waiter.since);

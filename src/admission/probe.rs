@@ -19,7 +19,7 @@ impl Admission {
             Holds::Yes(..) => self.smaller_form(&asked, &claim, place).is_none(),
             Holds::Full(_) => false,
             Holds::No => {
-                self.pressure(&asked).is_none()
+                self.pressure(&asked, false).is_none()
                     && self.judge(&asked, place, claim.freed).block.is_none()
             }
         }

@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// Makes a file that was not there.
-    pub(super) fn create(&self, wall: Duration) -> io::Result<File> {
+    pub(super) fn create(&self, wall: Duration) -> io::Result<(File, PathBuf)> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -52,24 +52,27 @@ impl Files {
                 .append(true)
                 .create_new(true)
                 .mode(0o600)
-                .open(path);
+                .open(&path);
             match made {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => millis += 1,
-                made => return made,
+                made => return Ok((made?, path)),
             }
         }
     }
 
-    /// Removes what is too old, and the oldest of what is too much; the newest file stays.
-    pub(super) fn clear(&self, now: SystemTime) -> io::Result<()> {
+    /// Removes what is too old, and the oldest of what is too much; the file that is being written stays, whatever its
+    /// name says: the clock may have been set back.
+    pub(super) fn clear(&self, now: SystemTime, written: Option<&Path>) -> io::Result<()> {
         let mut files = Vec::new();
         for path in list(&self.dir)? {
+            if written == Some(path.as_path()) {
+                continue;
+            }
             // Somebody else may have removed it.
             if let Ok(about) = fs::metadata(&path) {
                 files.push((path, about.len(), about.modified().unwrap_or(now)));
             }
         }
-        files.pop();
         let room = self.max_size.saturating_sub(self.each());
         let mut kept = files.iter().map(|(_, size, _)| *size).sum::<u64>();
         for (path, size, changed) in files {
@@ -83,15 +86,19 @@ impl Files {
     }
 }
 
-/// What the files of a journal take, in bytes.
-///
-/// # Errors
-/// They can't be looked at.
-pub fn size(dir: &Path) -> io::Result<u64> {
-    let sizes = list(dir)?
-        .into_iter()
-        .map(|file| Ok(fs::metadata(file)?.len()));
-    sizes.sum()
+/// The newest files of a journal that take no more than `most` bytes together, oldest first.
+pub(super) fn newest(dir: &Path, most: u64) -> io::Result<Vec<PathBuf>> {
+    let mut files = list(dir)?;
+    let mut kept = 0_u64;
+    let mut from = files.len();
+    for path in files.iter().rev() {
+        kept = kept.saturating_add(fs::metadata(path)?.len());
+        if kept > most {
+            break;
+        }
+        from -= 1;
+    }
+    Ok(files.split_off(from))
 }
 
 /// The files of a journal, oldest first.

@@ -108,6 +108,20 @@ impl Reading {
             let dir = path.parent().map(Path::to_owned).unwrap_or_default();
             (vec![path.to_owned()], dir)
         };
+        Self::of_files(path, names, dir)
+    }
+
+    /// Reads the newest files of a directory, as many as take no more than `most` bytes.
+    ///
+    /// # Errors
+    /// There is no journal, or one of another version.
+    pub fn of_newest(dir: &Path, most: u64) -> Result<Self, ReadError> {
+        let unreadable = |error| ReadError::Io(dir.to_owned(), error);
+        let names = files::newest(dir, most).map_err(unreadable)?;
+        Self::of_files(dir, names, dir.to_owned())
+    }
+
+    fn of_files(path: &Path, names: Vec<PathBuf>, dir: PathBuf) -> Result<Self, ReadError> {
         if names.is_empty() {
             return Err(ReadError::Empty(path.to_owned()));
         }

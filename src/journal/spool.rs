@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -77,6 +78,8 @@ pub(super) struct Writer {
     pseudonyms: Option<Pseudonyms>,
     telemetry: Telemetry,
     file: Option<File>,
+    /// Where that is, or the last one was.
+    path: Option<PathBuf>,
     /// Bytes of the file.
     size: u64,
     /// When a disk that failed is tried again.
@@ -156,6 +159,7 @@ impl Writer {
             pseudonyms,
             telemetry,
             file: None,
+            path: None,
             size: 0,
             again: None,
             cleared: start,
@@ -170,15 +174,20 @@ impl Writer {
     pub(super) fn open(&mut self) -> io::Result<()> {
         let wall = clock::wall();
         let since = wall.duration_since(std::time::UNIX_EPOCH);
-        let mut file = self.files.create(since.unwrap_or_default())?;
         let mut line = Vec::new();
         put(&mut line, &Line::File(&self.header))?;
-        file.write_all(&line)?;
+        let (mut file, path) = self.files.create(since.unwrap_or_default())?;
+        if let Err(error) = file.write_all(&line) {
+            // A full disk would get another empty file each time it is tried.
+            std::fs::remove_file(&path).ok();
+            return Err(error);
+        }
         self.header.part += 1;
         self.size = u64::try_from(line.len()).unwrap_or(u64::MAX);
         self.file = Some(file);
+        self.path = Some(path);
         self.cleared = clock::now();
-        if let Err(error) = self.files.clear(wall) {
+        if let Err(error) = self.files.clear(wall, self.path.as_deref()) {
             tracing::warn!(%error, "An old file of the journal can't be removed");
         }
         Ok(())
@@ -222,7 +231,7 @@ impl Writer {
             }
         } else if self.size > 0 && clock::now() >= self.cleared + CLEAR {
             self.cleared = clock::now();
-            if let Err(error) = self.files.clear(clock::wall()) {
+            if let Err(error) = self.files.clear(clock::wall(), self.path.as_deref()) {
                 tracing::warn!(%error, "An old file of the journal can't be removed");
             }
         }

@@ -85,10 +85,17 @@ impl Flows {
         sent
     }
 
-    /// Whether there is anything to read.
+    /// Whether there is nothing to read. Then what comes next is measured from its own beginning on: a quiet hour
+    /// in the window would hide it.
     fn is_quiet(&self) -> bool {
-        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.flows.is_empty() && counters.window.iter().all(|(bytes, _)| *bytes == 0)
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet =
+            counters.flows.is_empty() && counters.window.iter().all(|(bytes, _)| *bytes == 0);
+        if quiet {
+            counters.last = None;
+            counters.window.clear();
+        }
+        quiet
     }
 
     /// Reads the counters. `counted`: whether a reader's play is counted elsewhere.

@@ -59,6 +59,8 @@ struct Offer {
     demand: Demand,
     /// What was changed in the request for it.
     change: Change,
+    /// Its picture is smaller than it was: the viewer is told once it is let in.
+    slimmed: bool,
     /// Smaller pictures, by the index of the demand's rungs.
     steps: Vec<Step>,
 }
@@ -212,8 +214,16 @@ impl Negotiation<'_> {
         let proxy = self.proxy;
         let who = offer.demand.who.clone();
         let playing = proxy.gate.plays(&who.user, &who.device);
-        match proxy.enter(offer.demand.clone()).await {
+        // Jellyfin may have been asked again since the offer was made.
+        let demand = Demand {
+            patience: self.patience(),
+            ..offer.demand.clone()
+        };
+        match proxy.enter(demand).await {
             Outcome::Admitted(reservation) => {
+                if offer.slimmed {
+                    self.tell_smaller(&who);
+                }
                 reservation.bind(offer.answer.session().as_ref());
                 Response::from_parts(offer.head, refusal::whole(offer.answer.print()))
             }
@@ -322,6 +332,7 @@ impl Negotiation<'_> {
             source,
             demand,
             change: Change::default(),
+            slimmed: false,
             steps,
         }
     }

@@ -85,8 +85,9 @@ impl Identities {
             let failed = || CallError::Unreachable("it did not answer a moment ago".to_owned());
             return verified.clone().ok_or_else(failed);
         }
-        let verified = match api.whose(token).await {
-            Ok(Some(user)) => Verified::User(Identity::read(&user)?),
+        let read = |user: Option<Value>| user.as_ref().map(Identity::read).transpose();
+        let verified = match api.whose(token).await.and_then(read) {
+            Ok(Some(user)) => Verified::User(user),
             Ok(None) => Verified::ApiKey,
             Err(CallError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
                 Verified::Refused

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     Door, Eye, Sheet,
-    text::{Long, Number, Text},
+    text::{Long, Number, Text, Whole},
 };
 use crate::admission::Mode;
 
@@ -94,7 +94,7 @@ pub(super) fn notices(out: &mut String, sheet: &Sheet) -> fmt::Result {
         )?;
     }
     for warning in &view.warnings {
-        writeln!(out, "<p class=\"notice warn\">{}</p>", Long(warning))?;
+        writeln!(out, "<p class=\"notice warn\">{}</p>", Whole(warning))?;
     }
     Ok(())
 }

@@ -132,3 +132,31 @@ fn who_has_waited_gets_a_small_picture_if_others_wait_too() {
     });
     assert_eq!(given, Some((Some(first), 1, Reason::Pressure)));
 }
+
+#[test]
+fn who_waits_alone_is_no_pressure_on_himself() {
+    let mut world = house(2000, 0.9);
+    let first = world.play("a", "tv", "x", "sa");
+    let second = world.play("b", "tv", "x", "sb");
+    let ticket = queued(&world.decide(Demand {
+        rungs: Vec::new(),
+        ..wish("z", "tv")
+    }));
+    world.core.withdraw(world.now, ticket);
+    let mut policy = world.core.policy().as_ref().clone();
+    policy.user.when_full = WhenFull::WaitThenStepDown;
+    policy.pressure = Fraction::new(1.0).unwrap();
+    world.core.set_policy(world.now, Arc::new(policy.clone()));
+    let ticket = queued(&world.decide(wish("c", "tv")));
+    policy.pressure = Fraction::new(0.9).unwrap();
+    world.core.set_policy(world.now, Arc::new(policy));
+    world.events();
+    for lease in [first, second] {
+        world.core.release(world.now, lease, Ended::Revoked);
+    }
+    let granted = world
+        .events()
+        .into_iter()
+        .any(|event| matches!(event, Event::Granted { ticket: given, .. } if given == ticket));
+    assert!(granted, "the whole, as the GPU is empty");
+}

@@ -4,10 +4,13 @@
   const say = document.getElementById("say");
   const list = document.getElementById("list");
   const span = (s) => (s < 100 ? `${s} s` : s < 6000 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h`);
-  const tokens = () => {
+  // The web client may know other servers too: their logins are no business of this one.
+  let own;
+  const tokens = async () => {
+    own ??= (await (await fetch("../System/Info/Public")).json()).Id;
     try {
       const servers = JSON.parse(localStorage.getItem("jellyfin_credentials") ?? "{}").Servers ?? [];
-      return servers.map((server) => server.AccessToken).filter(Boolean);
+      return servers.filter((server) => server.Id === own).map((server) => server.AccessToken).filter(Boolean);
     } catch {
       return [];
     }
@@ -35,7 +38,14 @@
   };
   const ask = async () => {
     if (document.hidden) return;
-    for (const token of tokens()) {
+    let known;
+    try {
+      known = await tokens();
+    } catch {
+      say.textContent = "The server does not answer.";
+      return;
+    }
+    for (const token of known) {
       try {
         const answer = await fetch("place.json", {
           cache: "no-store",

@@ -31,8 +31,10 @@ impl Negotiation<'_> {
             return offer;
         }
         tracing::info!(node = %proxy.node.id, client = self.client.as_str(), ceiling, "The line out of the house has no room for the file: it is encoded smaller");
-        self.tell_smaller(&slimmer.demand.who);
-        slimmer
+        Offer {
+            slimmed: true,
+            ..slimmer
+        }
     }
 
     /// The ceiling under which it would fit. `None`: it fits as it is, or nothing is to be done about it.
