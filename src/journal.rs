@@ -33,7 +33,7 @@ use self::{
 pub use self::{
     pseudonym::Pseudonyms,
     read::{Gap, Part, ReadError, Reading, Step},
-    record::{Action, Header, Note, VERSION},
+    record::{Header, Note, VERSION},
 };
 use crate::{
     admission::{Event, Input, Numbers, Policy},
@@ -153,10 +153,9 @@ impl Journal {
             Note::ConfigRejected { .. } if self.0.pseudonyms => Note::ConfigRejected {
                 error: String::new(),
             },
-            other @ (Note::ConfigTaken { .. }
-            | Note::ConfigRejected { .. }
-            | Note::Action(_)
-            | Note::Stopped) => other,
+            other @ (Note::ConfigTaken { .. } | Note::ConfigRejected { .. } | Note::Stopped) => {
+                other
+            }
         };
         self.0.spool.push(Entry::Note {
             at: self.since(at),

@@ -314,9 +314,6 @@ impl Telemetry {
     /// Counts records that were written to the journal.
     pub fn journal_written(&self, records: u64, bytes: usize) {
         self.0.metrics.journal_written(records, bytes);
-        if self.has_journal_trouble() {
-            self.journal_trouble(false);
-        }
     }
 
     /// Counts records that found no room on their way to the journal.

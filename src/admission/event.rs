@@ -343,7 +343,8 @@ pub enum Event {
     Operator {
         /// What.
         order: Order,
-        /// Who, as he called himself, and from where.
+        /// Who, as he called himself, and from where. The journal has it with the input.
+        #[serde(skip_serializing)]
         who: Arc<str>,
         /// Whom and what it was about, if it was about somebody.
         subject: Option<Arc<Subject>>,

@@ -183,6 +183,10 @@ impl Pseudonyms {
                 session: self.session(&session),
                 bytes,
             },
+            Input::Operate { order, who } => Input::Operate {
+                order,
+                who: self.text(&who).into(),
+            },
             Input::Usage(book) => Input::Usage(Box::new(book.renamed(
                 |user| self.user(&UserId::new(user)).as_str().to_owned(),
                 |name| self.text(&name.to_lowercase()),
@@ -194,7 +198,6 @@ impl Pseudonyms {
             | Input::Week { .. }
             | Input::Today(_)
             | Input::Flow(_)
-            | Input::Operate { .. }
             | Input::Drain) => other,
         }
     }

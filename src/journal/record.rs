@@ -33,25 +33,10 @@ pub struct Header {
     pub policy: Arc<Policy>,
 }
 
-/// What an operator did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Action {
-    /// Who: the name that the operator gave, or the address he came from.
-    pub who: String,
-    /// What: `release`, `let in`, `message`, `pause`, `drain`, `mode`.
-    pub what: String,
-    /// To which lease, ticket or user.
-    pub whom: String,
-    /// What came of it.
-    pub result: String,
-}
-
 /// What is not the core's and belongs to the story.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Note {
-    /// An operator acted.
-    Action(Action),
     /// A configuration came into force.
     ConfigTaken {
         /// FNV-1a of the text.

@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_millis(200);
 const LAST: Duration = Duration::from_secs(5);
 /// A disk that failed is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Trouble is told for so long after records were lost: whoever looks, looks every few seconds.
+const LATELY: Duration = Duration::from_secs(60);
 /// How often files that grow too old are looked for.
 const CLEAR: Duration = Duration::from_secs(3600);
 
@@ -80,6 +82,8 @@ pub(super) struct Writer {
     file: Option<File>,
     /// Where that is, or the last one was.
     path: Option<PathBuf>,
+    /// When records were last lost because nobody could keep up.
+    lost: Option<Instant>,
     /// Bytes of the file.
     size: u64,
     /// When a disk that failed is tried again.
@@ -160,6 +164,7 @@ impl Writer {
             telemetry,
             file: None,
             path: None,
+            lost: None,
             size: 0,
             again: None,
             cleared: start,
@@ -223,11 +228,16 @@ impl Writer {
             match self.save(&buffer) {
                 Ok(()) => {
                     self.telemetry.journal_written(records, buffer.len());
+                    let lately = self.lost.is_some_and(|at| clock::now() < at + LATELY);
+                    if !lately && self.telemetry.has_journal_trouble() {
+                        self.telemetry.journal_trouble(false);
+                    }
                 }
                 Err(error) => self.fail(&error, records),
             }
             if lost > 0 {
                 self.telemetry.journal_lost(lost);
+                self.lost = Some(clock::now());
             }
         } else if self.size > 0 && clock::now() >= self.cleared + CLEAR {
             self.cleared = clock::now();

@@ -113,12 +113,9 @@ fn what_was_told_is_read_back_as_it_was() {
     );
     journal.note(
         clock::now(),
-        Note::Action(Action {
-            who: "the operator".to_owned(),
-            what: "release".to_owned(),
-            whom: "L7".to_owned(),
-            result: "done".to_owned(),
-        }),
+        Note::ConfigRejected {
+            error: "nothing is well".to_owned(),
+        },
     );
     write(&journal, 3);
     let reading = Reading::of(dir.path()).unwrap();
@@ -135,7 +132,9 @@ fn what_was_told_is_read_back_as_it_was() {
     assert_eq!(format!("{read:?}"), format!("{:?}", demand()));
     let did = part.steps[0].did.as_deref();
     assert_eq!(did, Some(r#"[{"policy-changed":{"mode":"enforce"}}]"#));
-    assert!(matches!(&part.notes[0].1, Note::Action(action) if action.whom == "L7"));
+    assert!(
+        matches!(&part.notes[0].1, Note::ConfigRejected { error } if error == "nothing is well")
+    );
     // A numbered decision of a later start is never the same.
     assert!(journal.numbers().decision > 0);
 }
@@ -298,6 +297,20 @@ fn with_pseudonyms_nobody_is_named_and_rules_still_find_him() {
     hidden.pseudonyms = true;
     let journal = begin(&hidden);
     journal.step(clock::now(), Input::Decide(Box::new(demand())), &[]);
+    let order = crate::admission::Order::Pause;
+    let who: std::sync::Arc<str> = "Anna (192.168.7.13)".into();
+    journal.step(
+        clock::now(),
+        Input::Operate {
+            order,
+            who: who.clone(),
+        },
+        &[Event::Operator {
+            order,
+            who,
+            subject: None,
+        }],
+    );
     let yaml = Note::config_taken("users: {rules: [{user: Anna}]}");
     journal.note(clock::now(), yaml);
     write(&journal, 1);

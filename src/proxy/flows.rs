@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn a_download_after_a_quiet_hour_counts_at_its_own_pace() {
+        let (flows, mut now) = (Flows::default(), clock::now());
+        drop(flows.open(reader("phone")));
+        flows.read(now, |_| false);
+        assert!(flows.is_quiet());
+        now += Duration::from_secs(3600);
+        let sent = flows.open(reader("phone"));
+        sent.fetch_add(1_250_000, Ordering::Relaxed);
+        assert_eq!(flows.read(now, |_| false).bits(), 10_000_000);
+    }
+
+    #[test]
     fn what_is_sent_before_a_short_request_ends_is_counted() {
         let (flows, now) = (Flows::default(), clock::now());
         flows

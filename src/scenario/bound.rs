@@ -262,20 +262,49 @@ fn cheapest(play: &Play, cost: &CostModel) -> f64 {
 fn pieces(play: &Play, first: Ms, last: Ms, throttle: Option<Ms>) -> Vec<Piece> {
     const PIECE: Ms = 60_000;
     let mut pieces = Vec::new();
+    // What was encoded is there for who seeks back to it: each stretch of the film is work once.
+    let mut seen: Vec<(Ms, Ms)> = Vec::new();
+    let (mut position, mut over, mut watched) = (0, 0, 0);
     for (from, to) in &play.watched {
+        let jumps = play.acts.iter().filter_map(|(when, act)| match act {
+            Act::Seek(target) if (over..=*from).contains(when) => Some(*target),
+            Act::Seek(_) | Act::Pause | Act::Resume => None,
+        });
+        position = jumps.last().unwrap_or(position);
         let mut at = *from;
         while at < *to {
             let end = (at + PIECE).min(*to);
-            let ahead = throttle.map_or(at, |throttle| throttle.min(at));
+            // FFmpeg runs on while the viewer has paused, until it is as far ahead as the throttle lets it.
+            let ahead = throttle.map_or(at, |throttle| (throttle + (at - watched)).min(at));
             pieces.push(Piece {
                 from: slot(minutes(first + at - ahead)),
                 to: slot(minutes(last + end)),
-                film: minutes(end - at),
+                film: minutes(unseen(&seen, position, position + (end - at))),
             });
+            seen.push((position, position + (end - at)));
+            position += end - at;
+            watched += end - at;
             at = end;
         }
+        over = *to;
     }
     pieces
+}
+
+/// How much of a stretch is in none of those before it.
+fn unseen(seen: &[(Ms, Ms)], from: Ms, to: Ms) -> Ms {
+    let mut inside: Vec<(Ms, Ms)> = seen
+        .iter()
+        .map(|(a, b)| ((*a).max(from), (*b).min(to)))
+        .filter(|(a, b)| a < b)
+        .collect();
+    inside.sort_unstable();
+    let (mut left, mut reached) = (to - from, from);
+    for (a, b) in inside {
+        left -= b.saturating_sub(a.max(reached));
+        reached = reached.max(b);
+    }
+    left
 }
 
 #[cfg(test)]

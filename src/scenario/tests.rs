@@ -286,3 +286,56 @@ fn a_rate_that_is_none_is_a_mistake() {
         mistake(&text)
     );
 }
+
+/// Houses in which the bound is made of pieces, of versions and ceilings, and of a thin line.
+#[test]
+fn no_schedule_that_exists_beats_the_bound() {
+    let house = |gpu: &str, shelf: &str, viewers: &str, more: &str| {
+        format!(
+            "name: x\nstory: y\nfrom: \"20:00\"\n{more}gpus: [{{name: igpu, seats: 8{gpu}}}]\nlibrary:\n  - {{shelf: films, \
+             titles: 9, video: hevc 2160p 24 hdr, lasts: 10m-20m{shelf}}}\nviewers:\n  - {{group: tv, users: 4, player: \
+             android-tv, arrive: \"20:00-20:10\", watch: films, plays: 1-2, retry: {{times: 2, after: 30s-90s}}{viewers}}}\n\
+             policies:\n  - policy: mine\n    config: |\n      gpus: [{{name: igpu, capacity: 8}}]\n"
+        )
+    };
+    let houses = [
+        house("", "", ", seek: 2m-4m", ""),
+        house(
+            ", throttle: 1m",
+            "",
+            ", pause: {every: 3m-5m, for: 2m-8m}",
+            "",
+        ),
+        house(
+            ", throttle: 1m",
+            "",
+            ", seek: 2m-4m, pause: {every: 3m-5m, for: 2m-8m}",
+            "",
+        ),
+        house("", ", versions: [{video: h264 1080p 24}]", "", ""),
+        house(
+            "",
+            ", bitrate: 20, ceiling: [android-tv]",
+            ", outside: true",
+            "uplink: 30\n",
+        ),
+    ];
+    for house in &houses {
+        for seed in 1..=8 {
+            let scenario = parse(&house.replace("from:", &format!("seed: {seed}\nfrom:")));
+            let outcomes = scenario.run(base(), &[("mine".to_owned(), rules(8.0))]);
+            let bound = outcomes[0].bound_minutes;
+            let found = scenario.search(25);
+            assert!(
+                found <= bound + 0.1,
+                "{found} > {bound}, seed {seed}: {house}"
+            );
+            for outcome in outcomes.iter().filter(|outcome| outcome.stalled == 0) {
+                assert!(
+                    outcome.smooth_share <= 1.0,
+                    "{outcome:?}, seed {seed}: {house}"
+                );
+            }
+        }
+    }
+}

@@ -332,6 +332,16 @@ fn a_revoked_session_does_not_come_back_by_itself() {
 }
 
 #[test]
+fn who_is_sent_away_while_his_job_goes_does_not_come_back() {
+    let mut world = World::new(policy(1000));
+    let lease = world.play("ann", "tv", "film", "s1");
+    world.stop("s1");
+    world.wait(2);
+    world.core.release(world.now, lease, Ended::Revoked);
+    assert_eq!(world.segment("s1", 1), Covered::Unknown);
+}
+
+#[test]
 fn the_snapshot_tells_who_holds_what_and_why() {
     let mut world = World::new(policy(1000));
     world.play("ann", "tv", "film", "s1");
