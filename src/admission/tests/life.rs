@@ -337,7 +337,9 @@ fn who_is_sent_away_while_his_job_goes_does_not_come_back() {
     let lease = world.play("ann", "tv", "film", "s1");
     world.stop("s1");
     world.wait(2);
-    world.core.release(world.now, lease, Ended::Revoked);
+    world
+        .core
+        .operate(world.now, Order::Release(lease), &"me".into());
     assert_eq!(world.segment("s1", 1), Covered::Unknown);
 }
 

@@ -214,3 +214,45 @@ fn who_can_not_be_served_by_any_schedule_adds_nothing_to_the_bound() {
     let bound = bounded(&wanted, vec![8.0; 100]);
     assert!((60.0..66.0).contains(&bound), "{bound}");
 }
+
+fn watched(watched: Vec<(Ms, Ms)>, acts: Vec<(Ms, Act)>) -> Play {
+    Play {
+        item: "film".to_owned(),
+        shelf: "films".to_owned(),
+        lasts: 3_600_000,
+        counted: true,
+        offers: Vec::new(),
+        after: 0,
+        stay: watched.last().map_or(0, |(_, to)| *to),
+        acts,
+        watched,
+    }
+}
+
+#[test]
+fn who_seeks_back_to_what_was_encoded_asks_for_no_new_work() {
+    const MINUTE: Ms = 60_000;
+    let play = watched(
+        vec![(0, 10 * MINUTE), (10 * MINUTE, 25 * MINUTE)],
+        vec![(10 * MINUTE, Act::Seek(0))],
+    );
+    let work: f64 = pieces(&play, 0, 0, None)
+        .iter()
+        .map(|piece| piece.film)
+        .sum();
+    assert!((work - 15.0).abs() < 1e-6, "{work}");
+}
+
+#[test]
+fn ffmpeg_runs_on_while_a_throttled_viewer_has_paused() {
+    const MINUTE: Ms = 60_000;
+    let play = watched(
+        vec![(0, 5 * MINUTE), (15 * MINUTE, 20 * MINUTE)],
+        vec![(5 * MINUTE, Act::Pause), (15 * MINUTE, Act::Resume)],
+    );
+    let after = pieces(&play, 0, 0, Some(MINUTE))
+        .into_iter()
+        .find(|piece| piece.to >= 16);
+    // The sixth minute of the film may be made in the minute before the pause.
+    assert_eq!(after.map(|piece| piece.from), Some(4));
+}
