@@ -283,6 +283,7 @@ impl Side {
         Sheet {
             past: past.collect(),
             view,
+            explains: self.handles.explain.is_some(),
             eye,
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Sheet {
     pub(super) view: View,
     /// The last hour of each GPU, in the order of the view.
     pub(super) past: Vec<Vec<Point>>,
+    /// Decisions can be explained: there is a journal.
+    pub(super) explains: bool,
     /// Who looks.
     pub(super) eye: Eye,
 }

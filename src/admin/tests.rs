@@ -254,10 +254,24 @@ fn evening() -> View {
     )
 }
 
+#[test]
+fn why_is_asked_only_where_there_is_a_journal() {
+    let drawn = |explains| {
+        let sheet = Sheet {
+            explains,
+            ..sheet(evening(), Eye::Reader)
+        };
+        page::document(&sheet, &Door::None)
+    };
+    assert!(drawn(true).contains("href=\"explain?id="));
+    assert!(!drawn(false).contains("explain?id="));
+}
+
 fn sheet(view: View, eye: Eye) -> Sheet {
     Sheet {
         view,
         past: Vec::new(),
+        explains: true,
         eye,
     }
 }

@@ -4,8 +4,8 @@
 //!
 //! - *GPU time*: the seats that a user's transcodes hold while FFmpeg may run, times how long. A reservation costs
 //!   nothing, and what Jellyfin encodes faster than it is watched costs only as long as it takes.
-//! - *plays*: anything begun, direct play included. What goes on on the same screen (a seek, another track, a return
-//!   within the grace time) is no play more.
+//! - *plays*: anything begun, direct play included. What goes on on the same screen (a seek, another track, the return of a
+//!   transcode within the grace time) is no play more.
 //! - *bytes*: of media, told from outside when a response has ended.
 //!
 //! Usage is kept by date of the local calendar, and a week is the sum of its seven days from Monday on. So nothing is

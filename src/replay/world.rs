@@ -41,6 +41,8 @@ const BEAT: u64 = 20_000_000_000;
 /// So long after its beginning Jellyfin's list need not show a play, nanoseconds.
 const UNSEEN: u64 = 20_000_000_000;
 const SECOND: u64 = 1_000_000_000;
+/// Who is assumed to play and asks again within this time means that play.
+const JOINS: u64 = 3600 * SECOND;
 
 /// What else than the policy is different.
 #[derive(Clone, Debug, Default)]
@@ -408,7 +410,7 @@ impl World<'_> {
         let place = *self.wishes.get(&plays::key(demand))?;
         let play = self.plays.get(place)?;
         let runs = play.state == State::On && play.began.is_none();
-        (runs && t.saturating_sub(play.asked) < 3600 * SECOND).then_some(place)
+        (runs && t.saturating_sub(play.asked) < JOINS).then_some(place)
     }
 
     /// A later try of somebody who is assumed to play already.

@@ -66,7 +66,7 @@ pub struct Outcome {
     pub wait_p95_s: f64,
     /// How often somebody was told no.
     pub refused: u32,
-    /// Plays that were wanted and never begun.
+    /// Viewers who gave up, with all that they still wanted.
     pub gave_up: u32,
     /// Smooth viewer-minutes of plays that need a GPU, or a line that may be too thin.
     pub smooth_minutes: f64,

@@ -40,7 +40,7 @@ pub(super) fn refused(out: &mut String, sheet: &Sheet) -> fmt::Result {
             ),
             None => decided.reason.in_words().to_owned(),
         };
-        row(out, view.at, decided, &why)?;
+        row(out, sheet, decided, &why)?;
     }
     Table::end(out)
 }
@@ -71,13 +71,14 @@ pub(super) fn decided(out: &mut String, sheet: &Sheet) -> fmt::Result {
             decided.reason.in_words(),
             Waited(decided.waited),
         );
-        row(out, view.at, decided, &why)?;
+        row(out, sheet, decided, &why)?;
     }
     Table::end(out)
 }
 
 /// `why` is markup already.
-fn row(out: &mut String, now: f64, decided: &Decided, why: &str) -> fmt::Result {
+fn row(out: &mut String, sheet: &Sheet, decided: &Decided, why: &str) -> fmt::Result {
+    let now = sheet.view.at;
     let ago = Duration::try_from_secs_f64(now - decided.at).unwrap_or_default();
     out.write_str("<tr role=\"row\">")?;
     cell(out, "When", Ago(now, ago))?;
@@ -96,12 +97,16 @@ fn row(out: &mut String, now: f64, decided: &Decided, why: &str) -> fmt::Result 
     cell(out, "What", format_args!("{work} <small>{place}</small>"))?;
     cell(out, "Seats", Number(decided.cost))?;
     let id = decided.id;
-    cell(
-        out,
-        "Why",
-        format_args!(
-            "{why} <a class=\"why\" href=\"explain?id={id}\" aria-label=\"why {id} was decided so\">why?</a>"
-        ),
-    )?;
+    if sheet.explains {
+        cell(
+            out,
+            "Why",
+            format_args!(
+                "{why} <a class=\"why\" href=\"explain?id={id}\" aria-label=\"why {id} was decided so\">why?</a>"
+            ),
+        )?;
+    } else {
+        cell(out, "Why", why)?;
+    }
     out.write_str("</tr>\n")
 }
