@@ -270,7 +270,7 @@ fn pieces(play: &Play, first: Ms, last: Ms, throttle: Option<Ms>) -> Vec<Piece> 
             Act::Seek(target) if (over..=*from).contains(when) => Some(*target),
             Act::Seek(_) | Act::Pause | Act::Resume => None,
         });
-        position = jumps.last().unwrap_or(position);
+        position = jumps.fold(position, |_, target| target);
         let mut at = *from;
         while at < *to {
             let end = (at + PIECE).min(*to);
