@@ -13,41 +13,10 @@ pub(crate) fn plural(count: u32, noun: &str) -> String {
 /// Why a lease was let in. What speaks against the whole play is why it got a smaller picture.
 pub(super) fn let_in(why: Reason) -> String {
     let plain = why.in_words();
-    match why {
-        Reason::Fits
-        | Reason::Cheap
-        | Reason::Replacement
-        | Reason::Resume
-        | Reason::Adopted
-        | Reason::Waited
-        | Reason::Observed
-        | Reason::FailOpen
-        | Reason::RunsAlone
-        | Reason::Operator => plain.to_owned(),
-        Reason::Yields
-        | Reason::Pressure
-        | Reason::UserLimit
-        | Reason::UserStreams
-        | Reason::ClassLimit
-        | Reason::ServerLimit
-        | Reason::UplinkFull
-        | Reason::GpuFull
-        | Reason::GpuSessions
-        | Reason::UhdDenied
-        | Reason::TranscodeDenied
-        | Reason::LibraryRule
-        | Reason::TimeWindow
-        | Reason::Quota
-        | Reason::StartRate
-        | Reason::QueueFull
-        | Reason::WaitedOut
-        | Reason::WaitTooLong
-        | Reason::Superseded
-        | Reason::Paused
-        | Reason::Draining
-        | Reason::Unreadable
-        | Reason::Anonymous
-        | Reason::Revoked => format!("a smaller picture: {plain}"),
+    if why.lets_in() {
+        plain.to_owned()
+    } else {
+        format!("a smaller picture: {plain}")
     }
 }
 

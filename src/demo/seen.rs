@@ -53,38 +53,15 @@ impl Seen {
 
 /// The first half of why a transcode runs.
 pub(super) fn let_in(reason: Reason) -> String {
-    match reason {
-        Reason::Fits | Reason::Waited | Reason::Operator => "admitted".to_owned(),
-        Reason::Pressure | Reason::GpuFull | Reason::UplinkFull | Reason::Yields => {
-            format!("in a smaller picture: {} [{reason}]", reason.in_words())
-        }
-        Reason::Cheap
-        | Reason::Replacement
-        | Reason::Resume
-        | Reason::Adopted
-        | Reason::Observed
-        | Reason::FailOpen
-        | Reason::RunsAlone
-        | Reason::UserLimit
-        | Reason::UserStreams
-        | Reason::ClassLimit
-        | Reason::ServerLimit
-        | Reason::GpuSessions
-        | Reason::UhdDenied
-        | Reason::TranscodeDenied
-        | Reason::LibraryRule
-        | Reason::TimeWindow
-        | Reason::Quota
-        | Reason::StartRate
-        | Reason::QueueFull
-        | Reason::WaitedOut
-        | Reason::WaitTooLong
-        | Reason::Superseded
-        | Reason::Draining
-        | Reason::Paused
-        | Reason::Unreadable
-        | Reason::Anonymous
-        | Reason::Revoked => format!("admitted, {}", reason.in_words()),
+    if !reason.lets_in() {
+        return format!("in a smaller picture: {} [{reason}]", reason.in_words());
+    }
+    // Nothing stood in the way of these.
+    let plain = matches!(reason, Reason::Fits | Reason::Waited | Reason::Operator);
+    if plain {
+        "admitted".to_owned()
+    } else {
+        format!("admitted, {}", reason.in_words())
     }
 }
 
