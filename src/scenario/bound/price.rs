@@ -74,7 +74,8 @@ impl<'a> Market<'a> {
 
 /// The largest sum of some of these that `most` holds; each may be taken any number of times.
 fn filled(seats: &[f64], most: f64) -> f64 {
-    let milli = |seats: f64| slot(seats * 1000.0 * SLOT);
+    // To the nearest: 1.001 is a little less than that in binary.
+    let milli = |seats: f64| slot((seats * 1000.0 * SLOT).round());
     let whole = milli(most);
     let mut kinds: Vec<usize> = seats.iter().map(|s| milli(*s)).collect();
     kinds.sort_unstable();
