@@ -78,11 +78,20 @@ impl Reload {
         true
     }
 
+    /// Whether something else is written by now than what is in force.
+    fn is_stale(&self) -> bool {
+        (self.source)().map_or(true, |now| !self.config.changes(&now.config).is_empty())
+    }
+
     /// Reloads at each word on `told` and at each change of a file in `paths`' directories, for ever. Directories are
-    /// watched, not files: editors and orchestrators put a new file in the old one's place.
+    /// watched, not files: editors and orchestrators put a new file in the old one's place. What changed between the
+    /// start and the first look is not missed.
     pub async fn run(mut self, paths: Vec<PathBuf>, mut told: mpsc::Receiver<()>) {
         let (changed, mut changes) = mpsc::channel::<()>(1);
         let _watcher = watch(&paths, changed);
+        if self.is_stale() {
+            self.reload();
+        }
         loop {
             tokio::select! {
                 Some(()) = told.recv() => {}

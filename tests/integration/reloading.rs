@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use finweir::config::Config;
 
-use crate::support::{House, Setting, Web, both, items};
+use crate::support::{House, Setting, Web, both, items, until};
 
 fn from_file(house: &House, path: PathBuf) -> finweir::app::Reload {
     let source =
@@ -93,4 +93,24 @@ async fn a_lowered_limit_ends_nobody() {
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_changed_before_the_file_was_watched_is_not_missed() {
+    let house = House::of(finweir::sim::Version::V12_0).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("house.yaml");
+    // Written while the program started: nobody will say so any more.
+    fs::write(
+        &path,
+        house.yaml().replace("transcodes: 1", "transcodes: lots"),
+    )
+    .unwrap();
+    let (_never, told) = tokio::sync::mpsc::channel(1);
+    let run = tokio::spawn(from_file(&house, path.clone()).run(vec![path], told));
+    until("the file is read again", || {
+        house.metric("finweir_config_last_reload_successful", &[]) == 0
+    })
+    .await;
+    run.abort();
 }
