@@ -16,7 +16,10 @@ use super::{
     library::Library,
     recorded,
 };
-use crate::gpu::model::{JobId, ModelGpu};
+use crate::{
+    clock,
+    gpu::model::{JobId, ModelGpu},
+};
 
 /// How many requests are remembered.
 const LOG: usize = 10_000;
@@ -127,12 +130,7 @@ impl World {
     /// A new id. The same run gives the same ids, another server others.
     pub(super) fn fresh(&mut self, kind: &str) -> String {
         self.counter += 1;
-        let nanos = self
-            .began
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos()
-            .to_string();
+        let nanos = clock::since_1970(self.began).as_nanos().to_string();
         derived(&[kind, &self.server_id, &nanos, &self.counter.to_string()])
     }
 
