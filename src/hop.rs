@@ -186,8 +186,8 @@ pub enum Verdict {
 pub struct Forward {
     /// Where to.
     pub origin: Origin,
-    /// Its route, for metrics.
-    pub label: &'static str,
+    /// What kind of request it is, by a number of the handler's own: [`Done`] brings it back.
+    pub kind: u8,
     /// It is finished upstream even if the client leaves.
     pub finish: bool,
     /// Counts the body bytes of the answer as they are sent.
@@ -205,8 +205,8 @@ pub type OnDone = Box<dyn FnOnce(&Done) + Send>;
 /// How an exchange ended.
 #[derive(Clone, Debug)]
 pub struct Done {
-    /// [`Forward::label`].
-    pub label: &'static str,
+    /// [`Forward::kind`].
+    pub kind: u8,
     /// The status that the client was sent, if one was.
     pub status: Option<u16>,
     /// Body bytes sent to the client.
@@ -349,7 +349,7 @@ impl fmt::Debug for OriginInner {
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forward({} to {:?})", self.label, self.origin)
+        write!(f, "Forward(kind {} to {:?})", self.kind, self.origin)
     }
 }
 

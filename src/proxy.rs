@@ -35,7 +35,7 @@ pub use self::{
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{EndJob, Ending, Gate, Outcome, Throttle},
-    hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
+    hop::{self, Body, Done, End, Exchanged, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
     jellyfin::{Client, Credentials, Dialect, Encoding, Report, Route, classify, credentials},
     tasks::Tasks,
@@ -183,11 +183,26 @@ impl Proxy {
     fn forward(&self, served: Served) -> Forward {
         Forward {
             origin: self.node.origin.clone(),
-            label: served.as_str(),
+            // Its place in `Served::ALL`, by which `done` finds it again.
+            kind: served as u8,
             finish: false,
             meter: None,
             on_done: None,
         }
+    }
+
+    /// Sends a request on that is read whole. `Err`: Jellyfin failed, which is counted, and that is the answer.
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Exchanged, Response<Body>> {
+        let exchange = self.client.exchange(&self.node.origin, request, limit);
+        exchange.await.map_err(|failure| {
+            self.telemetry
+                .upstream_failure(&self.node.id, failure.as_str());
+            refusal::failure(&failure)
+        })
     }
 
     /// What a request claims of its sender. Where the server, as far as it has said, would see no token, one in any
@@ -364,8 +379,7 @@ impl Handler for Proxy {
 
     fn done(&self, done: &Done) {
         let served = Served::ALL
-            .iter()
-            .find(|s| s.as_str() == done.label)
+            .get(usize::from(done.kind))
             .copied()
             .unwrap_or(Served::Other);
         self.telemetry

@@ -319,7 +319,7 @@ impl Handler for Script {
 pub(crate) fn to(origin: &Origin) -> Forward {
     Forward {
         origin: origin.clone(),
-        label: "test",
+        kind: 0,
         finish: false,
         meter: None,
         on_done: None,
