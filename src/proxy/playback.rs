@@ -100,11 +100,7 @@ pub(super) async fn answer(
         return refused;
     }
     let max_answer = proxy.current.load().settings.max_answer;
-    let exchange = proxy.client.exchange(
-        &proxy.node.origin,
-        Request::from_parts(parts, body),
-        max_answer,
-    );
+    let exchange = proxy.exchange(Request::from_parts(parts, body), max_answer);
     let (exchanged, verified) = tokio::join!(exchange, proxy.verify(&negotiation.claims));
     match exchanged {
         Ok(Exchanged::Whole(response)) => negotiation.judge(response, verified.as_ref()).await,
@@ -113,12 +109,7 @@ pub(super) async fn answer(
             proxy.telemetry.fail_open(FailOpen::TooLong);
             response
         }
-        Err(failure) => {
-            proxy
-                .telemetry
-                .upstream_failure(&proxy.node.id, failure.as_str());
-            refusal::failure(&failure)
-        }
+        Err(failed) => failed,
     }
 }
 
@@ -422,12 +413,8 @@ impl Negotiation<'_> {
         }
         self.proxy.tasks.spawn(async move {
             let told = async {
-                let sessions = api.sessions().await?;
-                match sessions
-                    .iter()
-                    .find(|s| s.device == device && s.user.as_ref() == Some(&user))
-                {
-                    Some(session) => api.message(&session.id, "Jellyfin", &text).await,
+                match api.session_of(&user, &device).await? {
+                    Some(session) => api.message(&session, "Jellyfin", &text).await,
                     None => Ok(()),
                 }
             };

@@ -436,33 +436,32 @@ impl<'a> Asked<'a> {
     /// The master playlist of a copy may list variants that encode (protocol 3.4): they are taken out.
     async fn copied_master(&self, proxy: &Arc<Proxy>, request: Request<()>) -> Verdict {
         let (mut parts, ()) = request.into_parts();
+        // Compressed, it can't be read.
         parts.headers.remove(header::ACCEPT_ENCODING);
-        let request = Request::from_parts(parts, Bytes::new());
-        match proxy
-            .client
-            .exchange(&proxy.node.origin, request, MAX_PLAYLIST)
-            .await
-        {
-            Ok(Exchanged::Whole(response)) => {
-                let (mut parts, body) = response.into_parts();
-                let body = match strip_encoding_variants(&body) {
-                    Some(stripped) => {
-                        parts.headers.remove(header::CONTENT_LENGTH);
-                        stripped
-                    }
-                    None => body,
-                };
-                Verdict::Answer(http::Response::from_parts(parts, refusal::whole(body)))
-            }
-            Ok(Exchanged::Long(response)) => Verdict::Answer(response),
-            Err(failure) => {
-                proxy
-                    .telemetry
-                    .upstream_failure(&proxy.node.id, failure.as_str());
-                Verdict::Answer(refusal::failure(&failure))
-            }
-        }
+        let request = Request::from_parts(parts, ());
+        playlist(proxy, request, strip_encoding_variants).await
     }
+}
+
+/// Answers with a playlist of Jellyfin's. `edit`: what it becomes, if it does not go on as it is.
+async fn playlist(
+    proxy: &Proxy,
+    request: Request<()>,
+    edit: impl FnOnce(&[u8]) -> Option<Bytes>,
+) -> Verdict {
+    let request = request.map(|()| Bytes::new());
+    Verdict::Answer(match proxy.exchange(request, MAX_PLAYLIST).await {
+        Ok(Exchanged::Whole(response)) => {
+            let (mut parts, body) = response.into_parts();
+            let edited = edit(&body);
+            if edited.is_some() {
+                parts.headers.remove(header::CONTENT_LENGTH);
+            }
+            http::Response::from_parts(parts, refusal::whole(edited.unwrap_or(body)))
+        }
+        Ok(Exchanged::Long(response)) => response,
+        Err(failed) => failed,
+    })
 }
 
 fn session_in(query: Option<&str>) -> Option<PlaySessionId> {

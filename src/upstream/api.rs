@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub use self::library::Described;
 use super::{Settings, TlsError, client_config};
 use crate::{
-    ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token},
+    ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token, UserId},
     jellyfin::{Dialect, Encoding, SessionRow, sessions},
 };
 
@@ -195,6 +195,20 @@ impl Api {
         let request = self.keyed(Method::GET, "/Sessions?activeWithinSeconds=960")?;
         let body = self.bytes(request).await?;
         sessions(&body).map_err(|e| CallError::Malformed(e.to_string()))
+    }
+
+    /// The session that this user has on this device, if there is one.
+    ///
+    /// # Errors
+    /// No key, or no answer that can be read.
+    pub async fn session_of(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+    ) -> Result<Option<String>, CallError> {
+        let own = |row: &SessionRow| row.device == *device && row.user.as_ref() == Some(user);
+        let rows = self.sessions().await?;
+        Ok(rows.into_iter().find(own).map(|row| row.id))
     }
 
     /// The media sources of an item, with all their streams.
