@@ -4,6 +4,7 @@
 
 mod count;
 mod exemplars;
+mod families;
 mod labels;
 mod logging;
 mod metrics;
