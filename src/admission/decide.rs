@@ -59,16 +59,12 @@ impl Admission {
             self.note_passed(passes);
             return self.admit(now, asked, claim, reason, None);
         }
-        let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
             passes,
             alone,
-        } = match holds {
-            Holds::Full(lane) => Judgement::gpu_full(lane),
-            Holds::Yes(..) | Holds::No => verdict,
-        };
+        } = self.judge_claimed((&claim, holds), &asked, place);
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             if would.is_none()

@@ -134,14 +134,7 @@ impl Admission {
         let (asked, place) = (Arc::clone(&waiter.asked), waiter.place);
         let claim = self.claim(now, &asked);
         let holds = self.holds_claim(&claim, &asked, Some(place));
-        let verdict = match holds {
-            Holds::Yes(_, passes) => Judgement {
-                passes,
-                ..Judgement::default()
-            },
-            Holds::Full(lane) => Judgement::gpu_full(lane),
-            Holds::No => self.judge(&asked, place, claim.freed),
-        };
+        let verdict = self.judge_claimed((&claim, holds), &asked, place);
         match verdict.block {
             None => {
                 if holds == Holds::No && self.spare_waiting(now, ticket) {

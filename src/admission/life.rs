@@ -7,14 +7,11 @@ use std::{
 };
 
 use super::{
-    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Policy,
-    Reason,
-    claim::Claim,
+    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Policy,
     foresee::Foresight,
     lease::{Before, Lease, Leave},
     ledger::Ledger,
     queue::{Queue, Screen},
-    rules::Asked,
 };
 use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
@@ -288,21 +285,7 @@ impl Admission {
     /// A session that ended a moment ago is read again: its lease is made anew, without asking.
     fn come_back(&mut self, now: Instant, screen: &Screen, activity: Activity) -> Option<LeaseId> {
         let right = self.forget_right(screen)?;
-        let mut demand = right.asked.demand.clone();
-        demand.origin = Origin::Stream;
-        let mut asked = Asked::new(&self.policy, demand);
-        asked.stepped = right.asked.stepped;
-        let number = self.next_decision();
-        let asked = Arc::new(asked.numbered(number));
-        let subject = Arc::clone(&asked.subject);
-        let lease = self.open(now, asked, Claim::default(), Reason::Resume);
-        let reason = Reason::Resume;
-        self.events.push(Event::Admitted {
-            subject,
-            lease,
-            reason,
-            would: None,
-        });
+        let lease = self.reopen(now, &right.asked);
         self.note(now, lease, activity, true);
         self.settle(now);
         Some(lease)
