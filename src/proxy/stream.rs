@@ -253,6 +253,7 @@ async fn admit(
         } else {
             Duration::ZERO
         },
+        replaces: false,
         why: Some(why),
     };
     let asking = demand.who.clone();
