@@ -34,6 +34,7 @@ mod claim;
 mod cost;
 mod decide;
 mod dispatch;
+mod effect;
 mod ending;
 mod event;
 mod foresee;
@@ -81,6 +82,7 @@ pub use self::{
     capacity::Sample,
     cause::{Cause, Form, Held, MOST_CAUSES, Why},
     cost::{Codec, CostModel, Hdr, Seats, Work},
+    effect::{Effect, Unless, Until},
     event::{Ended, Event, Reason, Reconciled, Subject},
     input::{Input, Numbers},
     lease::LeaseState,

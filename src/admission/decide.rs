@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
-    Origin, Reason, Seats, Timer,
+    Admission, Decision, Demand, Effect, Ended, Event, Known, LeaseState, MOST_LEASES,
+    MOST_OF_A_SCREEN, Origin, Reason, Seats, Timer, Until,
     claim::{Claim, Holds},
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
@@ -386,46 +386,24 @@ impl Admission {
     /// When it is worth asking again: never less than a second. For limits, when seats are expected to come free.
     pub(super) fn retry_after(&self, reason: Reason, expected: Option<Duration>) -> Duration {
         let secs = Duration::from_secs;
-        match reason {
-            Reason::UserLimit
-            | Reason::UserStreams
-            | Reason::ClassLimit
-            | Reason::ServerLimit
-            | Reason::UplinkFull
-            | Reason::GpuFull
-            | Reason::GpuSessions
-            | Reason::QueueFull
-            | Reason::WaitedOut
-            | Reason::WaitTooLong => {
+        let until = match reason.effect() {
+            Effect::LetsIn | Effect::Shrinks => return secs(1),
+            Effect::Refuses { until, .. } => until,
+        };
+        match until {
+            Until::Room => {
                 let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 let guess = secs(15)
                     .saturating_mul(ahead.saturating_add(1))
                     .min(secs(120));
                 expected.unwrap_or(guess).clamp(secs(5), secs(600))
             }
-            Reason::UhdDenied
-            | Reason::TranscodeDenied
-            | Reason::LibraryRule
-            | Reason::Anonymous
-            | Reason::Unreadable
-            | Reason::Revoked => secs(300),
-            Reason::Paused => secs(60),
-            Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
-            Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
-            Reason::StartRate => secs(30),
-            Reason::Superseded | Reason::Draining => secs(5),
-            Reason::Fits
-            | Reason::Cheap
-            | Reason::Replacement
-            | Reason::Resume
-            | Reason::Adopted
-            | Reason::Waited
-            | Reason::Observed
-            | Reason::FailOpen
-            | Reason::Yields
-            | Reason::Pressure
-            | Reason::RunsAlone
-            | Reason::Operator => secs(1),
+            Until::Window => self.until_window_edge().clamp(secs(60), secs(3600)),
+            Until::Renewal => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
+            Until::Operator => secs(60),
+            Until::Pace => secs(30),
+            Until::Moment => secs(5),
+            Until::Never => secs(300),
         }
     }
 }

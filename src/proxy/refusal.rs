@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Settings, quota};
 use crate::{
-    admission::{QuotaView, Reason},
+    admission::{Effect, QuotaView, Reason, Until},
     hop::{Body, Failure},
     jellyfin::{Client, Moment, PlaybackAnswer, Shape},
 };
@@ -110,41 +110,27 @@ impl Refusal<'_> {
 
 /// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry): clients 14.3.
 fn status_of(reason: Reason) -> StatusCode {
-    match reason {
-        Reason::Unreadable => StatusCode::BAD_REQUEST,
-        Reason::Anonymous
-        | Reason::TranscodeDenied
-        | Reason::UhdDenied
-        | Reason::LibraryRule
-        | Reason::Revoked => StatusCode::FORBIDDEN,
-        Reason::Fits
-        | Reason::Cheap
-        | Reason::Replacement
-        | Reason::Resume
-        | Reason::Adopted
-        | Reason::Waited
-        | Reason::Observed
-        | Reason::FailOpen
-        | Reason::Yields
-        | Reason::Pressure
-        | Reason::RunsAlone
-        | Reason::Operator
-        | Reason::Paused
-        | Reason::UserLimit
-        | Reason::UserStreams
-        | Reason::ClassLimit
-        | Reason::ServerLimit
-        | Reason::UplinkFull
-        | Reason::GpuFull
-        | Reason::GpuSessions
-        | Reason::TimeWindow
-        | Reason::Quota
-        | Reason::StartRate
-        | Reason::QueueFull
-        | Reason::WaitedOut
-        | Reason::WaitTooLong
-        | Reason::Superseded
-        | Reason::Draining => StatusCode::TOO_MANY_REQUESTS,
+    // What can't be read is no wish that could be forbidden.
+    if reason == Reason::Unreadable {
+        return StatusCode::BAD_REQUEST;
+    }
+    match reason.effect() {
+        Effect::Refuses {
+            until: Until::Never,
+            ..
+        } => StatusCode::FORBIDDEN,
+        Effect::Refuses {
+            until:
+                Until::Room
+                | Until::Window
+                | Until::Renewal
+                | Until::Operator
+                | Until::Pace
+                | Until::Moment,
+            ..
+        }
+        | Effect::LetsIn
+        | Effect::Shrinks => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 

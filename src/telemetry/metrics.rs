@@ -17,7 +17,9 @@ use super::{
     labels::{QueueOutcome, Verdict},
     openmetrics,
 };
-use crate::admission::{Ended, LeaseState, Measure, Order, Period, Reason, Reconciled};
+use crate::admission::{
+    Effect, Ended, LeaseState, Measure, Order, Period, Reason, Reconciled, Unless,
+};
 
 /// The label `kind` of `upstream_failures_total`: what the hop calls failures that are the upstream's.
 pub const UPSTREAM_FAILURES: &[&str] = &[
@@ -166,7 +168,7 @@ impl Families {
                 self.decisions_total
                     .with_label_values(&[verdict.as_str(), reason.as_str()]);
             }
-            if possible(*reason).contains(&Verdict::Reject) {
+            if reason.refuses() {
                 self.would_have_decisions_total
                     .with_label_values(&[reason.as_str()]);
                 if nameless {
@@ -264,40 +266,13 @@ impl Families {
 
 /// The decisions that a reason can stand for. What else should occur is counted all the same, from then on.
 fn possible(reason: Reason) -> &'static [Verdict] {
-    match reason {
-        Reason::Fits
-        | Reason::Cheap
-        | Reason::Replacement
-        | Reason::Resume
-        | Reason::Adopted
-        | Reason::Waited
-        | Reason::Observed
-        | Reason::FailOpen
-        | Reason::RunsAlone
-        | Reason::Operator => &[Verdict::Admit],
-        Reason::Yields => &[Verdict::Downgrade],
-        Reason::Pressure => &[Verdict::Downgrade],
-        Reason::UserLimit
-        | Reason::UserStreams
-        | Reason::ClassLimit
-        | Reason::ServerLimit
-        | Reason::UplinkFull
-        | Reason::GpuFull
-        | Reason::GpuSessions
-        | Reason::LibraryRule
-        | Reason::Paused
-        | Reason::TimeWindow => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
-        Reason::UhdDenied | Reason::TranscodeDenied | Reason::Quota => {
-            &[Verdict::Downgrade, Verdict::Reject]
-        }
-        Reason::StartRate
-        | Reason::QueueFull
-        | Reason::WaitedOut
-        | Reason::WaitTooLong
-        | Reason::Superseded
-        | Reason::Draining
-        | Reason::Unreadable
-        | Reason::Anonymous
-        | Reason::Revoked => &[Verdict::Reject],
+    match reason.effect() {
+        Effect::LetsIn => &[Verdict::Admit],
+        Effect::Shrinks => &[Verdict::Downgrade],
+        Effect::Refuses { unless, .. } => match unless {
+            Unless::Waits => &[Verdict::Queue, Verdict::Downgrade, Verdict::Reject],
+            Unless::Smaller => &[Verdict::Downgrade, Verdict::Reject],
+            Unless::Never => &[Verdict::Reject],
+        },
     }
 }
