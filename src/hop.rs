@@ -136,8 +136,6 @@ pub enum Address {
 pub struct Peer {
     /// The viewer's address: the socket's, or what a trusted peer says it is.
     pub address: Option<IpAddr>,
-    /// The peer on the socket, or in the PROXY header.
-    pub socket: Option<SocketAddr>,
     /// The peer is trusted.
     pub trusted: bool,
 }
@@ -252,9 +250,6 @@ pub enum Failure {
     /// The body moved nothing for too long.
     #[error("nothing moved for too long")]
     IdleTimeout,
-    /// The client left.
-    #[error("the client left")]
-    ClientLeft,
     /// The client's request can't be read.
     #[error("the request can't be read: {0}")]
     BadRequest(&'static str),
@@ -302,7 +297,6 @@ impl Failure {
             Self::Truncated(_) => "truncated",
             Self::Malformed(_) => "malformed",
             Self::IdleTimeout => "idle-timeout",
-            Self::ClientLeft => "client-left",
             Self::BadRequest(_) => "bad-request",
             Self::TooLarge(_) => "too-large",
         }

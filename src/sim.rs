@@ -305,11 +305,6 @@ impl Sim {
         self.inner.changed.notify_waiters();
     }
 
-    /// What `/health` says.
-    pub fn set_healthy(&self, healthy: bool) {
-        self.inner.world().healthy = healthy;
-    }
-
     /// Stops: answers that are under way are finished, within reason.
     pub async fn stop(self) {
         self.inner.stop.send_replace(Some(Stop::Gently));

@@ -27,7 +27,6 @@ impl Admission {
             Ended::Abandoned
             | Ended::Replaced
             | Ended::Undelivered
-            | Ended::UpstreamFailed
             | Ended::Parked
             | Ended::Preempted
             | Ended::Revoked => false,
@@ -50,7 +49,7 @@ impl Admission {
 
     fn give_back(&mut self, now: Instant, lease: Lease, why: Ended) {
         let unused = match why {
-            Ended::Abandoned | Ended::Undelivered | Ended::UpstreamFailed => true,
+            Ended::Abandoned | Ended::Undelivered => true,
             Ended::Stopped
             | Ended::Idle
             | Ended::Replaced

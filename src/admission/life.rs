@@ -262,7 +262,7 @@ impl Admission {
         self.settle(now);
     }
 
-    /// Ends a lease at once: its answer was never written, or Jellyfin failed. What it had replaced, and what
+    /// Ends a lease at once: its answer was never written. What it had replaced, and what
     /// runs on, takes its seats back.
     pub fn release(&mut self, now: Instant, lease: LeaseId, why: Ended) {
         self.advance(now);

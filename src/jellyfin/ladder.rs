@@ -46,7 +46,7 @@ pub fn ceilings() -> impl Iterator<Item = (u64, u32)> {
 
 /// The steps below what a source's TranscodingUrl asks for, dearest first. Empty: its video is not encoded.
 pub fn steps(source: &Source, encoding: &Encoding, policy: UserPolicy) -> Vec<Step> {
-    let plan = |source: &Source| Plan::of_source_with(source, Media::Video, encoding, policy);
+    let plan = |source: &Source| Plan::of_source(source, Media::Video, encoding, policy);
     let Plan::Video(whole) = plan(source) else {
         return Vec::new();
     };

@@ -277,7 +277,7 @@ impl Negotiation<'_> {
     fn plan(&self, source: &Source, verified: Option<&Verified>) -> Plan {
         let policy = verified.map(Verified::policy).unwrap_or_default();
         let encoding = self.proxy.node.encoding.load();
-        Plan::of_source_with(source, Media::Video, &encoding, policy)
+        Plan::of_source(source, Media::Video, &encoding, policy)
     }
 
     /// How long the client still waits, less the way back.

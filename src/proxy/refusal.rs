@@ -143,7 +143,7 @@ pub(super) fn failure(failure: &Failure) -> Response<Body> {
         Failure::ConnectTimeout(_) | Failure::FirstByteTimeout(_) | Failure::IdleTimeout => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        Failure::ClientLeft | Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
+        Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
         Failure::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
     };
     let body = json!({

@@ -158,7 +158,7 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
     let policy = verified.as_ref().map(Verified::policy).unwrap_or_default();
     // Who may not transcode is given a copy; the next who asks for the same address may be given an encode.
     asked.lasting = policy == UserPolicy::default();
-    let plan = Plan::of_stream_with(
+    let plan = Plan::of_stream(
         &asked.stream,
         asked.media,
         asked.wish.is_progressive(),

@@ -585,7 +585,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
             Input::Decide(demand) => {
                 known.sessions.extend(demand.session.clone());
                 let (gate, patience) = (gate.clone(), Duration::from_secs(dice.roll(6)));
-                let (drops, fails) = (dice.one_in(8), dice.one_in(8));
+                let drops = dice.one_in(4);
                 let session = demand.session.clone();
                 tasks.spawn(async move {
                     let waits = gate.enter(*demand);
@@ -596,9 +596,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
                                 reservation: seats, ..
                             },
                         ) => {
-                            if fails {
-                                seats.fail();
-                            } else if drops {
+                            if drops {
                                 drop(seats);
                             } else {
                                 seats.bind(session.as_ref());

@@ -30,7 +30,6 @@ pub(super) struct World {
     pub(super) throttling: bool,
     pub(super) tone_mapping: bool,
     pub(super) strict: bool,
-    pub(super) healthy: bool,
     pub(super) library: Arc<Library>,
     pub(super) users: Vec<User>,
     pub(super) logins: Vec<Login>,
@@ -102,7 +101,6 @@ impl World {
             throttling: options.throttling,
             tone_mapping: options.tone_mapping,
             strict: options.strict,
-            healthy: true,
             library: Arc::new(options.library.clone()),
             users: options
                 .users

@@ -304,8 +304,7 @@ impl Handler for Script {
             Failure::Connect(_)
             | Failure::Tls(_)
             | Failure::Truncated(_)
-            | Failure::Malformed(_)
-            | Failure::ClientLeft => 502,
+            | Failure::Malformed(_) => 502,
         };
         text(status, failure.as_str())
     }

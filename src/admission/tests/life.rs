@@ -465,11 +465,9 @@ fn streams_without_a_login_are_not_one_screen() {
         rejected(&world.video("anonymous", "", "film")),
         Reason::GpuFull
     );
-    let ticket = queued(&world.patient("anonymous", "", "film"));
-    world
-        .core
-        .supersede(world.now, &UserId::anonymous(), &"".into());
-    assert_eq!(world.core.in_order(), [ticket]);
+    let first = queued(&world.patient("anonymous", "", "film"));
+    let second = queued(&world.patient("anonymous", "", "other film"));
+    assert_eq!(world.core.in_order(), [first, second]);
 }
 
 #[test]

@@ -85,17 +85,6 @@ fn a_reservation_that_nobody_plays_comes_back_by_itself() {
 }
 
 #[test]
-fn a_jellyfin_that_fails_gives_the_seats_back() {
-    let (mut world, _) = full();
-    let lease = *world.core.leases.keys().next().unwrap();
-    world.core.release(world.now, lease, Ended::UpstreamFailed);
-    world.core.release(world.now, lease, Ended::UpstreamFailed);
-    assert_eq!(world.endings(), [Ended::UpstreamFailed]);
-    assert_eq!(world.held(), 1000, "for who waited");
-    comes_to_rest(world);
-}
-
-#[test]
 fn a_jellyfin_that_restarts_loses_its_jobs_and_they_their_seats() {
     let (mut world, _) = full();
     world.wait(16);

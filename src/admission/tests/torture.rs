@@ -272,7 +272,7 @@ impl Torture {
             }
             72..78 => {
                 let lease = self.lease();
-                let why = self.dice.pick(&[Ended::Undelivered, Ended::UpstreamFailed]);
+                let why = Ended::Undelivered;
                 self.core.release(now, lease, why);
                 self.check("release");
                 self.core.release(now, lease, why);
@@ -286,11 +286,7 @@ impl Torture {
                     self.core.withdraw(now, ticket);
                 }
             }
-            82..84 => {
-                let who = self.dice.pick(&self.names.users);
-                self.core.supersede(now, &who.user, &who.device);
-            }
-            84..87 => {
+            82..87 => {
                 let (who, activity) = (self.dice.pick(&self.names.users), self.activity());
                 self.core
                     .touch_device(now, &who.user, &who.device, activity);
