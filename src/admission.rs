@@ -79,7 +79,6 @@ use self::{
     yielding::Missed,
 };
 pub use self::{
-    capacity::Sample,
     cause::{Cause, Form, Held, MOST_CAUSES, Why},
     cost::{Codec, CostModel, Hdr, Seats, Work},
     effect::{Effect, Unless, Until},

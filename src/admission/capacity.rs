@@ -13,18 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::Seats;
 
 /// One reading of a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sample {
     /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats
     /// (hardware A3, captures 18). `None`: no unthrottled job ran.
-    pub throughput: Option<f64>,
+    pub(super) throughput: Option<f64>,
     /// Jobs slower than real time whose viewers have less than 15 s in hand (hardware A5).
-    pub starving: u32,
+    pub(super) starving: u32,
 }
 
 /// Readings kept: at one every five seconds, the last five minutes of work.

@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running, Sample,
+    Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running,
+    capacity::Sample,
     claim::Claim,
     lease::{Before, Lease, Seen},
     ledger::Hold,

@@ -1,6 +1,6 @@
 //! Every way of losing a seat, one test each: it comes back.
 
-use super::*;
+use super::{super::capacity::Sample, *};
 
 /// A full GPU with one who waits.
 fn full() -> (World, Ticket) {
@@ -150,14 +150,11 @@ fn a_capacity_below_what_is_held_admits_nothing_until_it_fits_again() {
     world.play("ann", "tv", "film", "s1");
     world.play("bob", "tv", "film", "s2");
     for _ in 0..8 {
-        world.core.sample(
-            world.now,
-            &"gpu".into(),
-            Sample {
-                throughput: None,
-                starving: 2,
-            },
-        );
+        let stalls = Sample {
+            throughput: None,
+            starving: 2,
+        };
+        world.core.learn(world.now, 0, stalls);
         world.wait(10);
     }
     assert_eq!(world.held(), 2000);

@@ -5,7 +5,7 @@ mod outside;
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    super::ledger::Usage,
+    super::{capacity::Sample, ledger::Usage},
     houses::{ladder, random_policy},
     *,
 };
@@ -297,17 +297,15 @@ impl Torture {
                 self.flowed = true;
             }
             88..91 => {
-                let gpu = self.core.policy.gpus[0].id.clone();
                 let throughput = self.dice.one_in(2).then_some(4.0);
                 let starving = u32::from(self.dice.one_in(3));
-                self.core.sample(
-                    now,
-                    &gpu,
-                    Sample {
-                        throughput,
-                        starving,
-                    },
-                );
+                let sample = Sample {
+                    throughput,
+                    starving,
+                };
+                self.core.advance(now);
+                self.core.learn(now, 0, sample);
+                self.core.settle(now);
             }
             91..96 => self.poll(),
             96 => self.order(),
