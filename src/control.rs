@@ -1,4 +1,5 @@
-//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect, what
+//! users have used. And what is said to viewers for the operator.
 
 mod usage;
 

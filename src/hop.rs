@@ -87,8 +87,7 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// Connecting upstream.
     pub connect: Duration,
-    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment
-    /// (protocol 5.9).
+    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment.
     pub first_byte: Duration,
     /// Nothing moved in either direction of a body.
     pub idle: Duration,

@@ -2,7 +2,10 @@
 //!
 //! [`Proxy::step`] looks at the head of every request and lets nearly all of them pass at once. A PlaybackInfo is
 //! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
-//! noted by [`report`].
+//! noted by [`report`]. What is refused is written by [`refusal`].
+//!
+//! Beside them, `place` is the viewer's page; `flows` and `charge` count bytes; `fingerprints`, `refused`, `tried` and
+//! `languages` remember for a while.
 
 mod charge;
 mod fingerprints;

@@ -1,4 +1,4 @@
-//! What Jellyfin will do for a source: direct, remux, audio, or a transcode of what into what (protocol 4).
+//! What Jellyfin will do for a source: direct, remux, audio, or a transcode of what into what.
 //!
 //! Jellyfin decides anew on every request of a stream, from the URL, the source, the user's permissions and its own
 //! settings. The same is done here, and held to every FFmpeg command that was recorded. What is not known is taken
@@ -44,7 +44,7 @@ pub struct VideoWork {
     pub range: Option<String>,
     /// Codec of the output, lower case.
     pub codec_out: String,
-    /// Width and height of the output, as the encoder will choose them (protocol 4.3: bitrate shrinks the picture).
+    /// Width and height of the output, as the encoder will choose them (bitrate shrinks the picture).
     pub size_out: (u32, u32),
     /// Bitrate of the output's video, bit/s.
     pub bitrate: Option<u64>,

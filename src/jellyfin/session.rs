@@ -1,4 +1,4 @@
-//! The parts of `GET /Sessions` that reconciliation reads (protocol 6).
+//! The parts of `GET /Sessions` that reconciliation reads.
 //!
 //! `TranscodingInfo` is found by the DeviceId of the stream URL and lingers after a kill: it is evidence of a job, not
 //! proof. It holds no PlaySessionId.

@@ -247,7 +247,7 @@ impl Negotiation<'_> {
         }
     }
 
-    /// The source that the client will play: the one it asked for, else as clients choose (clients 2.1, 5.1).
+    /// The source that the client will play: the one it asked for, else as clients choose.
     fn chosen(&self, answer: &PlaybackAnswer) -> Option<Source> {
         let sources = answer.sources();
         let asked = self
@@ -385,7 +385,7 @@ impl Negotiation<'_> {
         refusal.playback_info(&current.settings, shape, None)
     }
 
-    /// A tuner that this request opened would stay open (clients 16.19).
+    /// A tuner that this request opened would stay open.
     fn close_live_stream(&self, source: &Source) {
         let (Some(id), Some(token), true) = (
             &source.live_stream,

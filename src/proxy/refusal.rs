@@ -108,7 +108,7 @@ impl Refusal<'_> {
     }
 }
 
-/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry): clients 14.3.
+/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry).
 fn status_of(reason: Reason) -> StatusCode {
     // What can't be read is no wish that could be forbidden.
     if reason == Reason::Unreadable {
@@ -187,7 +187,7 @@ fn json_response(body: Bytes) -> Response<Body> {
     shared(response)
 }
 
-/// A browser on another origin sees only a network error without CORS headers (protocol 0).
+/// A browser on another origin sees only a network error without CORS headers.
 fn shared(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(

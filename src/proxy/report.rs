@@ -105,7 +105,7 @@ pub(super) async fn answer(
         Some(session) => {
             proxy.gate.touch(session, activity);
         }
-        // Direct play on the web names no session (captures 17).
+        // Direct play on the web names no session.
         None => {
             if let (Some(user), Some(device)) = (user(proxy, &claims).await, claims.device) {
                 proxy.gate.touch_device(&user, &device, activity);
@@ -150,7 +150,7 @@ impl Said {
         }
     }
 
-    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE (captures 10).
+    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE.
     fn ends(&self, report: Option<Report>) -> bool {
         self.session.is_some()
             && match report {

@@ -25,7 +25,7 @@ use crate::{
     upstream::Verified,
 };
 
-/// A master playlist of an unknown session may be held this long: Android's player waits 8 s (clients 11.2).
+/// A master playlist of an unknown session may be held this long: Android's player waits 8 s.
 const HOLD_PLAYLIST: Duration = Duration::from_secs(7);
 /// Most bytes of a master playlist that are read to take variants out of it.
 const MAX_PLAYLIST: usize = 1 << 20;
@@ -233,7 +233,7 @@ async fn admit(
         None => claims.token.is_none(),
     };
     if stranger && asked.wish != Wish::Stream {
-        // Jellyfin wants a login here and answers 401 itself; nothing starts (captures 6).
+        // Jellyfin wants a login here and answers 401 itself; nothing starts.
         return Err(Verdict::Forward(proxy.forward(asked.wish.served())));
     }
     let client = Client::of(
@@ -437,7 +437,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The master playlist of a copy may list variants that encode (protocol 3.4): they are taken out.
+    /// The master playlist of a copy may list variants that encode: they are taken out.
     async fn copied_master(&self, proxy: &Arc<Proxy>, request: Request<()>) -> Verdict {
         let (mut parts, ()) = request.into_parts();
         // Compressed, it can't be read.
