@@ -623,11 +623,12 @@ fn a_number_is_taken_as_it_is_and_a_profile_with_headroom() {
 
 #[test]
 fn observe_mode_needs_a_url_only() {
-    let config = Config::observe("http://10.0.0.5:8096/jellyfin/").unwrap();
+    let observe = |url| Config::observe(url, &Environment::default(), &[]);
+    let config = observe("http://10.0.0.5:8096/jellyfin/").unwrap().config;
     assert_eq!(config.policy.mode, Mode::Observe);
     assert_eq!(config.nodes[0].base_url, "/jellyfin");
     assert_eq!(config.policy.user.transcodes, Some(2));
-    let error = Config::observe("10.0.0.5").unwrap_err().to_string();
+    let error = observe("10.0.0.5").unwrap_err().to_string();
     assert_eq!(
         error,
         "from option --jellyfin: jellyfin.url: must begin with `http://`, `https://` or `unix:/`"

@@ -147,6 +147,10 @@ impl Admission {
     pub fn turn_away(&mut self, demand: &Demand, reason: Reason, retry_after: Duration) {
         let number = self.next_decision();
         let asked = Asked::new(&self.policy, demand.clone()).numbered(number);
+        self.note_refused(&asked, reason, retry_after);
+    }
+
+    fn note_refused(&mut self, asked: &Asked, reason: Reason, retry_after: Duration) {
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -168,13 +172,7 @@ impl Admission {
 
     fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
         let retry_after = self.retry_after(reason, expected);
-        self.events.push(Event::Refused {
-            subject: Arc::clone(&asked.subject),
-            ticket: None,
-            reason,
-            waited: Duration::ZERO,
-            retry_after,
-        });
+        self.note_refused(asked, reason, retry_after);
         Decision::Reject {
             reason,
             retry_after,

@@ -339,7 +339,7 @@ impl Mode {
 // === impl Policy ===
 
 impl Policy {
-    /// The policy of `finweir run --jellyfin URL` with no file: one node, one GPU, nothing enforced.
+    /// One node, one GPU, two transcodes a user, and nothing enforced: what tests and benches begin with.
     pub fn observe(node: NodeId, gpu: GpuId, capacity: Seats) -> Self {
         Self {
             mode: Mode::Observe,
