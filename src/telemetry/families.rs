@@ -16,7 +16,7 @@ const FIRST_BYTE: &[f64] = &[
 /// Seconds of waiting. The longest patience of a known client is about a minute.
 pub(super) const WAIT: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0];
 
-/// A kind of family that [`metrics!`] can make.
+/// A kind of family that `metrics!` can make.
 trait Family: Collector + Clone + 'static {
     fn make(opts: Opts, labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self>;
 }
