@@ -35,4 +35,6 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// How long a call may take.
     pub timeout: Duration,
+    /// Less than this many bytes free where it writes its transcodes is worth a warning; 0: never.
+    pub disk_free: u64,
 }

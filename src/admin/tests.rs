@@ -241,6 +241,7 @@ fn evening() -> View {
         node: node.to_owned(),
         reachable: Some(true),
         poll,
+        disk: None,
     };
     let readiness = Readiness::new();
     readiness.listening();
