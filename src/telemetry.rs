@@ -30,18 +30,18 @@ use tracing::{info, warn};
 
 #[cfg(feature = "otlp")]
 pub use self::traced::Traced;
-use self::{
-    labels::{Decision, Users},
-    logging::Quiet,
-    metrics::Metrics,
-    recent::Recent,
-};
 pub use self::{
     disk::{Disk, size_in_words},
     logging::{LogError, init_logging},
     metrics::UPSTREAM_FAILURES,
     recent::KEPT,
     spool::LogGuard,
+};
+use self::{
+    labels::{Decision, Users},
+    logging::Quiet,
+    metrics::Metrics,
+    recent::Recent,
 };
 use crate::{
     admission::{Event, QuotaView, Reason, Snapshot},

@@ -18,7 +18,7 @@ use crate::{
     ident::{NodeId, Token},
 };
 
-/// How to call one Jellyfin server.
+/// How to call one Jellyfin server, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Its name.

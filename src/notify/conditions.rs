@@ -154,11 +154,9 @@ fn is_out_of_sight(topic: &Topic, seen: &Seen) -> bool {
             .unknown_disks
             .iter()
             .any(|node| Some(node) == topic.subject.as_ref()),
-        On::GpuStarving
-        | On::NodeDown
-        | On::Refused
-        | On::ConfigRejected
-        | On::JournalTrouble => false,
+        On::GpuStarving | On::NodeDown | On::Refused | On::ConfigRejected | On::JournalTrouble => {
+            false
+        }
     }
 }
 

@@ -262,9 +262,7 @@ impl Build<'_> {
     /// From how little free space on a warning is due.
     fn disk_free(&mut self, entry: &str, written: Option<Size>, keyed: bool) -> u64 {
         let key = format!("{entry}.disk_free");
-        let free = written.map_or(DISK_FREE, |size| {
-            u64::try_from(size.0).unwrap_or(u64::MAX)
-        });
+        let free = written.map_or(DISK_FREE, |size| u64::try_from(size.0).unwrap_or(u64::MAX));
         if (1..LEAST_DISK_FREE).contains(&free) {
             self.wrong(
                 &key,
