@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
 
-    fn read(folder: Value) -> Option<Space> {
+    fn read(folder: &Value) -> Option<Space> {
         transcode_space(&json!({"CacheFolder": {"FreeSpace": 1}, "TranscodingTempFolder": folder}))
     }
 
@@ -51,10 +51,10 @@ mod tests {
             path: path.map(str::to_owned),
         };
         let whole = json!({"Path": "/t", "FreeSpace": 7, "UsedSpace": 3, "StorageType": "Fixed", "DeviceId": "/"});
-        assert_eq!(read(whole), Some(space(Some(10), Some("/t"))));
-        assert_eq!(read(json!({"FreeSpace": 7})), Some(space(None, None)));
+        assert_eq!(read(&whole), Some(space(Some(10), Some("/t"))));
+        assert_eq!(read(&json!({"FreeSpace": 7})), Some(space(None, None)));
         let no_size = json!({"FreeSpace": 7, "UsedSpace": -1, "Path": "x".repeat(300)});
-        assert_eq!(read(no_size), Some(space(None, None)));
+        assert_eq!(read(&no_size), Some(space(None, None)));
     }
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
             json!(null),
             json!([7]),
         ] {
-            assert_eq!(read(folder), None);
+            assert_eq!(read(&folder), None);
         }
         assert_eq!(transcode_space(&json!({})), None);
         assert_eq!(transcode_space(&json!("Degraded")), None);

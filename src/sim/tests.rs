@@ -136,7 +136,7 @@ async fn how_full_the_disk_is_is_told_to_administrators_alone_and_follows_what_j
             let (_, body) = answer.split_once("\r\n\r\n").unwrap();
             let start = body.find('{').unwrap();
             let end = body.rfind('}').unwrap();
-            let whole: Value = serde_json::from_str(&body[start..=end]).unwrap();
+            let whole: Value = serde_json::from_str(body.get(start..=end).unwrap()).unwrap();
             let folder = whole[name].clone();
             (
                 folder["FreeSpace"].as_i64().unwrap(),

@@ -202,7 +202,7 @@ metrics! {
         jellyfin_up: IntGaugeVec ["node"],
         /// Bytes free where a node writes its transcodes. Not there while that is not known.
         jellyfin_disk_free_bytes: IntGaugeVec ["node"],
-        /// Whether that is less than jellyfin.disk_free, and not yet a quarter more again. Not there while that is not known.
+        /// Whether less than jellyfin.disk_free is free where a node writes its transcodes, until a quarter more is. Not there while that is not known.
         jellyfin_disk_filling: IntGaugeVec ["node"],
         /// Whether the last reload of the configuration succeeded. The start counts as one.
         config_last_reload_successful: IntGauge [],
