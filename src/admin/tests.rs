@@ -20,7 +20,7 @@ use crate::{
         WaiterView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
-    telemetry::{self, Decided, NodeHealth},
+    telemetry::{self, Decided, Disk, NodeHealth},
 };
 
 const SECRET: &str = "a-very-secret-admin-token";
@@ -241,6 +241,7 @@ fn evening() -> View {
         node: node.to_owned(),
         reachable: Some(true),
         poll,
+        disk: None,
     };
     let readiness = Readiness::new();
     readiness.listening();
@@ -393,6 +394,47 @@ fn state_is_flat_and_names_what_it_holds() {
     assert_eq!(state["waiting"][0]["left"], 9.0);
     assert_eq!(state["recent"][1]["reason"], "user-limit");
     assert_eq!(state["nodes"][1]["api_key"], false);
+}
+
+#[test]
+fn a_disk_that_fills_is_a_warning_and_one_that_is_not_known_is_none() {
+    let full = telemetry();
+    let node = NodeId::new("jellyfin-1");
+    let disk = |filling| Disk {
+        free: 3_290_000_000,
+        size: None,
+        path: Some("/<b>".to_owned()),
+        filling,
+    };
+    let view = |disk| {
+        full.disk(&node, disk);
+        View::new(
+            SystemTime::UNIX_EPOCH,
+            Snapshot::default(),
+            Vec::new(),
+            full.nodes(),
+            &[],
+            &Readiness::new().checks(&full),
+        )
+    };
+    let parts = |view: View| -> std::collections::BTreeMap<_, _> {
+        page::parts(&sheet(view, Eye::Reader)).into_iter().collect()
+    };
+    let filling = parts(view(Some(disk(true))));
+    let said = "The disk that jellyfin-1 writes its transcodes to (/&lt;b&gt;) is filling: 3.2 GB are free.";
+    assert!(filling["notices"].contains(said), "{filling:?}");
+    assert!(filling["nodes"].contains("3.2 GB free for transcodes"));
+    let state = serde_json::to_value(view(Some(disk(true)))).unwrap();
+    assert_eq!(
+        state["nodes"][0]["disk"],
+        serde_json::json!({"free": 3_290_000_000_u64, "size": null, "path": "/<b>", "filling": true})
+    );
+    let roomy = parts(view(Some(disk(false))));
+    assert!(!roomy["notices"].contains("filling"));
+    assert!(roomy["nodes"].contains("3.2 GB free for transcodes"));
+    let unknown = parts(view(None));
+    assert!(!unknown["notices"].contains("filling"));
+    assert!(unknown["nodes"].contains("room for transcodes not known"));
 }
 
 struct Fixture {

@@ -2,6 +2,7 @@
 
 mod core;
 mod direct;
+mod disk;
 mod journal;
 mod overlap;
 mod players;

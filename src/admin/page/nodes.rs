@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Sheet, text::Text};
+use crate::telemetry::size_in_words;
 
 /// Each of them.
 pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
@@ -19,9 +20,13 @@ pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
             (true, Some(false)) => "what it runs can't be read",
             (true, None) => "what it runs was not read yet",
         };
+        let disk = match &node.disk {
+            Some(disk) => format!("{} free for transcodes", size_in_words(disk.free)),
+            None => "room for transcodes not known".to_owned(),
+        };
         writeln!(
             out,
-            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small></li>",
+            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small><small>{disk}</small></li>",
             Text(&node.node)
         )?;
     }

@@ -172,6 +172,7 @@ impl Build<'_> {
                 gpu: one.gpu,
                 ca_file: one.ca_file,
                 timeout: one.timeout,
+                disk_free: one.disk_free,
             }]
         } else {
             several.unwrap_or_default()
@@ -216,6 +217,7 @@ impl Build<'_> {
             if timeout < Duration::from_millis(100) {
                 self.wrong(&format!("{entry}.timeout"), "must be at least 100ms");
             }
+            let disk_free = self.disk_free(&entry, node.disk_free, key.is_some());
             let ca_file = node.ca_file.map(|path| self.path(path));
             nodes.push(admission::Node {
                 id: NodeId::new(&name),
@@ -232,6 +234,7 @@ impl Build<'_> {
                     api_key: key,
                     ca_file,
                     timeout,
+                    disk_free,
                 });
             }
         }

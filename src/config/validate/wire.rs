@@ -144,6 +144,7 @@ impl Build<'_> {
         let settings = control::Settings {
             poll: written.active.map_or(Duration::from_secs(5), |s| s.0),
             idle_poll: written.idle.map_or(Duration::from_secs(30), |s| s.0),
+            disk_poll: Duration::from_secs(60),
         };
         for (key, value) in [
             ("poll.active", settings.poll),
