@@ -586,6 +586,18 @@ fn what_is_allowed_but_not_meant_is_a_warning() {
 }
 
 #[test]
+fn a_key_that_cannot_be_had_is_said_once_and_not_what_follows_from_it() {
+    let text = "jellyfin: {url: 'http://a', api_key: {env: NOT_SET_HERE}}\n\
+                gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert_eq!(
+        mistakes(text),
+        "f.yaml:1:28: jellyfin.api_key: environment variable NOT_SET_HERE is not set"
+    );
+    let text = "gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert!(mistakes(text).contains("needs an API key"));
+}
+
+#[test]
 fn nobody_is_preempted_without_an_api_key() {
     let text = "jellyfin: {url: 'http://a'}\n\
                 classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n";

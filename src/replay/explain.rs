@@ -45,7 +45,8 @@ pub struct Explanation {
     pub holders: Vec<Holder>,
     /// Who waited just before.
     pub waiting: Vec<WaiterView>,
-    /// What would have let it in, as sentences, the nearest first. Empty: it was let in, or nothing would have.
+    /// What would have let it in, as sentences, the nearest first; where it was let in only because a rule observes, what
+    /// would have if that were enforced. Empty: it was let in, or nothing would have.
     pub instead: Vec<String>,
     /// Whether the state before is exact.
     pub exact: bool,
@@ -115,7 +116,7 @@ impl Explanation {
             line(
                 &mut out,
                 format_args!(
-                    "  {}{} wanted {} ({}), {} seats, as {} of class {}",
+                    "  {}{} wanted {} ({}), {} seats, on {}, in class {}",
                     shortened(who.name.as_deref().unwrap_or(who.user.as_str()), 40),
                     on_client,
                     shortened(demand.item.as_str(), 40),
@@ -205,7 +206,16 @@ impl Explanation {
             }
         }
         if !self.instead.is_empty() {
-            line(&mut out, format_args!("\nWould have let it in at once:"));
+            let observed = self
+                .decided
+                .first()
+                .is_some_and(|seen| seen.would.is_some());
+            let head = if observed {
+                "If that were enforced, this would let it in at once:"
+            } else {
+                "Would have let it in at once:"
+            };
+            line(&mut out, format_args!("\n{head}"));
             for sentence in &self.instead {
                 line(&mut out, format_args!("  {sentence}"));
             }
@@ -365,10 +375,16 @@ impl Scene<'_> {
                 lease,
             })
             .collect();
-        let first = explanation.decided.first().map(|seen| seen.what);
+        let first = explanation.decided.first();
+        let observed = first.is_some_and(|seen| seen.would.is_some());
+        let at_once = first.is_some_and(|seen| seen.what == "admitted");
         if let Some(demand) = &demand
-            && first != Some("admitted")
+            && (observed || !at_once)
         {
+            if observed {
+                let enforced = asks::enforced(core.policy());
+                core.set_policy(now, enforced);
+            }
             let asks = Asks { core, now, demand };
             explanation.instead = asks.instead();
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    admission::{Access, Admission, Decision, Demand, Policy, Seats, UserLimits},
+    admission::{Access, Admission, Decision, Demand, Mode, Policy, Seats, UserLimits},
     ident::GpuId,
 };
 
@@ -15,6 +15,33 @@ pub(super) struct Asks<'a> {
     pub(super) core: Admission,
     pub(super) now: Instant,
     pub(super) demand: &'a Demand,
+}
+
+/// The policy with every rule enforced.
+pub(super) fn enforced(policy: &Policy) -> Arc<Policy> {
+    let mut policy = policy.clone();
+    policy.mode = Mode::Enforce;
+    policy.user.mode = Mode::Enforce;
+    policy.uplink.mode = Mode::Enforce;
+    for gpu in &mut policy.gpus {
+        gpu.mode = Mode::Enforce;
+    }
+    for rule in &mut policy.users {
+        rule.limits.mode = Mode::Enforce;
+    }
+    for class in &mut policy.classes {
+        class.mode = Mode::Enforce;
+        if let Some(limits) = &mut class.user {
+            limits.mode = Mode::Enforce;
+        }
+    }
+    for rule in &mut policy.libraries {
+        rule.mode = Mode::Enforce;
+    }
+    for window in &mut policy.windows {
+        window.mode = Mode::Enforce;
+    }
+    Arc::new(policy)
 }
 
 impl Asks<'_> {
