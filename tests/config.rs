@@ -591,7 +591,7 @@ fn a_key_that_cannot_be_had_is_said_once_and_not_what_follows_from_it() {
                 gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
     assert_eq!(
         mistakes(text),
-        "f.yaml:1:28: jellyfin.api_key: environment variable NOT_SET_HERE is not set"
+        "f.yaml:1:29: jellyfin.api_key: environment variable NOT_SET_HERE is not set"
     );
     let text = "gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
     assert!(mistakes(text).contains("needs an API key"));
