@@ -598,6 +598,49 @@ fn a_key_that_cannot_be_had_is_said_once_and_not_what_follows_from_it() {
 }
 
 #[test]
+fn the_table_of_profiles_says_what_each_gives() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut said: Vec<(String, String)> = rows
+        .filter_map(|row| {
+            let (name, rest) = row.split_once("` | ")?;
+            let seats = rest.strip_suffix(" |")?.rsplit(" | ").next()?;
+            finweir::config::profiles()
+                .contains(&name)
+                .then(|| (name.to_owned(), seats.to_owned()))
+        })
+        .collect();
+    let cores = (
+        "software".to_owned(),
+        "half a seat a core, less 15 %".to_owned(),
+    );
+    assert_eq!(said.pop(), Some(cores));
+    let gives: Vec<_> = finweir::config::profiles()
+        .into_iter()
+        .filter(|name| *name != "software")
+        .map(|name| {
+            let seats = finweir::config::profile_seats(name).unwrap();
+            (name.to_owned(), seats.to_string())
+        })
+        .collect();
+    assert_eq!(said, gives);
+}
+
+#[test]
+fn the_configuration_that_operating_installs_is_well_and_observes() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let (_, rest) = text.split_once("<<'END'\n").unwrap();
+    let (yaml, _) = rest.split_once("END\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("finweir.yaml");
+    fs::write(&file, yaml).unwrap();
+    fs::write(dir.path().join("jellyfin-api-key"), "the-key\n").unwrap();
+    let loaded = Config::load(Some(&file), &environment(&[])).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.policy.mode, Mode::Observe);
+}
+
+#[test]
 fn nobody_is_preempted_without_an_api_key() {
     let text = "jellyfin: {url: 'http://a'}\n\
                 classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n";

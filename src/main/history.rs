@@ -156,9 +156,11 @@ pub(super) fn plan(arguments: &PlanArguments) -> ExitCode {
         match config::profile_seats(name) {
             Some(seats) => gpus.push((name.clone(), seats)),
             None => {
+                let mut known = config::profiles();
+                known.retain(|name| config::profile_seats(name).is_some());
                 eprintln!(
-                    "finweir: {name}: there is no such profile; there are {}",
-                    config::profiles().join(" ")
+                    "finweir: {name}: there is no such profile of a GPU; there are {}",
+                    known.join(" ")
                 );
                 return ExitCode::from(WRONG);
             }
