@@ -548,9 +548,9 @@ async fn a_decision_is_explained_and_nothing_in_it_is_markup() {
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
     assert!(told.contains("the GPU &lt;has&gt; too few seats"), "{told}");
     // Columns stay columns on a phone, sentences are wrapped.
-    assert!(told.contains("<pre>refused: "), "{told}");
+    assert!(told.contains("<pre>\nrefused: "), "{told}");
     assert!(
-        told.contains("<pre class=\"columns\" tabindex=\"0\">  3.7 seats  anna"),
+        told.contains("<pre class=\"columns\" tabindex=\"0\">\n  3.7 seats  anna"),
         "{told}"
     );
     let unknown = fixture.ask("GET /explain?id=d-2k3j9x2m", LOCAL).await;

@@ -30,7 +30,8 @@ fn lines(text: &str) -> String {
                 Some(line) if in_columns(line) => " class=\"columns\" tabindex=\"0\"",
                 Some(_) | None => "",
             };
-            format!("<pre{class}>{}</pre>", Whole(&lines.join("\n")))
+            // The first newline of a `pre` is dropped by browsers.
+            format!("<pre{class}>\n{}</pre>", Whole(&lines.join("\n")))
         })
         .collect()
 }
