@@ -641,6 +641,30 @@ fn the_configuration_that_operating_installs_is_well_and_observes() {
 }
 
 #[test]
+fn finweir_is_not_put_before_itself() {
+    for (url, listen, itself) in [
+        ("http://127.0.0.1:8097", "127.0.0.1:8097", true),
+        ("http://localhost:8097", "0.0.0.0:8097", true),
+        ("http://[::1]:8097/jf", "'[::]:8097'", true),
+        ("http://10.0.0.2", "10.0.0.2:80", true),
+        ("http://127.0.0.1:8096", "127.0.0.1:8097", false),
+        ("http://10.0.0.5:8097", "0.0.0.0:8097", false),
+        ("http://jellyfin:8097", "0.0.0.0:8097", false),
+        ("unix:/run/jellyfin.sock", "127.0.0.1:8097", false),
+    ] {
+        let text = format!(
+            "jellyfin: {{url: '{url}', api_key: k}}\nserver: {{listen: {listen}}}\n\
+             gpus: [{{name: g, profile: intel-uhd770}}]\n"
+        );
+        let said = Config::parse_str("f.yaml", &text).err();
+        let said = said.map_or_else(String::new, |mistakes| mistakes.to_string());
+        let place = "f.yaml:1:17: jellyfin.url: is the address of `server.listen`";
+        assert_eq!(said.starts_with(place), itself, "{text}{said}");
+        assert_eq!(said.is_empty(), !itself, "{text}{said}");
+    }
+}
+
+#[test]
 fn nobody_is_preempted_without_an_api_key() {
     let text = "jellyfin: {url: 'http://a'}\n\
                 classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n";
