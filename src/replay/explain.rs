@@ -20,6 +20,9 @@ use crate::{
     journal::{Part, Reading},
 };
 
+/// What was decided, where it was let in with a smaller picture.
+const SMALLER: &str = "admitted in a smaller form";
+
 /// One decision, explained.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
@@ -206,14 +209,12 @@ impl Explanation {
             }
         }
         if !self.instead.is_empty() {
-            let observed = self
-                .decided
-                .first()
-                .is_some_and(|seen| seen.would.is_some());
-            let head = if observed {
-                "If that were enforced, this would let it in at once:"
-            } else {
-                "Would have let it in at once:"
+            let head = match self.decided.first() {
+                Some(seen) if seen.would.is_some() => {
+                    "If that were enforced, this would let it in at once:"
+                }
+                Some(seen) if seen.what == SMALLER => "Would have let it in whole:",
+                Some(_) | None => "Would have let it in at once:",
             };
             line(&mut out, format_args!("\n{head}"));
             for sentence in &self.instead {
@@ -312,13 +313,7 @@ impl Scene<'_> {
                 reason,
                 waited,
                 ..
-            } => (
-                subject,
-                "admitted in a smaller form",
-                *reason,
-                None,
-                Some(*waited),
-            ),
+            } => (subject, SMALLER, *reason, None, Some(*waited)),
             What::Refused {
                 subject, reason, ..
             } => (subject, "refused", *reason, None, None),
@@ -385,7 +380,13 @@ impl Scene<'_> {
                 let enforced = asks::enforced(core.policy());
                 core.set_policy(now, enforced);
             }
-            let asks = Asks { core, now, demand };
+            let whole = first.is_some_and(|seen| seen.what == SMALLER);
+            let asks = Asks {
+                core,
+                now,
+                demand,
+                whole,
+            };
             explanation.instead = asks.instead();
         }
         explanation.demand = demand;

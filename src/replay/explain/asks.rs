@@ -15,6 +15,8 @@ pub(super) struct Asks<'a> {
     pub(super) core: Admission,
     pub(super) now: Instant,
     pub(super) demand: &'a Demand,
+    /// It was let in already, in a smaller form: what is asked is what would have let it in whole.
+    pub(super) whole: bool,
 }
 
 /// The policy with every rule enforced.
@@ -55,7 +57,7 @@ impl Asks<'_> {
         }
         found.extend(self.limits());
         found.extend(self.access());
-        for rung in &self.demand.rungs {
+        for rung in self.demand.rungs.iter().filter(|_| !self.whole) {
             let smaller = Demand {
                 kind: rung.kind,
                 rungs: Vec::new(),
@@ -72,14 +74,15 @@ impl Asks<'_> {
         found
     }
 
-    /// Whether the demand is let in at once under a policy, be it in a smaller form.
+    /// Whether the demand is let in at once under a policy, be it in a smaller form where that would be something new.
     fn enters(&self, policy: &Arc<Policy>, demand: &Demand) -> bool {
         let mut core = self.core.clone();
         core.set_policy(self.now, Arc::clone(policy));
-        matches!(
-            core.decide(self.now, demand.clone()),
-            Decision::Admit { .. } | Decision::Downgrade { .. }
-        )
+        match core.decide(self.now, demand.clone()) {
+            Decision::Admit { .. } => true,
+            Decision::Downgrade { .. } => !self.whole,
+            Decision::Queue { .. } | Decision::Reject { .. } => false,
+        }
     }
 
     fn with(&self, change: impl FnOnce(&mut Policy)) -> bool {
