@@ -605,7 +605,7 @@ fn the_table_of_profiles_says_what_each_gives() {
         .filter_map(|row| {
             let (name, rest) = row.split_once("` | ")?;
             let seats = rest.strip_suffix(" |")?.rsplit(" | ").next()?;
-            finweir::config::profiles()
+            config::profiles()
                 .contains(&name)
                 .then(|| (name.to_owned(), seats.to_owned()))
         })
@@ -615,11 +615,11 @@ fn the_table_of_profiles_says_what_each_gives() {
         "half a seat a core, less 15 %".to_owned(),
     );
     assert_eq!(said.pop(), Some(cores));
-    let gives: Vec<_> = finweir::config::profiles()
+    let gives: Vec<_> = config::profiles()
         .into_iter()
         .filter(|name| *name != "software")
         .map(|name| {
-            let seats = finweir::config::profile_seats(name).unwrap();
+            let seats = config::profile_seats(name).unwrap();
             (name.to_owned(), seats.to_string())
         })
         .collect();
