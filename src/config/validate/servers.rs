@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,7 +21,7 @@ use crate::{
         tree::steps,
         units::Capacity,
     },
-    hop::{self, Address, Origin},
+    hop::{Address, Origin},
     ident::{GpuId, NodeId, Token},
     upstream,
 };
@@ -253,38 +252,6 @@ impl Build<'_> {
             }
         }
         (nodes, upstreams)
-    }
-
-    /// A server whose address is where viewers connect is Finweir itself.
-    pub(super) fn calls_itself(&mut self, listen: &hop::Listen, upstreams: &[upstream::Settings]) {
-        let hop::Listen::Tcp(own) = listen else {
-            return;
-        };
-        for (nth, upstream) in upstreams.iter().enumerate() {
-            let Ok(url) = upstream.url.parse::<http::Uri>() else {
-                continue;
-            };
-            let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-            let ip = host.parse::<IpAddr>().ok();
-            let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback());
-            let is_own = ip == Some(own.ip())
-                || local && (own.ip().is_loopback() || own.ip().is_unspecified());
-            let port = match url.scheme_str() {
-                Some("https") => 443,
-                Some(_) | None => 80,
-            };
-            if is_own && url.port_u16().unwrap_or(port) == own.port() {
-                let key = if self.has("nodes") {
-                    format!("{}.url", self.entry("nodes", nth))
-                } else {
-                    "jellyfin.url".to_owned()
-                };
-                self.wrong(
-                    &key,
-                    format!("is the address of `server.listen` ({own}): Finweir would call itself; name Jellyfin's own address"),
-                );
-            }
-        }
     }
 
     fn gpu_of(&mut self, entry: &str, written: Option<&str>, names: &[String]) -> String {
