@@ -270,12 +270,14 @@ fn warnings(nodes: &[NodeView], checks: &Checks, snapshot: &Snapshot) -> Vec<Str
     for node in nodes {
         let name = &node.node;
         if node.reachable == Some(false) {
-            out.push(format!("{name} does not answer."));
+            out.push(format!(
+                "{name} does not answer: is it running, and is its address right? Until it does, nothing new plays here."
+            ));
         }
         if !node.api_key {
             out.push(format!(
                 "No API key for {name}: what it runs can't be seen, so seats come free later than they could, and \
-                 streams that ran before a restart are not known."
+                 streams that ran before a restart are not known. Make one in Jellyfin's dashboard and set `api_key_file`."
             ));
         } else if node.poll == Some(false) && node.reachable != Some(false) {
             out.push(format!(

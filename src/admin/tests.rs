@@ -334,7 +334,34 @@ fn observing_is_said_in_words_with_what_would_have_been_refused() {
     }];
     let page = document(view);
     assert!(page.contains("Observing: nothing is refused."));
-    assert!(page.contains("would not have been: this class runs all the transcodes allowed"));
+    assert!(page.contains("would have been held up: this class runs all the transcodes allowed"));
+    // Nobody was.
+    assert!(page.contains("Would have waited or been refused"));
+    assert!(!page.contains("Refused lately"));
+}
+
+#[test]
+fn a_gpu_with_no_room_for_anything_is_called_full() {
+    let pill = |held: u32| {
+        let mut view = evening();
+        view.gpus.truncate(1);
+        view.gpus[0].waiting = 0;
+        view.gpus[0].held = Seats::from_milli(held);
+        document(view)
+    };
+    assert!(pill(9370).contains(">full</span>"));
+    assert!(pill(9300).contains(">has room</span>"));
+}
+
+#[test]
+fn nothing_is_seen_of_a_server_that_does_not_answer() {
+    let mut view = evening();
+    view.nodes.truncate(1);
+    view.nodes[0].reachable = Some(false);
+    view.nodes[0].poll = Some(true);
+    let page = document(view);
+    assert!(page.contains("what it runs can't be seen now"), "{page}");
+    assert!(!page.contains("what it runs is seen"));
 }
 
 #[test]
@@ -472,7 +499,9 @@ fn start(token: Option<&str>) -> Fixture {
             Box::pin(std::future::ready(Ok(())))
         }),
         explain: Some(Explain::new(|id| match id.to_string().as_str() {
-            "d-1k3j9x2m" => Ok("refused: the GPU <has> too few seats\n".to_owned()),
+            "d-1k3j9x2m" => {
+                Ok("refused: the GPU <has> too few seats\n\n  3.7 seats  anna\n".to_owned())
+            }
             _ => Err("it is not there".to_owned()),
         })),
     };
@@ -560,6 +589,12 @@ async fn a_decision_is_explained_and_nothing_in_it_is_markup() {
     let told = fixture.ask("GET /explain?id=d-1k3j9x2m", LOCAL).await;
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
     assert!(told.contains("the GPU &lt;has&gt; too few seats"), "{told}");
+    // Columns stay columns on a phone, sentences are wrapped.
+    assert!(told.contains("<pre>\nrefused: "), "{told}");
+    assert!(
+        told.contains("<pre class=\"columns\" tabindex=\"0\">\n  3.7 seats  anna"),
+        "{told}"
+    );
     let unknown = fixture.ask("GET /explain?id=d-2k3j9x2m", LOCAL).await;
     assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
     assert!(unknown.contains("finweir explain d-2k3j9x2m"), "{unknown}");

@@ -14,11 +14,12 @@ pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
             Some(false) => ("bad", "does not answer"),
             None => ("", "not asked yet"),
         };
-        let poll = match (node.api_key, node.poll) {
-            (false, _) => "no API key: what it runs can't be seen",
-            (true, Some(true)) => "what it runs is seen",
-            (true, Some(false)) => "what it runs can't be read",
-            (true, None) => "what it runs was not read yet",
+        let poll = match (node.reachable, node.api_key, node.poll) {
+            (Some(false), _, _) => "what it runs can't be seen now",
+            (_, false, _) => "no API key: what it runs can't be seen",
+            (_, true, Some(true)) => "what it runs is seen",
+            (_, true, Some(false)) => "what it runs can't be read",
+            (_, true, None) => "what it runs was not read yet",
         };
         let disk = match &node.disk {
             Some(disk) => format!("{} free for transcodes", size_in_words(disk.free)),
