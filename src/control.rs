@@ -1,13 +1,17 @@
-//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect, what
-//! users have used. And what is said to viewers for the operator.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk,
+//! what users have used. And what is said to viewers for the operator.
 
+mod disk;
 mod usage;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::usage::{UsageFile, keep_usage, write_usage};
+pub use self::{
+    disk::watch_disk,
+    usage::{UsageFile, keep_usage, write_usage},
+};
 use crate::{
     admission::{Running, Today},
     clock, demand,
@@ -25,6 +29,8 @@ pub struct Settings {
     pub poll: Duration,
     /// `/Sessions` while nothing is.
     pub idle_poll: Duration,
+    /// How full the disk is.
+    pub disk_poll: Duration,
 }
 
 /// What stands over an operator's message.

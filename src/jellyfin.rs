@@ -14,6 +14,7 @@ mod query;
 mod rewrite;
 mod route;
 mod session;
+mod storage;
 mod stream;
 
 pub use self::{
@@ -27,6 +28,7 @@ pub use self::{
     rewrite::{set_query_value, strip_encoding_variants},
     route::{Container, Media, Report, Route, Routed, Starts, Unreadable, classify},
     session::{Job, SessionRow, sessions},
+    storage::{Space, transcode_space},
     stream::StreamQuery,
 };
 

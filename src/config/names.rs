@@ -69,6 +69,8 @@ names! {
         GpuStarving = "gpu-starving",
         /// A server does not answer.
         NodeDown = "node-down",
+        /// The disk for transcodes is filling.
+        DiskFilling = "disk-filling",
         /// Many plays are refused.
         Refused = "refused",
         /// The configuration was rejected.

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) throttling: bool,
     pub(super) tone_mapping: bool,
     pub(super) strict: bool,
+    /// Bytes that were free before any job wrote, where it is not the recorded number.
+    pub(super) free_space: Option<u64>,
     pub(super) library: Arc<Library>,
     pub(super) users: Vec<User>,
     pub(super) logins: Vec<Login>,
@@ -101,6 +103,7 @@ impl World {
             throttling: options.throttling,
             tone_mapping: options.tone_mapping,
             strict: options.strict,
+            free_space: None,
             library: Arc::new(options.library.clone()),
             users: options
                 .users
