@@ -17,8 +17,8 @@ use crate::{
     upstream::Verified,
 };
 
-/// What the core knows as this plan. What Jellyfin does not say of a source is taken as the dearest
-/// (design 3: unknown work is 4K24 HDR).
+/// What the core knows as this plan. What Jellyfin does not say of a source is taken as the dearest of
+/// the common ones: 4K24 HDR.
 pub fn kind_of(plan: &Plan) -> Kind {
     match plan {
         Plan::Direct => Kind::Direct,

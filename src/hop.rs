@@ -87,7 +87,8 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// Connecting upstream.
     pub connect: Duration,
-    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment.
+    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment
+    /// (`docs/sources.md`, Life of an FFmpeg job).
     pub first_byte: Duration,
     /// Nothing moved in either direction of a body.
     pub idle: Duration,

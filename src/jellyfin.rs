@@ -1,7 +1,8 @@
 //! What this program knows of Jellyfin's protocol, without I/O.
 //!
 //! What is said here and elsewhere of Jellyfin and its clients was read in their sources, or seen on real servers:
-//! `tests/captures` holds the recordings, and `cargo test --test captures` holds this module to them.
+//! `tests/captures` holds the recordings, and `cargo test --test captures` holds this module to them. Which fact is
+//! from where: `docs/sources.md`.
 
 mod again;
 mod client;

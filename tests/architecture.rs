@@ -1,5 +1,8 @@
-//! Holds `src/` to the layering that `lib.rs` promises.
+//! Holds `src/` to the layering that `lib.rs` promises, and its comments to pointing at what is there.
 #![expect(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+#[path = "architecture/pointers.rs"]
+mod pointers;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -7,6 +7,8 @@
 //!   recent throughput less the headroom, once there are enough readings, else the policy's number;
 //! - it never leaves half to three times the policy's number, and readings older than an hour are forgotten, so
 //!   that a GPU nobody watches returns to the policy's number.
+//!
+//! These steps are chosen, and tried in `tests/scenarios`.
 
 use std::{
     collections::VecDeque,
@@ -18,8 +20,9 @@ use super::Seats;
 /// One reading of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sample {
-    /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats.
-    /// `None`: no unthrottled job ran.
+    /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats, since the sum of the
+    /// speeds does not change with the number of jobs (`docs/sources.md`, GPUs and seats). `None`: no unthrottled job
+    /// ran.
     pub(super) throughput: Option<f64>,
     /// Jobs slower than real time whose viewers have less than 15 s in hand.
     pub(super) starving: u32,

@@ -1,6 +1,7 @@
 //! What a transcode takes: [`Work`] → [`Seats`].
 //!
-//! One formula with five knobs explains the published and measured numbers of a machine to about a quarter:
+//! One formula with five knobs explains the published and measured numbers of a machine to about a quarter
+//! (`docs/sources.md`, GPUs and seats, has the machines and says which factor is measured and which estimated):
 //!
 //! ```text
 //! D, E  = pixels per second decoded, encoded, in units of 1080p30
@@ -71,7 +72,7 @@ pub struct Work {
     pub burn_in: bool,
 }
 
-/// The knobs of the cost formula.
+/// The knobs of the cost formula, as factors without a unit. Defaults: `docs/sources.md`, GPUs and seats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// Factor on decode work for tone-mapping; each GPU may have its own.
@@ -251,7 +252,8 @@ impl Codec {
 // === impl Work ===
 
 impl Work {
-    /// What an unknown source is priced as: 4K24 HDR10 HEVC to 1080p H.264 (design 3).
+    /// What an unknown source is priced as: 4K24 HDR10 HEVC to 1080p H.264, the dearest of the
+    /// common ones.
     pub const UNKNOWN: Self = Self {
         codec_in: Codec::Hevc,
         size_in: (3840, 2160),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
-/// A progressive FFmpeg dies about 11 s after its reader has left.
+/// A progressive FFmpeg dies about 11 s after its reader has left (captures `reports`).
 const STREAM_LINGER: Duration = Duration::from_secs(12);
 
 impl Admission {

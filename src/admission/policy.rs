@@ -272,20 +272,20 @@ pub struct QueueBounds {
     pub keep_place: Duration,
 }
 
-/// Timers of a lease. Defaults and their sources: `config/default.yaml`.
+/// Timers of a lease. Defaults: `config/default.yaml`; what they follow from: `docs/sources.md`, Life of an FFmpeg job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timers {
     /// Reserved without any media request: given back.
     pub reserve: Duration,
     /// A playlist request prolongs a reservation to this.
     pub intent: Duration,
-    /// No segment and no report for this long: idle (FFmpeg dies 60 s after the last).
+    /// No segment and no report for this long: idle (FFmpeg dies 60 s after the last: captures `reports`).
     pub idle: Duration,
     /// A viewer paused for longer gives his seats up.
     pub park_after: Duration,
     /// How long a parked viewer keeps the right to come back without asking.
     pub parked: Duration,
-    /// FFmpeg takes some seconds to go after a stop (at most 5 s).
+    /// FFmpeg takes some seconds to go after a stop: at most 5 s, then Jellyfin kills it (its `TranscodingJob`).
     pub linger: Duration,
     /// Position 0, paused, and no segment for this long: a dead player.
     pub dead_after: Duration,

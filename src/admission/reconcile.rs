@@ -2,8 +2,8 @@
 //!
 //! A poll is matched to leases by (user, device, item). What no lease explains is adopted; a job that has encoded
 //! all there is makes its lease Finished; a lease that two polls in a row don't explain has lost its job. Two
-//! polls also give the speed of each job (completion × running time ÷ elapsed), and so the
-//! throughput of the GPU: learning GPUs take it as their reading.
+//! polls also give the speed of each job (completion × running time ÷ elapsed: `docs/sources.md`, Life of an FFmpeg
+//! job), and so the throughput of the GPU: learning GPUs take it as their reading.
 
 use std::{
     collections::HashSet,
@@ -25,9 +25,9 @@ use crate::ident::{LeaseId, NodeId};
 const SETTLING: Duration = Duration::from_secs(10);
 /// Polls without its job after which a lease has lost it.
 const MISSED: u8 = 2;
-/// Less than this in hand, and slower than real time: the viewer is about to stall.
+/// Less than this in hand, seconds, and slower than real time: the viewer is about to stall. Chosen.
 const LITTLE_LEAD: f64 = 15.0;
-/// Jellyfin throttles only what is at least this far ahead.
+/// Jellyfin throttles only what is at least this far ahead, seconds (its `TranscodingThrottler`).
 const THROTTLED_LEAD: f64 = 60.0;
 /// A speed older than this says nothing about now.
 const SPEED_FRESH: Duration = Duration::from_secs(45);
@@ -81,7 +81,7 @@ impl Admission {
             .map(|lease| lease.id)
     }
 
-    /// The screen has gone on from this item a moment ago: Jellyfin takes two seconds for a stop (captures,
+    /// The screen has gone on from this item a moment ago: Jellyfin takes two seconds for a stop (captures
     /// `web/6-next`) and says until then that it plays. Adopted, it would hold seats that nobody uses.
     fn was_just_left(&self, now: Instant, one: &Running) -> bool {
         let screen = (one.who.user.clone(), one.who.device.clone());

@@ -1,15 +1,17 @@
 //! What GPUs of a kind can bear: raw seats and the factor for tone-mapping.
 //!
 //! Calibrated on Intel's published charts, the quicksync_calc database and single machines of users; good to about
-//! 25 %. Intel numbers hold with low-power encoding on.
+//! 25 %. `docs/sources.md`, GPUs and seats, says which number is from where, and which is an estimate. Intel numbers hold
+//! with low-power encoding on.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Without low-power encoding an Intel GPU gives this part of its capacity for H.264 output.
+/// Without low-power encoding an Intel GPU gives this part of its capacity for H.264 output
+/// (`docs/sources.md`, GPUs and seats).
 pub(super) const LOW_POWER_OFF: f64 = 0.6;
 
-/// Seats of one physical core.
+/// Seats of one physical core (`docs/sources.md`, GPUs and seats).
 pub(super) const SEATS_PER_CORE: f64 = 0.5;
 
 macro_rules! profiles {

@@ -1,6 +1,6 @@
 //! A GPU in virtual time: jobs share its speed, a job stalls its viewer when its own lead runs out.
 //!
-//! The law is the measured one (`tests/captures/README.md`, 18): the speeds of all jobs, each weighted with its
+//! The law is the measured one (`docs/sources.md`, GPUs and seats): the speeds of all jobs, each weighted with its
 //! seats, add up to the capacity, and jobs share the speed evenly. A job whose source comes in real time takes no
 //! more than that; a throttled job rests while it is far enough ahead.
 
@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use crate::admission::{Codec, CostModel, Hdr, Work};
 
-/// How fast FFmpeg copies, in multiples of real time. Copying does not load the GPU.
+/// How fast FFmpeg copies, in multiples of real time. Copying does not load the GPU. Chosen.
 pub const COPY_SPEED: f64 = 20.0;
 /// A viewer who stalled goes on when this much is ready, seconds.
 const RESUME_LEAD: f64 = 3.0;
-/// A resting job goes on when its lead fell this far below the limit, seconds: Jellyfin looks every 5 s.
+/// A resting job goes on when its lead fell this far below the limit, seconds: Jellyfin looks every 5 s
+/// (its `TranscodingThrottler`).
 const THROTTLE_BAND: f64 = 5.0;
 /// What counts as reached, seconds.
 const NEAR: f64 = 1e-6;

@@ -1,8 +1,8 @@
 //! A PlaybackInfo asked for again, with something changed: mostly the ceiling of the bitrate.
 //!
-//! A ceiling may stand in three places: the query wins over the body, and the body over its profile.
-//! It is set in all of them. The rest of the request keeps its value and its place, but for `AutoOpenLiveStream`: no
-//! tuner is opened a second time.
+//! A ceiling may stand in three places: the query wins over the body, and the body over its profile (captures `flags`,
+//! Jellyfin's `MediaInfoController`). It is set in all of them. The rest of the request keeps its value and its place,
+//! but for `AutoOpenLiveStream`: no tuner is opened a second time.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,7 @@
 //! Which player this is, how long it waits, and how it takes a refusal.
+//!
+//! The web client was seen running (captures `web/1-direct` and its neighbours); of all others the source was read, in
+//! the versions and files that `docs/sources.md`, Players, names for each name, time and shape here.
 
 use std::time::Duration;
 
@@ -173,7 +176,7 @@ impl Client {
         }
     }
 
-    /// How long it waits for a PlaybackInfo, what Jellyfin needs included.
+    /// How long it waits for a PlaybackInfo, what Jellyfin needs included: its own limit less some seconds.
     pub const fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Web => 55,
@@ -210,8 +213,8 @@ impl Client {
         }
     }
 
-    /// Whether it comes back by itself when a direct play fails, and asks for something else. Any
-    /// other would leave its viewer before a player that died.
+    /// Whether it comes back by itself when a direct play fails, and asks for something else. Any other would leave
+    /// its viewer before a player that died.
     pub const fn returns_after_failed_direct_play(self) -> bool {
         match self {
             Self::Web | Self::AndroidTv | Self::Android => true,
@@ -230,8 +233,8 @@ impl Client {
     }
 
     /// Whether it asks for another film while it plays one only to play that instead, and reports that it stopped the
-    /// old one once it has the new answer. Others either stop first, or it is not known that
-    /// they ask for nothing else meanwhile (a second tab, a download).
+    /// old one once it has the new answer. Others either stop first, or it is not known that they ask for nothing else
+    /// meanwhile (a second tab, a download).
     pub const fn stops_after_the_next(self) -> bool {
         match self {
             Self::Swiftfin => true,

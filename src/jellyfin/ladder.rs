@@ -1,8 +1,9 @@
 //! Smaller pictures of the same playback: what a TranscodingUrl becomes with a lower bitrate, and what that takes.
 //!
-//! The encoder itself makes the picture of a low bitrate narrower, and the widths here are those that
-//! it would choose. So a step comes out the same whether Jellyfin is asked for it, by a lower ceiling, or its URL is
-//! edited. An edit replaces the value that counts: one that is appended is ignored.
+//! The encoder itself makes the picture of a low bitrate narrower, and the widths here are those that it would choose
+//! (`docs/sources.md`, Copy or encode). So a step comes out the same whether Jellyfin is asked for it, by a lower
+//! ceiling, or its URL is edited. An edit replaces the value that counts: one that is appended is ignored (captures
+//! `routes`). The bitrates are chosen.
 
 use super::{Encoding, Media, Plan, Query, Source, StreamQuery, UserPolicy, set_query_value};
 

@@ -1,4 +1,4 @@
-//! Members of Jellyfin's JSON objects, in PascalCase or camelCase, numbers also as strings.
+//! Members of Jellyfin's JSON objects, in PascalCase or camelCase, numbers also as strings (Jellyfin's `JsonDefaults`).
 
 use serde_json::{Map, Value};
 

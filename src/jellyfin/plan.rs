@@ -1,8 +1,8 @@
 //! What Jellyfin will do for a source: direct, remux, audio, or a transcode of what into what.
 //!
 //! Jellyfin decides anew on every request of a stream, from the URL, the source, the user's permissions and its own
-//! settings. The same is done here, and held to every FFmpeg command that was recorded. What is not known is taken
-//! for the dearest that it could be.
+//! settings. The same is done here, after Jellyfin's `EncodingHelper` (`docs/sources.md`, Copy or encode), and held to
+//! every FFmpeg command that was recorded. What is not known is taken for the dearest that it could be.
 
 mod copy;
 mod encoding;
@@ -44,7 +44,7 @@ pub struct VideoWork {
     pub range: Option<String>,
     /// Codec of the output, lower case.
     pub codec_out: String,
-    /// Width and height of the output, as the encoder will choose them (bitrate shrinks the picture).
+    /// Width and height of the output, pixels, as the encoder will choose them (a low bitrate shrinks the picture).
     pub size_out: (u32, u32),
     /// Bitrate of the output's video, bit/s.
     pub bitrate: Option<u64>,

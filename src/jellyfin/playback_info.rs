@@ -160,7 +160,8 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// A profile that names no ceiling has one of 8 Mbit/s; one that names `null` has none.
+    /// A profile that names no ceiling has one of 8 Mbit/s; one that names `null` has none (Jellyfin's
+    /// `DeviceProfile`).
     fn max_bitrate(&self) -> Option<u64> {
         self.count("MaxStreamingBitrate").or_else(|| {
             let profile = self.member("DeviceProfile").filter(|p| p.is_object())?;

@@ -1,5 +1,6 @@
 //! A query string as ASP.NET binds it: names in any letter case, the first value of a repeated name counts,
-//! `+` is a space, and a query that was percent-encoded as a whole is split again.
+//! `+` is a space, and a query that was percent-encoded as a whole is split again (captures `routes`, `carriers`;
+//! Jellyfin's `UrlDecodeQueryFeature`).
 
 use std::borrow::Cow;
 

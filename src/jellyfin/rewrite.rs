@@ -48,7 +48,8 @@ impl PlaybackAnswer {
         self.edited();
     }
 
-    /// Puts the source at this place before all others: clients take the first. Nothing else changes.
+    /// Puts the source at this place before all others: clients take the first (`docs/sources.md`,
+    /// Players). Nothing else changes.
     pub fn put_first(&mut self, nth: usize) {
         let sources = self.value.as_object_mut().and_then(|answer| {
             let key = key_of(answer, "MediaSources")?;
@@ -91,8 +92,8 @@ fn drop_transcoding(source: &mut Map<String, Value>) {
     }
 }
 
-/// Takes the variants out of a master playlist that encode video although the lease is for a copy.
-/// `None`: nothing to take out.
+/// Takes the variants out of a master playlist that encode video although the lease is for a copy (captures `flows`:
+/// a copy of HDR lists one). `None`: nothing to take out.
 ///
 /// The first variant is what the client asked for; those that Jellyfin adds for players that can't show HDR say
 /// `AllowVideoStreamCopy=false`. If the first one says so too, the lease is for an encode and all may stay.

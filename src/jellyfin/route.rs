@@ -3,7 +3,7 @@
 //! Recognised as ASP.NET recognises them: any letter case, percent-encoding, dot segments, a trailing slash,
 //! absolute-form targets. Every route that matters is told by the *end* of its path, so whatever stands before it
 //! (BaseUrl, `/emby`, `/mediabrowser`, a prefix that nobody configured) hides nothing: what the server answers with
-//! 404 is recognised too, which costs nothing.
+//! 404 is recognised too, which costs nothing. What a server recognises, and what starts FFmpeg, is in captures `routes`.
 
 mod path;
 mod target;
@@ -147,7 +147,8 @@ pub struct Unreadable(pub &'static str);
 pub enum Starts {
     /// It never does.
     No,
-    /// A file as it is, unless the source is a DVD or BluRay folder, which only a look-up can tell.
+    /// A file as it is, unless the source is a DVD or BluRay folder, which only a look-up can tell
+    /// (Jellyfin's `VideosController`).
     Static,
     /// It does, or may.
     Yes,

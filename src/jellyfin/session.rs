@@ -1,7 +1,7 @@
 //! The parts of `GET /Sessions` that reconciliation reads.
 //!
 //! `TranscodingInfo` is found by the DeviceId of the stream URL and lingers after a kill: it is evidence of a job, not
-//! proof. It holds no PlaySessionId.
+//! proof. It holds no PlaySessionId (captures `flows`; Jellyfin's `SessionManager`).
 
 use std::time::Duration;
 

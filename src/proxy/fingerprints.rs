@@ -1,8 +1,8 @@
 //! Which stream addresses a session's lease is known to cover, so that a segment is judged once and then recognised.
 //!
-//! A PlaySessionId alone proves nothing: the same session may carry a URL that copies and one that encodes,
-//! and anybody may edit a URL. The address without the two values that change with each segment
-//! is judged once; after that its hash is enough.
+//! A PlaySessionId alone proves nothing: the same session may carry a URL that copies and one that encodes (captures
+//! `flows`), and anybody may edit a URL. The address without the two values that change with each segment is judged
+//! once; after that its hash is enough.
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -247,7 +247,7 @@ impl Negotiation<'_> {
         }
     }
 
-    /// The source that the client will play: the one it asked for, else as clients choose.
+    /// The source that the client will play: the one it asked for, else as clients choose (`docs/sources.md`, Players).
     fn chosen(&self, answer: &PlaybackAnswer) -> Option<Source> {
         let sources = answer.sources();
         let asked = self

@@ -108,7 +108,8 @@ impl Refusal<'_> {
     }
 }
 
-/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry).
+/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry): `docs/sources.md`,
+/// Players.
 fn status_of(reason: Reason) -> StatusCode {
     // What can't be read is no wish that could be forbidden.
     if reason == Reason::Unreadable {

@@ -1,7 +1,7 @@
 //! What was refused a moment ago, so that a viewer who clicks again and a program that retries cost nothing.
 //!
-//! Clients repeat a refused play at once. Within [`KEEP`] the same device asking for the same item
-//! gets the same answer, without Jellyfin being asked.
+//! Some programs repeat what was refused at once, and people click again (`docs/sources.md`, Players). Within [`KEEP`]
+//! the same device asking for the same item gets the same answer, without Jellyfin being asked.
 
 use std::time::{Duration, Instant};
 

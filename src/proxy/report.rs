@@ -52,7 +52,7 @@ pub(super) fn ping(proxy: &Proxy, query: Option<&str>) {
 /// the client hangs up.
 ///
 /// A stop counts as soon as it comes, if its token is good: Jellyfin takes two seconds to answer it, and the web client
-/// asks for the next episode after a tenth of one (captures, `web/6-next`). Anything else counts once Jellyfin took it.
+/// asks for the next episode after a tenth of one (captures `web/6-next`). Anything else counts once Jellyfin took it.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     report: Option<Report>,
@@ -105,7 +105,7 @@ pub(super) async fn answer(
         Some(session) => {
             proxy.gate.touch(session, activity);
         }
-        // Direct play on the web names no session.
+        // Direct play on the web names no session (captures `web/1-direct`).
         None => {
             if let (Some(user), Some(device)) = (user(proxy, &claims).await, claims.device) {
                 proxy.gate.touch_device(&user, &device, activity);
@@ -150,7 +150,7 @@ impl Said {
         }
     }
 
-    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE.
+    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE (captures `reports`).
     fn ends(&self, report: Option<Report>) -> bool {
         self.session.is_some()
             && match report {

@@ -25,7 +25,8 @@ use crate::{
     upstream::Verified,
 };
 
-/// A master playlist of an unknown session may be held this long: Android's player waits 8 s.
+/// A master playlist of an unknown session may be held this long: Android's player waits 8 s
+/// (`docs/sources.md`, Players).
 const HOLD_PLAYLIST: Duration = Duration::from_secs(7);
 /// Most bytes of a master playlist that are read to take variants out of it.
 const MAX_PLAYLIST: usize = 1 << 20;
@@ -233,7 +234,7 @@ async fn admit(
         None => claims.token.is_none(),
     };
     if stranger && asked.wish != Wish::Stream {
-        // Jellyfin wants a login here and answers 401 itself; nothing starts.
+        // Jellyfin wants a login here and answers 401 itself; nothing starts (captures `carriers`).
         return Err(Verdict::Forward(proxy.forward(asked.wish.served())));
     }
     let client = Client::of(

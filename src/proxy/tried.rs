@@ -1,7 +1,8 @@
 //! Direct plays that were forced, and those that failed: what failed is not tried again for a day.
 //!
-//! A player that could not show a file comes back by itself and asks without direct play. Whoever does
-//! so within [`SOON`] of a forced direct play of the same item says that it failed.
+//! A player that could not show a file comes back by itself and asks without direct play (captures
+//! `web/4b-clean-hevc8-first`). Whoever does so within [`SOON`] of a forced direct play of the same item says that it
+//! failed.
 
 use std::{
     sync::Arc,
@@ -15,7 +16,8 @@ use crate::{
     ident::{DeviceId, ItemId, UserId},
 };
 
-/// How soon a player comes back that could not play.
+/// How soon a player comes back that could not play: the web client does within a second, others
+/// after some tries. Chosen.
 const SOON: Duration = Duration::from_secs(60);
 /// How long a failure is remembered.
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -15,7 +15,8 @@ const FULL_HD: Output = Output {
     size: (1920, 1080),
 };
 
-/// Players that a scenario may name without describing them: name, what it calls itself, seconds it waits.
+/// Players that a scenario may name without describing them: name, what it calls itself, seconds it waits
+/// (`docs/sources.md`, Players).
 pub(super) const PLAYERS: [(&str, &str, Ms); 9] = [
     ("web", "Jellyfin Web", 55),
     ("android-tv", "Jellyfin Android TV", 25),

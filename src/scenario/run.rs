@@ -33,11 +33,12 @@ use crate::{
 const TICK: Ms = 5_000;
 /// Players report every second tick.
 const REPORT: u64 = 2;
-/// FFmpeg dies this long after the last request of a viewer who left without a word.
+/// FFmpeg dies this long after the last request of a viewer who left without a word (captures `reports`).
 const ORPHAN: Ms = 60_000;
 /// Length of a segment.
 const SEGMENT: Ms = 6_000;
-/// A seek this far beyond what is encoded waits for the running job instead of starting another (Jellyfin: 24 s).
+/// A seek this far beyond what is encoded waits for the running job instead of starting another (Jellyfin's
+/// `DynamicHlsController`: 24 s).
 const AHEAD: f64 = 24.0;
 /// More events than this, or a longer evening, happen only if the numbers of a scenario misbehave.
 const MOST_EVENTS: usize = 20_000_000;

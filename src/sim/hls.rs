@@ -11,7 +11,8 @@ use super::{
     stream::{Plan, number},
 };
 
-/// Frames between key frames of a copied HEVC file, and of any other: what the usual encoders leave.
+/// Frames between key frames of a copied HEVC file, and of any other: what the recorded playlists show
+/// (captures `flows`).
 const KEY_FRAMES_HEVC: f64 = 250.0;
 const KEY_FRAMES: f64 = 48.0;
 

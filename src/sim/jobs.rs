@@ -1,4 +1,5 @@
-//! FFmpeg jobs: what starts them, what keeps them alive, what ends them.
+//! FFmpeg jobs: what starts them, what keeps them alive, what ends them. Where each time is from: `docs/sources.md`,
+//! Life of an FFmpeg job.
 
 use serde_json::{Value, json};
 

@@ -61,7 +61,8 @@ pub(super) struct Address<'a> {
     pub(super) tone_mapping: bool,
 }
 
-/// Encoded widths by bit rate: a rate up to the second gets a picture up to the first.
+/// Encoded widths by bit rate, bit/s: a rate up to the second gets a picture up to the first (`docs/sources.md`, Copy or
+/// encode).
 const WIDTHS: [(i64, i64); 4] = [
     (960, 500_000),
     (1280, 2_500_000),

@@ -51,7 +51,7 @@ pub enum CallError {
 pub enum Health {
     /// `Healthy`.
     Healthy,
-    /// `Degraded`: 10.11 and later answer so while they start.
+    /// `Degraded`: 10.11 and later answer so while they start (captures `health`).
     Starting,
     /// Anything else.
     Unhealthy,
@@ -127,7 +127,7 @@ impl Api {
         let info = self
             .json(self.request(Method::GET, "/System/Info/Public"))
             .await?;
-        // The start-up server of 10.11 answers in camelCase.
+        // The start-up server of 10.11 answers in camelCase (Jellyfin's `SetupServer`).
         let text = info
             .get("Version")
             .or_else(|| info.get("version"))
@@ -198,7 +198,7 @@ impl Api {
         let request = authorized(self.request(Method::GET, "/Users/Me"), token);
         match self.json(request).await {
             Ok(user) => Ok(Some(user)),
-            // An API key has no user.
+            // An API key has no user (captures `carriers`).
             Err(CallError::Status(StatusCode::BAD_REQUEST)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -279,7 +279,7 @@ impl Api {
             .collect())
     }
 
-    /// Ends the job of a PlaySession. The device is asked for but not looked at.
+    /// Ends the job of a PlaySession. The device is asked for but not looked at (captures `reports`).
     ///
     /// # Errors
     /// No key, or no answer.
@@ -328,7 +328,7 @@ impl Api {
             Method::POST,
             &format!("/Sessions/{}/Message", segment(session_id)),
         )?;
-        // Without TimeoutMs the web client shows a dialog that must be clicked away.
+        // Without TimeoutMs the web client shows a dialog that must be clicked away (`docs/sources.md`, Players).
         let body = json!({ "Header": header, "Text": text, "TimeoutMs": 8000 });
         self.bytes(request.json(&body)).await.map(drop)
     }
@@ -366,7 +366,8 @@ impl Api {
     }
 }
 
-/// Only the token: a device or version of Finweir's would overwrite what Jellyfin stored for the user's.
+/// Only the token: a device or version of Finweir's would overwrite what Jellyfin stored for the user's
+/// (its `AuthorizationContext`).
 fn authorized(request: RequestBuilder, token: &Token) -> RequestBuilder {
     let value = format!("MediaBrowser Token=\"{}\"", segment(token.expose()));
     match header::HeaderValue::from_str(&value) {

@@ -90,8 +90,8 @@ impl Media {
         hit
     }
 
-    /// Whether this source is a disc folder, for which even `Static=true` runs FFmpeg. `None`: it is
-    /// not known.
+    /// Whether this source is a disc folder, for which even `Static=true` runs FFmpeg (Jellyfin's
+    /// `VideosController`). `None`: it is not known.
     pub fn is_disc(&self, source: &ItemId) -> Option<bool> {
         let entry = self
             .0

@@ -26,7 +26,7 @@ use crate::{
     upstream,
 };
 
-/// Kept free of what a profile promises; a stated number is taken as it is.
+/// Kept free of what a profile promises; a stated number is taken as it is. Chosen.
 const HEADROOM: f64 = 0.15;
 /// Assumed where no GPU is named.
 pub(in crate::config) const ASSUMED: Profile = Profile::IntelUhd730;

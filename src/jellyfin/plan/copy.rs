@@ -1,4 +1,5 @@
-//! Whether Jellyfin copies the video: its own test, condition by condition (`CanStreamCopyVideo`).
+//! Whether Jellyfin copies the video: its own test, condition by condition (`CanStreamCopyVideo`
+//! of its `EncodingHelper`).
 //!
 //! The server runs the same test on every request, so the answer follows the URL and the source, never the
 //! TranscodeReasons.

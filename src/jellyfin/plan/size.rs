@@ -2,7 +2,8 @@
 //! `EnforceResolutionLimit`, `GetSwScaleFilter`, and the recorded FFmpeg commands where these differ).
 //!
 //! The bitrate asked for is held to what the source is worth; a low one shrinks the picture, and then a `MaxHeight`
-//! no longer counts. The law is a table from bitrate to width, for H.264 at 30 frames a second.
+//! no longer counts. The law is a table from bitrate to width, for H.264 at 30 frames a second
+//! (`docs/sources.md`, Copy or encode).
 
 use super::{Source, Track, asked_bitrate};
 use crate::jellyfin::StreamQuery;
@@ -77,8 +78,8 @@ fn tenths(codec: &str) -> u64 {
     }
 }
 
-/// The widest picture for a bitrate. That 960 ends at 2 Mbit/s is from the recordings (a play of 1.808 Mbit/s at
-/// 60 frames a second came out 1280 wide, one of 0.5 Mbit/s at 30 came out 960 wide).
+/// The widest picture for a bitrate. That 960 ends at 2 Mbit/s is from the recordings (captures `flows`,
+/// `sharing`: a play of 1.808 Mbit/s at 60 frames a second came out 1280 wide, one of 0.5 Mbit/s at 30 960 wide).
 const WIDTHS: [(u64, u32); 8] = [
     (365_000, 416),
     (730_000, 640),
