@@ -1,7 +1,7 @@
 //! Which player this is, how long it waits, and how it takes a refusal.
 //!
-//! The web client was seen running (captures `web/1-direct` and its neighbours); of all others the source was read, in
-//! the versions and files that `docs/sources.md`, Players, names for each name, time and shape here.
+//! The web client was seen running (captures `web/1-direct` and its neighbours); of the others the source was read, where
+//! there is one. Versions and files, for each name, time and shape here: `docs/sources.md`, Players.
 
 use std::time::Duration;
 
@@ -176,7 +176,8 @@ impl Client {
         }
     }
 
-    /// How long it waits for a PlaybackInfo, what Jellyfin needs included: its own limit less some seconds.
+    /// How long it waits for a PlaybackInfo, what Jellyfin needs included: somewhat less than its own limit, where
+    /// it has one.
     pub const fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Web => 55,

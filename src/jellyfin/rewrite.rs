@@ -146,7 +146,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_');
 
 /// The URL with this value for `name`: in the place of the one that counts, which is the first, or else at the
-/// end. Appended to one that is there it would be ignored.
+/// end. Appended to one that is there it would be ignored (captures `routes`: the first value of a name counts).
 pub fn set_query_value(url: &str, name: &str, value: &str) -> String {
     let value = utf8_percent_encode(value, VALUE);
     let (path, query) = url.split_once('?').unwrap_or((url, ""));

@@ -385,7 +385,7 @@ impl Negotiation<'_> {
         refusal.playback_info(&current.settings, shape, None)
     }
 
-    /// A tuner that this request opened would stay open.
+    /// A tuner that this request opened would stay open (Jellyfin's `MediaSourceManager`).
     fn close_live_stream(&self, source: &Source) {
         let (Some(id), Some(token), true) = (
             &source.live_stream,

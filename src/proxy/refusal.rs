@@ -188,7 +188,7 @@ fn json_response(body: Bytes) -> Response<Body> {
     shared(response)
 }
 
-/// A browser on another origin sees only a network error without CORS headers.
+/// A browser on another origin sees only a network error without CORS headers; Jellyfin sends them too (captures `http`).
 fn shared(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(

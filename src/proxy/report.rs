@@ -52,7 +52,7 @@ pub(super) fn ping(proxy: &Proxy, query: Option<&str>) {
 /// the client hangs up.
 ///
 /// A stop counts as soon as it comes, if its token is good: Jellyfin takes two seconds to answer it, and the web client
-/// asks for the next episode after a tenth of one (captures `web/6-next`). Anything else counts once Jellyfin took it.
+/// asks for the next episode after a third of one (captures `web/6-next`). Anything else counts once Jellyfin took it.
 pub(super) async fn answer(
     proxy: &Arc<Proxy>,
     report: Option<Report>,

@@ -11,8 +11,8 @@ use super::{
     stream::{Plan, number},
 };
 
-/// Frames between key frames of a copied HEVC file, and of any other: what the recorded playlists show
-/// (captures `flows`).
+/// Frames between key frames of a copied HEVC file, and of any other: chosen to fit the recorded
+/// playlists (captures `flows`).
 const KEY_FRAMES_HEVC: f64 = 250.0;
 const KEY_FRAMES: f64 = 48.0;
 
