@@ -1,20 +1,23 @@
 //! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
 
+mod desk;
+mod ending;
 mod usage;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
-pub use self::usage::{UsageFile, keep_usage, write_usage};
+pub use self::{
+    ending::end_jobs,
+    usage::{UsageFile, keep_usage, write_usage},
+};
 use crate::{
     admission::{Running, Today},
     clock, demand,
-    gate::{EndJob, Ending, Gate},
+    gate::Gate,
     ident::{DeviceId, UserId},
     jellyfin::{Dialect, Encoding, SessionRow},
     telemetry::Telemetry,
-    upstream::{Api, CallError, Health},
+    upstream::{Api, Health},
 };
 
 /// How often to look.
@@ -81,34 +84,6 @@ pub async fn reconcile(
     }
 }
 
-/// Ends jobs that a rule wants ended, for ever. `words`: what the viewer on a device is told of it, if anything.
-pub async fn end_jobs(
-    api: Api,
-    mut ends: mpsc::Receiver<EndJob>,
-    words: impl Fn(&EndJob) -> Option<String> + Send,
-) {
-    while let Some(end) = ends.recv().await {
-        let text = words(&end);
-        let done = match end.ending {
-            Ending::Job => end_job(&api, &end).await,
-            Ending::Announce(_) | Ending::Spare => say(&api, &end, text).await,
-            Ending::Player => match stop(&api, &end).await {
-                // A player that does not hear of it loses its job all the same.
-                Ok(()) => end_job(&api, &end).await,
-                Err(error) => end_job(&api, &end).await.and(Err(error)),
-            },
-        };
-        match done {
-            Ok(()) => {
-                tracing::info!(node = %end.node, ending = end.ending.as_str(), "did to a job what a rule wants");
-            }
-            Err(error) => {
-                tracing::warn!(node = %end.node, ending = end.ending.as_str(), %error, "could not do to a job what a rule wants");
-            }
-        }
-    }
-}
-
 /// Shows a message on the screen of a user's device.
 ///
 /// # Errors
@@ -126,36 +101,6 @@ pub async fn message(
     api.message(&row.id, MESSAGE_HEADER, text)
         .await
         .map_err(|error| error.to_string())
-}
-
-async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {
-    match &end.session {
-        Some(session) => api.end_job(&end.device, session).await,
-        // Nothing names it but its player.
-        None => Ok(()),
-    }
-}
-
-async fn say(api: &Api, end: &EndJob, text: Option<String>) -> Result<(), CallError> {
-    let Some(text) = text else { return Ok(()) };
-    match session_of(api, end).await? {
-        Some(session) => api.message(&session, "Jellyfin", &text).await,
-        None => Ok(()),
-    }
-}
-
-async fn stop(api: &Api, end: &EndJob) -> Result<(), CallError> {
-    match session_of(api, end).await? {
-        Some(session) => api.stop(&session).await,
-        None => Ok(()),
-    }
-}
-
-/// The session that this user has on this device.
-async fn session_of(api: &Api, end: &EndJob) -> Result<Option<String>, CallError> {
-    let sessions = api.sessions().await?;
-    let own = |row: &&SessionRow| row.device == end.device && row.user.as_ref() == Some(&end.user);
-    Ok(sessions.iter().find(own).map(|row| row.id.clone()))
 }
 
 /// Keeps the core's idea of the date and the time of the week right, daylight saving included, for ever.
