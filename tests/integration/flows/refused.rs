@@ -1,11 +1,9 @@
 //! Refused at once, and for which reason: nobody who plays is touched by it.
 
-use std::time::Duration;
-
 use finweir::sim::Version;
 
 use super::{Case, Scene, each, one_seat, plain};
-use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Shown, Viewer, items, until};
+use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Viewer, items, until};
 
 /// The viewer plays one film by a transcode.
 async fn plays_one(case: Case, setting: Setting) -> (Scene, Play) {
@@ -48,16 +46,8 @@ async fn who_is_refused_and_asks_again_and_again_starts_nothing_until_there_is_r
         scene.others_watch_on().await;
         scene.others_leave().await;
         // A person tries again some seconds later.
-        let begins = async {
-            loop {
-                if let Shown::Playing(play) = viewer.play(items::LONG).await {
-                    return *play;
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        };
-        let play = tokio::time::timeout(Duration::from_secs(10), begins).await;
-        let play = play.unwrap();
+        until("the seat is free", || scene.house.held() == 0).await;
+        let play = viewer.play(items::LONG).await.playing();
         scene.pays(&play);
         assert_eq!(scene.house.sim().started(), 2);
         scene.ends(&[(&viewer, &play)]).await;
