@@ -9,7 +9,10 @@
     reason = "it reports by panicking"
 )]
 #![expect(clippy::print_stderr, reason = "it says what it lacks")]
-#![expect(clippy::disallowed_methods, reason = "it reads the clock for its deadline")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it reads the clock for its deadline"
+)]
 
 #[path = "../tests/demo/browser.rs"]
 mod browser;

@@ -347,11 +347,7 @@ mod tests {
             Parts::new()
         };
         let hour = Duration::from_secs(3600);
-        assert!(
-            tokio::time::timeout(hour, live.run(draw))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(hour, live.run(draw)).await.is_err());
         assert_eq!(drawn.load(Ordering::SeqCst), 0);
         let feeds: Vec<_> = (0..3)
             .map(|_| live.listen(stopped.clone(), never(), draw).unwrap())

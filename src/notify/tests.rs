@@ -21,7 +21,10 @@ use super::{
     word::{State, Topic},
     *,
 };
-use crate::telemetry::{self, LogFormat, UserLabel};
+use crate::{
+    ident::NodeId,
+    telemetry::{self, LogFormat, UserLabel},
+};
 
 /// Stands wherever a URL has a secret.
 const SECRET: &str = "s3cret-of-the-house";
@@ -626,6 +629,23 @@ async fn no_more_words_are_sent_than_the_rate_allows() {
     nodes.sort();
     nodes.dedup();
     assert_eq!(nodes.len(), 18);
+}
+
+#[tokio::test]
+async fn trouble_is_told_when_it_comes_and_not_at_the_next_look() {
+    let mut house = House::open(&[]).await;
+    let mut settings = quick(vec![receiver("json://HOST/x", house.address)]);
+    settings.pace.look = Duration::from_secs(3600);
+    let running = Running::start(settings);
+    running.see(|seen| seen.config_rejected = true);
+    running.telemetry.reloaded(false, SystemTime::UNIX_EPOCH);
+    assert_eq!(said(&house.next().await), is("config-rejected", "firing"));
+    running.see(|seen| seen.down = attic());
+    running.telemetry.reachable(&NodeId::new("attic"), false);
+    assert_eq!(said(&house.next().await), is("node-down", "firing"));
+    running.see(|seen| seen.config_rejected = false);
+    running.telemetry.reloaded(true, SystemTime::UNIX_EPOCH);
+    assert_eq!(said(&house.next().await), is("config-rejected", "resolved"));
 }
 
 #[tokio::test]

@@ -75,7 +75,8 @@ pub(crate) async fn both(test: impl AsyncFn(Version)) {
     }
 }
 
-/// Waits until `condition` holds; `what` says what did not happen.
+/// Waits until `condition` holds; `what` says what did not happen. It looks again and again: neither the core nor the
+/// simulated Jellyfin has an event for all that is waited for here.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let looked = tokio::time::timeout(DEADLINE, async {
         while !condition() {
