@@ -1,9 +1,11 @@
 //! Refused at once, and for which reason: nobody who plays is touched by it.
 
+use std::time::Duration;
+
 use finweir::sim::Version;
 
 use super::{Case, Scene, each, one_seat, plain};
-use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Viewer, items, until};
+use crate::support::{AndroidTv, App, Heard, Play, Setting, Shape, Shown, Viewer, items, until};
 
 /// The viewer plays one film by a transcode.
 async fn plays_one(case: Case, setting: Setting) -> (Scene, Play) {
@@ -45,9 +47,18 @@ async fn who_is_refused_and_asks_again_and_again_starts_nothing_until_there_is_r
         assert_eq!((scene.house.sim().started(), scene.house.held()), (1, 1));
         scene.others_watch_on().await;
         scene.others_leave().await;
-        // A person tries again some seconds later.
-        until("the seat is free", || scene.house.held() == 0).await;
-        let play = viewer.play(items::LONG).await.playing();
+        // A person tries again some seconds later. A refusal is remembered for two seconds, and nothing tells when those
+        // are over: it is tried in real time.
+        let begins = async {
+            loop {
+                if let Shown::Playing(play) = viewer.play(items::LONG).await {
+                    return *play;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let play = tokio::time::timeout(2 * super::PROMPT, begins).await;
+        let play = play.unwrap();
         scene.pays(&play);
         assert_eq!(scene.house.sim().started(), 2);
         scene.ends(&[(&viewer, &play)]).await;

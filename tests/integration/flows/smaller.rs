@@ -115,7 +115,8 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
         let taken = carlas + bens;
         let capacity = (taken + whole + 0.1).min(taken * 1.95);
         assert!(taken + whole <= capacity, "{taken} {whole} {capacity}");
-        let setting = house(case, capacity, "wait-then-step-down");
+        // Both are still encoded when the viewer comes.
+        let setting = house(case, capacity, "wait-then-step-down").encoding_at(25.0);
         let mut scene = case.beside_ben(setting).await;
         let mut carla = Web::login(&scene.house, "carla", "carlas").await;
         carla.bitrate = 60_000_000;
