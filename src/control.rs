@@ -1,12 +1,14 @@
-//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk.
 
 mod desk;
+mod disk;
 mod ending;
 mod usage;
 
 use std::time::Duration;
 
 pub use self::{
+    disk::watch_disk,
     ending::end_jobs,
     usage::{UsageFile, keep_usage, write_usage},
 };
@@ -27,6 +29,8 @@ pub struct Settings {
     pub poll: Duration,
     /// `/Sessions` while nothing is.
     pub idle_poll: Duration,
+    /// How full the disk is.
+    pub disk_poll: Duration,
 }
 
 /// What stands over an operator's message.

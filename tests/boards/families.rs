@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use finweir::telemetry::{LogFormat, Served, Settings, Telemetry, UserLabel};
+use finweir::{
+    ident::NodeId,
+    telemetry::{Disk, LogFormat, Served, Settings, Telemetry, UserLabel},
+};
 
 use super::{
     expressions::{groupings, named, parse},
@@ -36,6 +39,14 @@ pub(crate) fn telemetry() -> Telemetry {
         Some(Duration::from_millis(2)),
         1000,
     );
+    // What is not known of a disk is not shown.
+    let disk = Disk {
+        free: 1,
+        size: None,
+        path: None,
+        filling: false,
+    };
+    telemetry.disk(&NodeId::new("jellyfin"), Some(disk));
     telemetry
 }
 

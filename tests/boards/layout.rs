@@ -95,7 +95,16 @@ fn linted(board: &Value, uid: &str, own: &[&str]) -> Vec<String> {
     for panel in panels(board) {
         let title = panel["title"].as_str().unwrap_or_default();
         let kinds = ["stat", "gauge", "timeseries", "table", "nodeGraph"];
-        let units = ["short", "percentunit", "s", "bytes", "Bps", "reqps", "cpm"];
+        let units = [
+            "short",
+            "percentunit",
+            "s",
+            "bytes",
+            "Bps",
+            "bps",
+            "reqps",
+            "cpm",
+        ];
         let unit = panel["fieldConfig"]["defaults"]["unit"]
             .as_str()
             .unwrap_or_default();

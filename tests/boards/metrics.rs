@@ -56,7 +56,7 @@ fn unit(name: &str, kind: &str) -> &'static str {
         "bytes"
     } else if name.contains("_seats_") {
         "seats"
-    } else if ["_up", "_successful", "_enforcing", "_trouble"]
+    } else if ["_up", "_successful", "_enforcing", "_trouble", "_filling"]
         .iter()
         .any(|s| name.ends_with(s))
     {

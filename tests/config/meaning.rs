@@ -166,3 +166,19 @@ fn what_check_prints_is_a_configuration() {
         assert_eq!(settings(loaded), settings(again), "{printed}");
     }
 }
+
+#[test]
+fn a_disk_is_watched_unless_that_is_turned_off_and_only_with_an_api_key() {
+    let least = |text: &str| {
+        let loaded = Config::parse_str("f.yaml", text).unwrap();
+        loaded.config.nodes[0].disk_free
+    };
+    assert_eq!(least("jellyfin: {api_key: k}"), 5_000_000_000);
+    assert_eq!(least("jellyfin: {api_key: k, disk_free: 0B}"), 0);
+    let own = "nodes: [{name: a, url: 'http://a', api_key: k, disk_free: 20GiB}]";
+    assert_eq!(least(own), 20 << 30);
+    let text = "jellyfin: {disk_free: 10GB}";
+    let said = "f.yaml:1:23: jellyfin.disk_free: does nothing without an API key";
+    assert!(warnings(text).contains(said), "{}", warnings(text));
+    assert!(!warnings("jellyfin: {api_key: k, disk_free: 10GB}").contains("disk_free"));
+}

@@ -11,7 +11,7 @@ use finweir::{
     config::{self, Config, DEFAULT_YAML, SECTIONS},
 };
 
-use super::{house, mistakes, settings};
+use super::{environment, house, mistakes, settings};
 
 #[test]
 fn default_yaml_says_what_the_defaults_are() {
@@ -221,4 +221,47 @@ fn the_example_means_what_its_comments_say() {
         .texts
         .get(Some("de-DE,de;q=0.9"), Reason::TimeWindow);
     assert_eq!(text, Some("Es ist spät. Gute Nacht!"));
+}
+
+#[test]
+fn the_table_of_profiles_says_what_each_gives() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut said: Vec<(String, String)> = rows
+        .filter_map(|row| {
+            let (name, rest) = row.split_once("` | ")?;
+            let seats = rest.strip_suffix(" |")?.rsplit(" | ").next()?;
+            config::profiles()
+                .contains(&name)
+                .then(|| (name.to_owned(), seats.to_owned()))
+        })
+        .collect();
+    let cores = (
+        "software".to_owned(),
+        "half a seat a core, less 15 %".to_owned(),
+    );
+    assert_eq!(said.pop(), Some(cores));
+    let gives: Vec<_> = config::profiles()
+        .into_iter()
+        .filter(|name| *name != "software")
+        .map(|name| {
+            let seats = config::profile_seats(name).unwrap();
+            (name.to_owned(), seats.to_string())
+        })
+        .collect();
+    assert_eq!(said, gives);
+}
+
+#[test]
+fn the_configuration_that_operating_installs_is_well_and_observes() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let (_, rest) = text.split_once("<<'END'\n").unwrap();
+    let (yaml, _) = rest.split_once("END\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("finweir.yaml");
+    fs::write(&file, yaml).unwrap();
+    fs::write(dir.path().join("jellyfin-api-key"), "the-key\n").unwrap();
+    let loaded = Config::load(Some(&file), &environment(&[])).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.policy.mode, Mode::Observe);
 }

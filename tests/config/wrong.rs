@@ -141,6 +141,42 @@ fn a_missing_file_is_a_mistake() {
     );
 }
 
+#[test]
+fn a_key_that_cannot_be_had_is_said_once_and_not_what_follows_from_it() {
+    let text = "jellyfin: {url: 'http://a', api_key: {env: NOT_SET_HERE}}\n\
+                gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert_eq!(
+        mistakes(text),
+        "f.yaml:1:29: jellyfin.api_key: environment variable NOT_SET_HERE is not set"
+    );
+    let text = "gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert!(mistakes(text).contains("needs an API key"));
+}
+
+#[test]
+fn finweir_is_not_put_before_itself() {
+    for (url, listen, itself) in [
+        ("http://127.0.0.1:8097", "127.0.0.1:8097", true),
+        ("http://localhost:8097", "0.0.0.0:8097", true),
+        ("http://[::1]:8097/jf", "'[::]:8097'", true),
+        ("http://10.0.0.2", "10.0.0.2:80", true),
+        ("http://127.0.0.1:8096", "127.0.0.1:8097", false),
+        ("http://10.0.0.5:8097", "0.0.0.0:8097", false),
+        ("http://jellyfin:8097", "0.0.0.0:8097", false),
+        ("unix:/run/jellyfin.sock", "127.0.0.1:8097", false),
+    ] {
+        let text = format!(
+            "jellyfin: {{url: '{url}', api_key: k}}\nserver: {{listen: {listen}}}\n\
+             gpus: [{{name: g, profile: intel-uhd770}}]\n"
+        );
+        let said = Config::parse_str("f.yaml", &text).err();
+        let said = said.map_or_else(String::new, |mistakes| mistakes.to_string());
+        let place = "f.yaml:1:17: jellyfin.url: is the address of `server.listen`";
+        assert_eq!(said.starts_with(place), itself, "{text}{said}");
+        assert_eq!(said.is_empty(), !itself, "{text}{said}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
