@@ -302,7 +302,11 @@ async fn who_stops_a_direct_play_may_start_the_next_elsewhere() {
         assert_eq!(refused, "PlaybackError.RateLimitExceeded");
         // Its reports name no session, only the item.
         laptop.stop(&play, 9 * SECOND).await;
-        assert!(house.snapshot().leases.is_empty());
+        // A look at Jellyfin that the stop has overtaken may take it in once more, until the next ones.
+        until("the stream is given back", || {
+            house.snapshot().leases.is_empty()
+        })
+        .await;
         tablet.play(items::DIRECT).await.playing();
         assert_eq!(house.refused_for("user-streams"), 1);
     })
