@@ -1055,3 +1055,22 @@ fn a_journal_without_its_beginning_is_replayed_from_what_jellyfin_shows() {
     let notes = Comparison::of(&reading, &found, &past, &past).notes;
     assert!(notes[0].contains("lack their beginning"), "{notes:?}");
 }
+
+#[test]
+fn who_waits_when_finweir_stops_was_refused_by_no_configuration() {
+    let mut evening = Evening::new(policy(1000));
+    evening.begin("ann", "film", "s1", 0);
+    evening.segment("s1");
+    assert!(matches!(
+        evening.ask("ben", "film", "s2", 15),
+        Decision::Queue { .. }
+    ));
+    evening.wait(1).tell(Input::Drain);
+    let reading = evening.read();
+    let replay = Replay {
+        reading: &reading,
+        base: clock::now(),
+    };
+    let past = replay.past();
+    assert_eq!((past.refused, past.left), (0, 1));
+}
