@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Needs, Piece, SLOT, Wanted, slot};
+use super::{Job, Needs, Piece, SLOT, Wanted, slot};
 
 /// Look-ups that the search may take; more plays, fewer steps.
 const EFFORT: f64 = 4e7;
@@ -41,6 +41,21 @@ struct Bill {
 }
 
 impl Bill {
+    /// Takes what a play of so many seats buys off what there is.
+    fn take(&self, seats: f64, spare: &mut Prices) {
+        if let Some((from, to)) = self.runs {
+            for at in slot(from)..=slot(to) {
+                let (start, end) = (start_of(at), start_of(at + 1));
+                let part = (to.min(end) - from.max(start)).max(0.0) / SLOT * seats;
+                take(&mut spare.work, at, part);
+                take(&mut spare.room, at, part);
+            }
+        }
+        for (at, film) in &self.extra {
+            take(&mut spare.work, *at, film / SLOT * seats);
+        }
+    }
+
     fn is_shorter(&self, start: f64, end: f64) -> bool {
         self.runs.is_none_or(|(from, to)| to - from < end - start)
     }
@@ -63,9 +78,10 @@ impl<'a> Market<'a> {
 
     fn effort(&self) -> f64 {
         let of = |one: &&Wanted| match &one.needs {
-            Needs::Run {
-                first, last, stay, ..
-            } => (4.0 * (last - first) + 3.0) * (stay + 2.0),
+            Needs::Jobs(jobs) => {
+                let of = |job: &Job| (4.0 * (job.last - job.first) + 3.0) * (job.stay + 2.0);
+                jobs.iter().map(of).sum::<f64>()
+            }
             Needs::Pieces(pieces) => pieces.iter().map(|_| 4.0).sum(),
         };
         self.wanted.iter().map(of).sum::<f64>() + 1.0
@@ -174,34 +190,23 @@ impl Market<'_> {
         };
         let mut value = sum(&prices.work, &self.work) + sum(&prices.room, &self.room);
         let paid = Paid::new(prices);
+        let mut bills = Vec::new();
         for one in self.wanted {
-            let bill = match &one.needs {
-                Needs::Run {
-                    first,
-                    last,
-                    stay,
-                    film,
-                } => {
-                    let quickest = film * (one.seats / self.most).min(1.0);
-                    paid.run((*first, *last), *stay, *film, quickest)
-                }
-                Needs::Pieces(pieces) => paid.pieces(pieces),
-            };
-            let cost = bill.cost * one.seats;
+            bills.clear();
+            match &one.needs {
+                Needs::Jobs(jobs) => bills.extend(jobs.iter().map(|job| {
+                    let quickest = job.film * (one.seats / self.most).min(1.0);
+                    paid.run((job.first, job.last), job.stay, job.film, quickest)
+                })),
+                Needs::Pieces(pieces) => bills.push(paid.pieces(pieces)),
+            }
+            let cost = bills.iter().map(|bill| bill.cost).sum::<f64>() * one.seats;
             if one.minutes <= cost {
                 continue;
             }
             value += one.minutes - cost;
-            if let Some((from, to)) = bill.runs {
-                for at in slot(from)..=slot(to) {
-                    let (start, end) = (start_of(at), start_of(at + 1));
-                    let part = (to.min(end) - from.max(start)).max(0.0) / SLOT * one.seats;
-                    take(&mut spare.work, at, part);
-                    take(&mut spare.room, at, part);
-                }
-            }
-            for (at, film) in bill.extra {
-                take(&mut spare.work, at, film / SLOT * one.seats);
+            for bill in &bills {
+                bill.take(one.seats, spare);
             }
         }
         value
