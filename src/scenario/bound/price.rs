@@ -30,6 +30,13 @@ struct Prices {
     room: Vec<f64>,
 }
 
+impl Prices {
+    /// Whether of what is left of seats none is lacking.
+    fn is_enough(&self) -> bool {
+        self.work.iter().chain(&self.room).all(|left| *left >= 0.0)
+    }
+}
+
 /// What one play takes in the cheapest way.
 #[derive(Default)]
 struct Bill {
@@ -147,6 +154,10 @@ pub(super) fn priced(market: &Market<'_>) -> f64 {
             room: market.room.clone(),
         };
         best = best.min(market.value(&prices, &mut spare));
+        // All that is wanted fits while nothing has a price: no other prices give less.
+        if step == 1.0 && spare.is_enough() {
+            return best;
+        }
         let by = worth * LEAP * (1.0 - step / (steps + 1.0)).powi(2);
         work.lower(&mut prices.work, &spare.work, by);
         room.lower(&mut prices.room, &spare.room, by);
@@ -231,39 +242,51 @@ struct Stretch {
     quickest: f64,
 }
 
-/// Prices, with their sums up to each slot.
-struct Paid<'a> {
-    prices: &'a Prices,
-    /// Of both prices, before each slot, and after the last.
-    sums: Vec<f64>,
+/// Prices of one slot.
+#[derive(Clone, Copy, Default)]
+struct OfSlot {
+    work: f64,
+    /// Of work and room.
+    both: f64,
+    /// The sum of both in all slots before.
+    before: f64,
 }
 
-impl<'a> Paid<'a> {
-    fn new(prices: &'a Prices) -> Self {
-        let mut sums = vec![0.0];
-        let mut sum = 0.0;
+/// Prices, with their sums up to each slot.
+struct Paid {
+    slots: Vec<OfSlot>,
+    sum: f64,
+}
+
+impl Paid {
+    fn new(prices: &Prices) -> Self {
+        let mut slots = Vec::with_capacity(prices.work.len());
+        let mut before = 0.0;
         for (work, room) in prices.work.iter().zip(&prices.room) {
-            sum += work + room;
-            sums.push(sum);
+            let (work, both) = (*work, work + room);
+            slots.push(OfSlot { work, both, before });
+            before += both;
         }
-        Self { prices, sums }
+        Self { slots, sum: before }
+    }
+
+    /// What is after the last costs nothing.
+    fn slot(&self, at: usize) -> OfSlot {
+        self.slots.get(at).copied().unwrap_or(OfSlot {
+            before: self.sum,
+            ..OfSlot::default()
+        })
     }
 
     fn price(&self, at: usize) -> f64 {
-        self.prices.work.get(at).copied().unwrap_or(0.0)
+        self.slot(at).work
     }
 
     /// What running from the beginning until `time` would cost.
     fn until(&self, time: f64) -> f64 {
         let at = slot(time);
-        let before = self
-            .sums
-            .get(at)
-            .or(self.sums.last())
-            .copied()
-            .unwrap_or(0.0);
-        let here = self.price(at) + self.prices.room.get(at).copied().unwrap_or(0.0);
-        before + here * (time - start_of(at)) / SLOT
+        let here = self.slot(at);
+        here.before + here.both * (time - start_of(at)) / SLOT
     }
 
     /// The cheapest way to run. Linear in start and end within each pair of slots, so that it is enough to look at
@@ -308,20 +331,20 @@ impl<'a> Paid<'a> {
         let before = self.until(start);
         // A job is never slower than real time.
         let limit = start + stay.min(film);
+        let soonest = (start + quickest).min(limit);
         let mut cheapest = (touched, self.price(touched));
         let mut at = touched;
         loop {
-            let price = self.price(at);
-            if price < cheapest.1 {
-                cheapest = (at, price);
+            let (from, to) = (start_of(at), start_of(at + 1));
+            let here = self.slot(at);
+            if here.work < cheapest.1 {
+                cheapest = (at, here.work);
             }
             // The end of the job in this slot: as it enters, or as it leaves.
-            let soonest = (start + quickest).min(limit);
-            for end in [start_of(at).max(soonest), start_of(at + 1).min(limit)] {
-                if end < soonest || end > limit || end > start_of(at + 1) {
-                    continue;
-                }
-                let ran = self.until(end) - before;
+            let mut end = from.max(soonest);
+            let last = to.min(limit);
+            while end <= last {
+                let ran = here.before + here.both * (end - from) / SLOT - before;
                 if ran > bill.cost + NEAR {
                     return;
                 }
@@ -342,9 +365,13 @@ impl<'a> Paid<'a> {
                         bill.extra.push((cheapest.0, left));
                     }
                 }
+                if end >= last {
+                    break;
+                }
+                end = last;
             }
             at += 1;
-            if start_of(at) > limit {
+            if to > limit {
                 return;
             }
         }
