@@ -58,6 +58,7 @@ fn demand(n: u32, patience: u64) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
+        replaces: false,
         why: None,
     }
 }

@@ -91,6 +91,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::ZERO,
+        replaces: false,
         why: None,
     }
 }

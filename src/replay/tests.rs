@@ -169,6 +169,7 @@ fn demand(user: &str, item: &str, session: &str, patience: u64) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
+        replaces: false,
         why: None,
     }
 }

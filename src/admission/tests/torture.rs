@@ -141,6 +141,7 @@ impl Torture {
             rungs: ladder(dice.roll(5)),
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
+            replaces: !stream && dice.one_in(6),
             why: None,
         }
     }
