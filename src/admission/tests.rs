@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod lost_seats;
 mod numbers;
+mod one_thing;
 mod operator;
 mod polls;
 mod preempting;
