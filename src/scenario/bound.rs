@@ -295,12 +295,11 @@ fn pieces(play: &Play, first: Ms, last: Ms, throttle: Option<Ms>) -> Vec<Piece> 
             Act::Seek(_) | Act::Pause | Act::Resume | Act::Change => None,
         });
         position = jumps.fold(position, |_, target| target);
-        let changes = play.acts.iter().filter_map(|(when, act)| match act {
-            Act::Change if (over..=*from).contains(when) => Some(*when),
-            Act::Seek(_) | Act::Pause | Act::Resume | Act::Change => None,
-        });
-        if let Some(when) = changes.last() {
-            changed = when;
+        // Each stretch ends where something is changed, so that there is one change before the next at most.
+        let changes =
+            |(when, act): &&(Ms, Act)| *act == Act::Change && (over..=*from).contains(when);
+        if let Some((when, _)) = play.acts.iter().find(changes) {
+            changed = *when;
             seen.clear();
         }
         let mut at = *from;

@@ -227,7 +227,10 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
         ),
         ("Refused", "decision=reject reason=user-limit"),
         ("Stepped down", "decision=downgrade reason=gpu-full"),
-        ("Client left while it waited", "decision.id=d-11 ticket=T6 waited_ms=2000"),
+        (
+            "Client left while it waited",
+            "decision.id=d-11 ticket=T6 waited_ms=2000",
+        ),
         ("", ""),
         (
             "Lease ended",

@@ -83,6 +83,14 @@ impl<'a> Market<'a> {
         }
     }
 
+    /// What there is while nothing is bought.
+    fn there(&self) -> Prices {
+        Prices {
+            work: self.work.clone(),
+            room: self.room.clone(),
+        }
+    }
+
     fn effort(&self) -> f64 {
         let of = |one: &&Wanted| match &one.needs {
             Needs::Jobs(jobs) => {
@@ -143,21 +151,20 @@ pub(super) fn priced(market: &Market<'_>) -> f64 {
     if seats <= 0.0 {
         return best;
     }
+    // If all that is wanted fits while nothing has a price, no other prices give less.
+    let mut spare = market.there();
+    best = best.min(market.value(&prices, &mut spare));
+    if spare.is_enough() {
+        return best;
+    }
     // What a seat is worth on average: the scale of prices.
     let worth = all / seats;
     let steps = (EFFORT / market.effort()).clamp(60.0, MOST_STEPS);
     let mut step = 0.0;
     while step < steps {
         step += 1.0;
-        let mut spare = Prices {
-            work: market.work.clone(),
-            room: market.room.clone(),
-        };
+        let mut spare = market.there();
         best = best.min(market.value(&prices, &mut spare));
-        // All that is wanted fits while nothing has a price: no other prices give less.
-        if step == 1.0 && spare.is_enough() {
-            return best;
-        }
         let by = worth * LEAP * (1.0 - step / (steps + 1.0)).powi(2);
         work.lower(&mut prices.work, &spare.work, by);
         room.lower(&mut prices.room, &spare.room, by);
