@@ -22,6 +22,11 @@ bench-hop *args:
 bench-decide:
     cargo bench --bench decide
 
+# Draws the status page of a demo in Chromium, and puts the two pictures of it into docs/.
+shots dir="target/shots":
+    cargo bench --bench shots -- {{absolute_path(dir)}}
+    cp {{dir}}/status-page.png {{dir}}/status-page-phone.png docs/
+
 # Replays other recordings of the same form.
 captures dir="tests/captures":
     FINWEIR_CAPTURES={{dir}} cargo test --test captures

@@ -42,7 +42,7 @@ pub use self::{
 use self::{
     auth::{Caller, Guard},
     history::History,
-    live::{LISTENERS, Live, Parts},
+    live::{LISTENERS, Live, Over, Parts},
     page::{Door, Eye, Sheet},
     serve::Line,
 };
@@ -153,7 +153,12 @@ async fn events(
 ) -> Response {
     let eye = Eye::of(&caller);
     let stop = line.stop.clone();
-    match side.live_of(eye).listen(stop, now, || side.parts(eye)) {
+    let over: Over = match caller {
+        Caller::Operator(session) => Box::pin(session.over()),
+        // The token holds as long as the listener does: a new one needs a restart.
+        Caller::Reader | Caller::Token(_) => Box::pin(std::future::pending()),
+    };
+    match side.live_of(eye).listen(stop, over, || side.parts(eye)) {
         Some(feed) => {
             line.listens();
             let headers = [(header::CONTENT_TYPE, "text/event-stream")];
@@ -234,7 +239,7 @@ impl Side {
             handles,
             guard: Arc::new(Guard::new(settings.token.clone())),
             history: Arc::default(),
-            live: Arc::new([Live::new(free.clone()), Live::new(free)]),
+            live: Arc::new([Live::new(now, free.clone()), Live::new(now, free)]),
         }
     }
 
@@ -250,7 +255,7 @@ impl Side {
         for eye in [Eye::Reader, Eye::Operator] {
             let side = self.clone();
             tasks.spawn_loop(async move {
-                side.live_of(eye).run(now, || side.parts(eye)).await;
+                side.live_of(eye).run(|| side.parts(eye)).await;
             });
         }
     }

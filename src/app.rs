@@ -268,9 +268,8 @@ impl Bound {
         }
         tasks.spawn_loop(crate::proxy::measure(proxy.clone()));
         let speaker = proxy.clone();
-        tasks.spawn_loop(control::end_jobs(api.clone(), ends, move |end| {
-            speaker.notice_of(end)
-        }));
+        let notice = move |end: &_| speaker.notice_of(end);
+        tasks.spawn_loop(control::end_jobs(api.clone(), tasks.clone(), ends, notice));
         let encoder = proxy.clone();
         tasks.spawn_loop(control::reconcile(
             api.clone(),

@@ -1,21 +1,22 @@
 //! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk,
 //! what users have used. And what is said to viewers for the operator.
 
+mod desk;
 mod disk;
+mod ending;
 mod usage;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 pub use self::{
     disk::watch_disk,
+    ending::end_jobs,
     usage::{UsageFile, keep_usage, write_usage},
 };
 use crate::{
     admission::{Running, Today},
     clock, demand,
-    gate::{EndJob, Ending, Gate},
+    gate::Gate,
     ident::{DeviceId, UserId},
     jellyfin::{Dialect, Encoding},
     telemetry::Telemetry,
@@ -88,34 +89,6 @@ pub async fn reconcile(
     }
 }
 
-/// Ends jobs that a rule wants ended, for ever. `words`: what the viewer on a device is told of it, if anything.
-pub async fn end_jobs(
-    api: Api,
-    mut ends: mpsc::Receiver<EndJob>,
-    words: impl Fn(&EndJob) -> Option<String> + Send,
-) {
-    while let Some(end) = ends.recv().await {
-        let text = words(&end);
-        let done = match end.ending {
-            Ending::Job => end_job(&api, &end).await,
-            Ending::Announce(_) | Ending::Spare => say(&api, &end, text).await,
-            Ending::Player => match stop(&api, &end).await {
-                // A player that does not hear of it loses its job all the same.
-                Ok(()) => end_job(&api, &end).await,
-                Err(error) => end_job(&api, &end).await.and(Err(error)),
-            },
-        };
-        match done {
-            Ok(()) => {
-                tracing::info!(node = %end.node, ending = end.ending.as_str(), "did to a job what a rule wants");
-            }
-            Err(error) => {
-                tracing::warn!(node = %end.node, ending = end.ending.as_str(), %error, "could not do to a job what a rule wants");
-            }
-        }
-    }
-}
-
 /// Shows a message on the screen of a user's device.
 ///
 /// # Errors
@@ -131,29 +104,6 @@ pub async fn message(
     let session = session.ok_or("Jellyfin has no such session now")?;
     let told = api.message(&session, MESSAGE_HEADER, text);
     told.await.map_err(words)
-}
-
-async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {
-    match &end.session {
-        Some(session) => api.end_job(&end.device, session).await,
-        // Nothing names it but its player.
-        None => Ok(()),
-    }
-}
-
-async fn say(api: &Api, end: &EndJob, text: Option<String>) -> Result<(), CallError> {
-    let Some(text) = text else { return Ok(()) };
-    match api.session_of(&end.user, &end.device).await? {
-        Some(session) => api.message(&session, "Jellyfin", &text).await,
-        None => Ok(()),
-    }
-}
-
-async fn stop(api: &Api, end: &EndJob) -> Result<(), CallError> {
-    match api.session_of(&end.user, &end.device).await? {
-        Some(session) => api.stop(&session).await,
-        None => Ok(()),
-    }
 }
 
 /// Keeps the core's idea of the date and the time of the week right, daylight saving included, for ever.

@@ -17,7 +17,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use finweir::{
     app, clock,
-    config::{self, Config, Environment, Flag, Loaded, Mistakes},
+    config::{self, Config, Environment, Flag, Loaded, Mistake, Mistakes, Place},
     demo::{self, DemoError},
     scenario::{self, Scenario},
     sim::Version,
@@ -386,6 +386,11 @@ fn simulate(arguments: &Simulate) -> ExitCode {
         for policy in scenario.policies() {
             match Config::parse_str(&name, &policy.yaml) {
                 Ok(loaded) => {
+                    // What is not written (no API key, no address) a simulation does not need.
+                    let written = |w: &&Mistake| matches!(w.place, Place::File { .. });
+                    for warning in loaded.warnings.iter().filter(written) {
+                        eprintln!("warning: {warning}");
+                    }
                     policies.push((policy.name, app::rules(&loaded.config)));
                 }
                 Err(mistakes) => return bad(&mistakes),

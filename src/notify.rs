@@ -1,9 +1,10 @@
 //! Sends word to the operator when something is wrong, and again when it is well.
 //!
-//! A loop looks every few seconds at what is there to be seen ([`Seen`]): it takes nothing from the data path and can
-//! hold nothing up. [`conditions`] makes words of it, one for each condition until that clears, and no more than the
-//! rate allows; what the rate holds back is said later, if it is still so. Each receiver has a bounded queue and a
-//! loop of its own, so that one that is away costs the others nothing.
+//! A loop looks every few seconds, and when a server, its disk, the configuration or the journal comes into trouble or
+//! out of it, at what is there to be seen ([`Seen`]): it takes nothing from the data path and can hold nothing up.
+//! [`conditions`] makes words of it, one for each condition until that clears, and no more than the rate allows; what
+//! the rate holds back is said later, if it is still so. Each receiver has a bounded queue and a loop of its own, so
+//! that one that is away costs the others nothing.
 
 mod conditions;
 mod message;
@@ -208,6 +209,7 @@ impl Notifier {
             tokio::select! {
                 () = tokio::time::sleep(now.pace.look) => {}
                 _ = settings.changed() => {}
+                () = self.0.telemetry.trouble_moved() => {}
             }
         }
     }

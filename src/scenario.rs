@@ -264,6 +264,8 @@ impl Scenario {
                 ("wait_p95_s", expect.wait_p95_s, outcome.wait_p95_s),
                 ("refused", expect.refused, outcome.refused.into()),
                 ("gave_up", expect.gave_up, outcome.gave_up.into()),
+                ("yielded", expect.yielded, outcome.yielded.into()),
+                ("ended", expect.ended, outcome.ended.into()),
             ];
             for (what, range, value) in ranges {
                 if let Some([from, to]) = range

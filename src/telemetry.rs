@@ -27,6 +27,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 #[cfg(feature = "otlp")]
@@ -218,6 +219,8 @@ struct Inner {
     /// Plays that were refused, since the start.
     refusals: AtomicU64,
     journal_trouble: AtomicBool,
+    /// Something that an operator is told of may have begun or ended.
+    trouble: Notify,
     #[cfg(feature = "otlp")]
     tracer: traced::Tracer,
     quiet_upstream: Quiet,
@@ -247,6 +250,7 @@ impl Telemetry {
             config_ok: AtomicBool::new(true),
             refusals: AtomicU64::new(0),
             journal_trouble: AtomicBool::new(false),
+            trouble: Notify::new(),
             #[cfg(feature = "otlp")]
             tracer: traced::Tracer::default(),
             quiet_upstream: Quiet::new(now),
@@ -347,8 +351,11 @@ impl Telemetry {
     /// Says whether the journal is in trouble: it can't be written, or records were lost. The metric shows it, and
     /// the operator is told.
     pub fn journal_trouble(&self, trouble: bool) {
-        self.0.journal_trouble.store(trouble, Ordering::Relaxed);
+        let before = self.0.journal_trouble.swap(trouble, Ordering::Relaxed);
         self.0.metrics.journal(trouble);
+        if before != trouble {
+            self.0.trouble.notify_one();
+        }
     }
 
     /// Whether the journal is in trouble.
@@ -365,7 +372,15 @@ impl Telemetry {
     pub fn reloaded(&self, ok: bool, at: SystemTime) {
         self.0.metrics.reload(ok);
         self.0.metrics.reloaded(ok, clock::unix(at));
-        self.0.config_ok.store(ok, Ordering::Relaxed);
+        if self.0.config_ok.swap(ok, Ordering::Relaxed) != ok {
+            self.0.trouble.notify_one();
+        }
+    }
+
+    /// Waits until a server, its disk, the configuration or the journal is in trouble that was well, or the other way
+    /// round. One task may wait.
+    pub async fn trouble_moved(&self) {
+        self.0.trouble.notified().await;
     }
 
     /// Notes whether the last poll of `/Sessions` succeeded. Logs when that changes.
@@ -377,6 +392,9 @@ impl Telemetry {
             }
             health.poll.replace(ok)
         });
+        if before != Some(ok) {
+            self.0.trouble.notify_one();
+        }
         match (before, ok) {
             (Some(true) | None, false) => warn!(
                 node = node.as_str(),
@@ -391,6 +409,9 @@ impl Telemetry {
     pub fn reachable(&self, node: &NodeId, ok: bool) {
         self.0.metrics.reachable(node, ok);
         let before = self.health(node, |health| health.reachable.replace(ok));
+        if before != Some(ok) {
+            self.0.trouble.notify_one();
+        }
         match (before, ok) {
             (Some(true) | None, false) => warn!(node = node.as_str(), "Jellyfin does not answer"),
             (Some(false), true) => info!(node = node.as_str(), "Jellyfin answers again"),
@@ -407,7 +428,11 @@ impl Telemetry {
         });
         let Some(disk) = disk else { return };
         let free = size_in_words(disk.free);
-        match (before.is_some_and(|disk| disk.filling), disk.filling) {
+        let before = before.is_some_and(|disk| disk.filling);
+        if before != disk.filling {
+            self.0.trouble.notify_one();
+        }
+        match (before, disk.filling) {
             (false, true) => warn!(
                 node = node.as_str(),
                 path = disk.path,

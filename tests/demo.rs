@@ -11,6 +11,7 @@
 mod browser;
 #[path = "demo/process.rs"]
 mod process;
+#[expect(dead_code, reason = "the page's test uses the rest of it")]
 #[path = "demo/running.rs"]
 mod running;
 

@@ -48,6 +48,8 @@ fn played(name: &str, text: &str) -> (Scenario, Vec<Outcome>) {
         .map(|policy| {
             let loaded = Config::parse_str(name, &policy.yaml);
             let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            let mut warnings = loaded.warnings.iter().map(ToString::to_string);
+            assert!(!warnings.any(|w| w.contains("does nothing")), "{name}");
             (policy.name, app::rules(&loaded.config))
         })
         .collect();
@@ -269,4 +271,34 @@ fn who_has_had_the_gpu_all_day_is_stopped_by_his_quota_and_the_others_gain() {
     assert!(!free.refusals.contains_key("quota"));
     assert!(minutes(held, "binger") < minutes(free, "binger"));
     assert!(minutes(held, "other") > minutes(free, "other"));
+}
+
+/// A guest has a GPU for one film to himself, until one of the family wants a clip.
+fn ended(retry: &str) -> Outcome {
+    let house = format!(
+        "name: x\nstory: y\nfrom: \"20:00\"\ngpus: [{{name: igpu, seats: 4}}]\nlibrary:\n  - {{shelf: films, titles: 9, video: \
+         hevc 2160p 24 hdr, lasts: 90m}}\n  - {{shelf: clips, titles: 9, video: hevc 2160p 24 hdr, lasts: 6m}}\nviewers:\n  - {{group: \
+         guest, users: 1, player: kodi, arrive: \"20:00\", watch: films{retry}}}\n  - {{group: family, users: 1, player: kodi, \
+         arrive: \"20:30\", watch: clips}}\npolicies:\n  - policy: mine\n    config: |\n      jellyfin: {{api_key: any}}\n      \
+         gpus: [{{name: igpu, capacity: 4}}]\n      classes:\n        - {{name: family, users: [family-1], priority: 10, preempt: \
+         [guests]}}\n        - {{name: guests, users: [guest-1]}}\n"
+    );
+    let (_, outcomes) = played("house.yaml", &house);
+    outcomes.into_iter().find(|o| o.policy == "mine").unwrap()
+}
+
+#[test]
+fn who_was_ended_for_somebody_else_watches_on_where_he_was_or_has_given_up() {
+    let (back, gone) = (ended(", retry: {times: 9, after: 3m}"), ended(""));
+    for outcome in [&back, &gone] {
+        assert_eq!((outcome.ended, outcome.stalled), (1, 0), "{outcome:?}");
+        assert_eq!(outcome.refusals.get("preempted"), Some(&1), "{outcome:?}");
+        // Coming back is no other play.
+        assert_eq!((outcome.asked, outcome.admitted), (2, 2), "{outcome:?}");
+        assert!(outcome.users["family-1"] > 5.8, "{outcome:?}");
+    }
+    assert_eq!((back.gave_up, gone.gave_up), (0, 1));
+    // Every minute of the film, and none twice.
+    assert!((89.0..=90.0).contains(&back.users["guest-1"]), "{back:?}");
+    assert!((29.0..=31.5).contains(&gone.users["guest-1"]), "{gone:?}");
 }

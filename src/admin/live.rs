@@ -2,7 +2,10 @@
 //!
 //! A page is drawn in parts. What has changed since the last rendering is sent to every listener as the same bytes; who
 //! has just come, or was too slow for one, gets all parts. Spans of time are left out: the page counts them itself, so
-//! that nothing is sent where only time has passed.
+//! that nothing is sent where only time has passed. What it counts them by, the time now, is put in as an event is sent:
+//! what was drawn last may be old.
+//!
+//! Who may see a page may cease to: then it is told so, and nothing else.
 
 use std::{
     convert::Infallible,
@@ -23,15 +26,24 @@ use crate::clock;
 const TURN: Duration = Duration::from_secs(1);
 /// Silence after which a comment is sent, so that proxies and browsers know that the connection lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What a page is sent that may not listen any more: it loads itself again.
+const OVER: &[u8] = b"event: over\ndata:\n\n";
 /// Pages that listen at once.
 pub(super) const LISTENERS: usize = 256;
 
 /// The parts of a page, in order: the name and its markup.
 pub(super) type Parts = Vec<(&'static str, String)>;
 
+/// Seconds since 1970, now.
+pub(super) type Now = fn() -> f64;
+
+/// Ends when a page may not listen any more.
+pub(super) type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One kind of page, and who has it open.
 #[derive(Debug)]
 pub(super) struct Live {
+    now: Now,
     frames: watch::Sender<Arc<Frame>>,
     drawn: Mutex<Drawn>,
     come: Notify,
@@ -45,12 +57,12 @@ struct Drawn {
     parts: Parts,
 }
 
-/// One rendering, as it is sent.
+/// One rendering: its parts as JSON, all of them and those that have changed.
 #[derive(Debug, Default)]
 struct Frame {
     number: u64,
-    whole: Bytes,
-    changed: Bytes,
+    whole: String,
+    changed: String,
 }
 
 /// The body of an answer to a page that listens.
@@ -61,8 +73,11 @@ type Next = Option<(Bytes, Listener)>;
 
 /// One page that listens.
 struct Listener {
+    now: Now,
     frames: watch::Receiver<Arc<Frame>>,
     stop: watch::Receiver<()>,
+    /// `None`: it was told.
+    over: Option<Over>,
     /// The rendering that it has seen.
     seen: Option<u64>,
     _place: OwnedSemaphorePermit,
@@ -72,9 +87,10 @@ struct Listener {
 
 impl Live {
     /// Nobody listens. `free`: places for listeners, shared with other kinds of page.
-    pub(super) fn new(free: Arc<Semaphore>) -> Self {
+    pub(super) fn new(now: Now, free: Arc<Semaphore>) -> Self {
         let (frames, _) = watch::channel(Arc::default());
         Self {
+            now,
             frames,
             drawn: Mutex::default(),
             come: Notify::new(),
@@ -83,7 +99,7 @@ impl Live {
     }
 
     /// Draws again and again while somebody listens, for ever.
-    pub(super) async fn run(&self, now: impl Fn() -> f64, draw: impl Fn() -> Parts) {
+    pub(super) async fn run(&self, draw: impl Fn() -> Parts) {
         loop {
             let come = self.come.notified();
             if self.frames.receiver_count() == 0 {
@@ -91,31 +107,33 @@ impl Live {
                 continue;
             }
             tokio::time::sleep(TURN).await;
-            self.refresh(&now, &draw);
+            self.refresh(&draw);
         }
     }
 
-    /// Lets a page listen from now on. `None`: too many do.
+    /// Lets a page listen from now on, until `over`. `None`: too many do.
     pub(super) fn listen(
         &self,
         stop: watch::Receiver<()>,
-        now: impl Fn() -> f64,
+        over: Over,
         draw: impl Fn() -> Parts,
     ) -> Option<Feed> {
         let place = self.free.clone().try_acquire_owned().ok()?;
         let listener = Listener {
+            now: self.now,
             frames: self.frames.subscribe(),
             stop,
+            over: Some(over),
             seen: None,
             _place: place,
         };
         self.come.notify_one();
-        self.refresh(&now, &draw);
+        self.refresh(&draw);
         Some(Feed(Box::pin(listener.next())))
     }
 
     /// Draws, unless that was done a moment ago, and tells whoever listens what has changed.
-    fn refresh(&self, now: &impl Fn() -> f64, draw: &impl Fn() -> Parts) {
+    fn refresh(&self, draw: &impl Fn() -> Parts) {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let at = clock::now();
         // A little less than a turn: the clock of the turns is not this one.
@@ -135,8 +153,8 @@ impl Live {
         }
         let frame = |number: u64| Frame {
             number,
-            whole: event(now(), number, parts.iter()),
-            changed: event(now(), number, changed.iter().copied()),
+            whole: json_of(parts.iter()),
+            changed: json_of(changed.iter().copied()),
         };
         self.frames
             .send_modify(|last| *last = Arc::new(frame(last.number + 1)));
@@ -150,17 +168,12 @@ impl Live {
     }
 }
 
-/// A server-sent event: one line of JSON.
-fn event<'a>(
-    now: f64,
-    number: u64,
-    parts: impl Iterator<Item = &'a (&'static str, String)>,
-) -> Bytes {
+/// Parts by name, in one line.
+fn json_of<'a>(parts: impl Iterator<Item = &'a (&'static str, String)>) -> String {
     let parts: Map<String, Value> = parts
         .map(|(name, markup)| ((*name).to_owned(), json!(markup)))
         .collect();
-    let data = json!({ "now": now, "parts": parts });
-    Bytes::from(format!("id: {number}\ndata: {data}\n\n"))
+    Value::Object(parts).to_string()
 }
 
 /// Markup without the text of its spans of time.
@@ -191,27 +204,38 @@ fn without_spans(markup: &str) -> String {
 impl Listener {
     /// What it is sent next; `None` when the listener stops.
     async fn next(mut self) -> Option<(Bytes, Self)> {
-        if self.seen.is_none() {
-            let frame = self.frames.borrow_and_update().clone();
-            self.seen = Some(frame.number);
-            let mut first = b"retry: 2000\n\n".to_vec();
-            first.extend_from_slice(&frame.whole);
-            return Some((Bytes::from(first), self));
-        }
+        let over = self.over.as_mut()?;
         tokio::select! {
-            changed = self.frames.changed() => changed.ok()?,
+            biased;
+            () = over => {
+                self.over = None;
+                return Some((Bytes::from_static(OVER), self));
+            }
+            () = std::future::ready(()), if self.seen.is_none() => {
+                let frame = self.frames.borrow_and_update().clone();
+                self.seen = Some(frame.number);
+                let first = self.event(frame.number, &frame.whole);
+                return Some((Bytes::from(format!("retry: 2000\n\n{first}")), self));
+            }
             _ = self.stop.changed() => return None,
+            changed = self.frames.changed() => changed.ok()?,
             () = tokio::time::sleep(KEEP_ALIVE) => return Some((Bytes::from_static(b":\n\n"), self)),
         }
         let frame = self.frames.borrow_and_update().clone();
         let follows = self.seen.is_some_and(|seen| seen + 1 == frame.number);
         self.seen = Some(frame.number);
-        let bytes = if follows {
-            frame.changed.clone()
+        let parts = if follows {
+            &frame.changed
         } else {
-            frame.whole.clone()
+            &frame.whole
         };
-        Some((bytes, self))
+        Some((Bytes::from(self.event(frame.number, parts)), self))
+    }
+
+    /// A server-sent event: one line of JSON.
+    fn event(&self, number: u64, parts: &str) -> String {
+        let now = (self.now)();
+        format!("id: {number}\ndata: {{\"now\":{now},\"parts\":{parts}}}\n\n")
     }
 }
 
@@ -259,7 +283,11 @@ mod tests {
     }
 
     fn live() -> Live {
-        Live::new(Arc::new(Semaphore::new(3)))
+        Live::new(|| 7.0, Arc::new(Semaphore::new(3)))
+    }
+
+    fn never() -> Over {
+        Box::pin(std::future::pending())
     }
 
     async fn read(feed: &mut Feed) -> String {
@@ -277,9 +305,8 @@ mod tests {
             let held = held.load(Ordering::SeqCst);
             vec![("gpus", format!("{held} held")), ("nodes", "n".to_owned())]
         };
-        let now = || 7.0;
-        let mut first = live.listen(stopped.clone(), now, draw).unwrap();
-        let mut second = live.listen(stopped.clone(), now, draw).unwrap();
+        let mut first = live.listen(stopped.clone(), never(), draw).unwrap();
+        let mut second = live.listen(stopped.clone(), never(), draw).unwrap();
         assert_eq!(drawn.load(Ordering::SeqCst), 1);
         for feed in [&mut first, &mut second] {
             let whole = read(feed).await;
@@ -294,7 +321,7 @@ mod tests {
         }
         held.store(2, Ordering::SeqCst);
         let changed = tokio::select! {
-            () = live.run(now, draw) => unreachable!("it runs for ever"),
+            () = live.run(draw) => unreachable!("it runs for ever"),
             changed = read(&mut first) => changed,
         };
         assert!(
@@ -304,7 +331,7 @@ mod tests {
         assert_eq!(read(&mut second).await, changed);
         // Nothing changes: a comment says that the connection lives.
         let silence = tokio::select! {
-            () = live.run(now, draw) => unreachable!("it runs for ever"),
+            () = live.run(draw) => unreachable!("it runs for ever"),
             silence = read(&mut first) => silence,
         };
         assert_eq!(silence, ":\n\n");
@@ -320,17 +347,13 @@ mod tests {
             Parts::new()
         };
         let hour = Duration::from_secs(3600);
-        assert!(
-            tokio::time::timeout(hour, live.run(|| 0.0, draw))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(hour, live.run(draw)).await.is_err());
         assert_eq!(drawn.load(Ordering::SeqCst), 0);
         let feeds: Vec<_> = (0..3)
-            .map(|_| live.listen(stopped.clone(), || 0.0, draw).unwrap())
+            .map(|_| live.listen(stopped.clone(), never(), draw).unwrap())
             .collect();
         assert!(
-            live.listen(stopped.clone(), || 0.0, draw).is_none(),
+            live.listen(stopped.clone(), never(), draw).is_none(),
             "a fourth is one too many"
         );
         assert_eq!(live.listeners(), 3);
@@ -340,6 +363,43 @@ mod tests {
             assert!(feed.frame().await.is_none());
         }
         assert_eq!(live.listeners(), 0);
-        assert!(live.listen(stopped, || 0.0, draw).is_some());
+        assert!(live.listen(stopped, never(), draw).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_is_told_the_time_at_which_it_is_told_not_that_of_the_drawing() {
+        static NOW: AtomicU32 = AtomicU32::new(7);
+        let now: Now = || f64::from(NOW.load(Ordering::SeqCst));
+        let live = Live::new(now, Arc::new(Semaphore::new(3)));
+        let (_stop, stopped) = watch::channel(());
+        let draw = || vec![("nodes", "nothing changes".to_owned())];
+        let mut early = live.listen(stopped.clone(), never(), draw).unwrap();
+        assert!(read(&mut early).await.contains("{\"now\":7,"));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        NOW.store(607, Ordering::SeqCst);
+        let mut late = live.listen(stopped, never(), draw).unwrap();
+        let first = read(&mut late).await;
+        assert!(first.contains("{\"now\":607,"), "{first}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_listen_any_more_is_told_so_and_nothing_else() {
+        let live = live();
+        let (_stop, stopped) = watch::channel(());
+        let drawn = AtomicU32::new(0);
+        let draw = || vec![("nodes", drawn.fetch_add(1, Ordering::SeqCst).to_string())];
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let over = Box::pin(async { drop(ended.await) });
+        let mut feed = live.listen(stopped.clone(), over, draw).unwrap();
+        read(&mut feed).await;
+        drop(end);
+        // Something new is there to be sent, too.
+        tokio::time::advance(TURN).await;
+        live.refresh(&draw);
+        assert_eq!(read(&mut feed).await, "event: over\ndata:\n\n");
+        assert!(feed.frame().await.is_none());
+
+        let mut late = live.listen(stopped, Box::pin(async {}), draw).unwrap();
+        assert_eq!(read(&mut late).await, "event: over\ndata:\n\n");
     }
 }

@@ -111,6 +111,12 @@
     source = new EventSource("events");
     source.onopen = here;
     source.onmessage = take;
+    // The session has ended: what may still be seen is another page.
+    source.addEventListener("over", () => {
+      source.close();
+      // The page that ended it is on its way to another by then.
+      setTimeout(() => location.reload(), 500);
+    });
     source.onerror = () => {
       away();
       // Refused, not lost: the browser does not come back by itself.

@@ -1,7 +1,8 @@
 //! Who has logged in to act: sessions of browsers, a few, for some hours.
 //!
 //! A browser shows the token once and gets a random session instead: in a cookie that no script can read and no other
-//! site can make it send, with a second secret in every form. Sessions live in memory: a restart ends them.
+//! site can make it send, with a second secret in every form. Sessions live in memory: a restart ends them. Whoever
+//! answers for long within one asks [`Session::over`] when that must stop.
 
 use std::{
     net::IpAddr,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 /// Sessions at once; the oldest goes when one more comes.
 const MOST: usize = 32;
@@ -42,8 +44,18 @@ pub(super) struct Session {
     /// Who, and from where.
     pub(super) who: Arc<str>,
     until: Instant,
+    /// Has no sender when it was closed.
+    open: watch::Receiver<()>,
+}
+
+/// A session as it is kept.
+#[derive(Debug)]
+struct Kept {
+    session: Session,
     /// What the next page says about the last action.
     said: Option<String>,
+    /// Gone with it, which tells whoever holds the session.
+    _open: watch::Sender<()>,
 }
 
 /// All sessions, and who failed to open one.
@@ -52,7 +64,7 @@ pub(super) struct Sessions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    open: Vec<Session>,
+    open: Vec<Kept>,
     failed: Vec<(IpAddr, Instant)>,
 }
 
@@ -61,19 +73,24 @@ struct State {
 impl Sessions {
     /// Opens a session. `None`: the system gives no random numbers.
     pub(super) fn open(&self, now: Instant, name: &str, from: Option<IpAddr>) -> Option<Session> {
+        let (held, open) = watch::channel(());
         let session = Session {
             id: Secret::random()?,
             form: Secret::random()?,
             who: Arc::from(called(name, from)),
             until: now + LIFE,
-            said: None,
+            open,
         };
         let mut state = self.lock();
-        state.open.retain(|open| open.until > now);
+        state.open.retain(|kept| kept.session.until > now);
         if state.open.len() >= MOST {
             state.open.remove(0);
         }
-        state.open.push(session.clone());
+        state.open.push(Kept {
+            session: session.clone(),
+            said: None,
+            _open: held,
+        });
         Some(session)
     }
 
@@ -84,27 +101,27 @@ impl Sessions {
             .filter_map(|pair| pair.trim().split_once('='))
             .find_map(|(name, value)| (name == COOKIE).then_some(value))?;
         let state = self.lock();
-        let mut open = state.open.iter().filter(|open| open.until > now);
-        open.find(|open| open.id.is(given)).cloned()
+        let mut open = state.open.iter().map(|kept| &kept.session);
+        open.find(|open| open.until > now && open.id.is(given))
+            .cloned()
     }
 
     /// Ends a session.
     pub(super) fn close(&self, session: &Session) {
-        self.lock().open.retain(|open| open.id != session.id);
+        let mut state = self.lock();
+        state.open.retain(|kept| kept.session.id != session.id);
     }
 
     /// Leaves a word for the next page of this session.
     pub(super) fn say(&self, session: &Session, word: String) {
-        if let Some(open) = self.lock().open.iter_mut().find(|o| o.id == session.id) {
-            open.said = Some(word);
+        if let Some(kept) = self.lock().kept(session) {
+            kept.said = Some(word);
         }
     }
 
     /// Takes the word that was left.
     pub(super) fn said(&self, session: &Session) -> Option<String> {
-        let mut state = self.lock();
-        let open = state.open.iter_mut().find(|o| o.id == session.id)?;
-        open.said.take()
+        self.lock().kept(session)?.said.take()
     }
 
     /// Whether this address may try to log in now.
@@ -132,9 +149,27 @@ impl Sessions {
     }
 }
 
+// === impl State ===
+
+impl State {
+    fn kept(&mut self, session: &Session) -> Option<&mut Kept> {
+        let mut open = self.open.iter_mut();
+        open.find(|kept| kept.session.id == session.id)
+    }
+}
+
 // === impl Session ===
 
 impl Session {
+    /// Ends when it does: by a logout, by its age, or because too many came after it.
+    pub(super) async fn over(mut self) {
+        tokio::select! {
+            // Nothing is ever sent.
+            _ = self.open.changed() => {}
+            () = tokio::time::sleep_until(self.until.into()) => {}
+        }
+    }
+
     /// The value of `Set-Cookie` that gives it to a browser. `secure`: it came by TLS, and must not be sent without.
     pub(super) fn cookie(&self, secure: bool) -> String {
         format!(
@@ -196,6 +231,8 @@ impl std::fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::clock;
 
@@ -233,6 +270,28 @@ mod tests {
         assert!(sessions.find(now, &cookie(&first)).is_some());
         sessions.open(now, "", None).unwrap();
         assert!(sessions.find(now, &cookie(&first)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_holds_a_session_is_told_of_its_end() {
+        let sessions = Sessions::default();
+        let opened = || sessions.open(clock::now(), "", None).unwrap();
+        let kept = opened();
+        let (closed, replaced) = (opened(), kept.clone());
+        let mut over = Box::pin(closed.clone().over());
+        assert!(over.as_mut().now_or_never().is_none());
+        sessions.close(&closed);
+        assert!(over.now_or_never().is_some());
+        assert!(kept.over().now_or_never().is_none());
+        for _ in 0..MOST {
+            opened();
+        }
+        assert!(replaced.over().now_or_never().is_some());
+
+        let aged = opened();
+        let began = clock::now();
+        aged.over().await;
+        assert!(clock::now() - began >= LIFE);
     }
 
     #[test]

@@ -123,6 +123,9 @@ struct Job {
     stalls: u32,
 }
 
+/// The speed of each job that runs, by its number: made anew for every look, and so no map.
+struct Speeds(Vec<(JobId, f64)>);
+
 /// One GPU with its jobs.
 #[derive(Clone, Debug)]
 pub struct ModelGpu {
@@ -205,12 +208,12 @@ impl ModelGpu {
             let step = self
                 .jobs
                 .iter()
-                .filter_map(|(id, job)| job.next_change(speed_of(&speeds, *id)))
+                .filter_map(|(id, job)| job.next_change(speeds.of(*id)))
                 .fold(left, f64::min)
                 .max(NEAR)
                 .min(left);
             for (id, job) in &mut self.jobs {
-                job.run(speed_of(&speeds, *id), step);
+                job.run(speeds.of(*id), step);
                 if job.settle() {
                     self.stalls += 1;
                 }
@@ -225,7 +228,7 @@ impl ModelGpu {
         let job = self.jobs.get(&id)?;
         Some(Progress {
             encoded_to: job.encoded_to,
-            speed: speed_of(&self.speeds(), id),
+            speed: self.speeds().of(id),
             finished: job.finished(),
             resting: job.resting,
             lead: job.lead(),
@@ -241,7 +244,7 @@ impl ModelGpu {
         if job.encoded_to + NEAR >= position {
             return Some(0.0);
         }
-        let speed = speed_of(&self.speeds(), id);
+        let speed = self.speeds().of(id);
         (speed > 0.0 && position <= job.end + NEAR).then(|| (position - job.encoded_to) / speed)
     }
 
@@ -273,42 +276,54 @@ impl ModelGpu {
     }
 
     /// Every running job gets the same speed, but no more than it can use; what those leave, the others share.
-    fn speeds(&self) -> BTreeMap<JobId, f64> {
-        let mut speeds = BTreeMap::new();
+    fn speeds(&self) -> Speeds {
+        let mut speeds = Vec::with_capacity(self.jobs.len());
         let mut open: Vec<(JobId, f64, f64)> = Vec::new();
         for (id, job) in self.running() {
             if job.seats > 0.0 {
                 open.push((id, job.seats, job.ceiling));
             } else {
-                speeds.insert(id, job.ceiling);
+                speeds.push((id, job.ceiling));
             }
         }
         let mut room = self.capacity;
         loop {
             let seats: f64 = open.iter().map(|(_, seats, _)| seats).sum();
             if open.is_empty() || seats <= 0.0 {
-                return speeds;
+                return Speeds::new(speeds);
             }
             let share = room / seats;
             let before = open.len();
             open.retain(|(id, seats, ceiling)| {
                 let slow = *ceiling < share;
                 if slow {
-                    speeds.insert(*id, *ceiling);
+                    speeds.push((*id, *ceiling));
                     room -= ceiling * seats;
                 }
                 !slow
             });
             if open.len() == before {
                 speeds.extend(open.iter().map(|(id, _, _)| (*id, share)));
-                return speeds;
+                return Speeds::new(speeds);
             }
         }
     }
 }
 
-fn speed_of(speeds: &BTreeMap<JobId, f64>, id: JobId) -> f64 {
-    speeds.get(&id).copied().unwrap_or(0.0)
+// === impl Speeds ===
+
+impl Speeds {
+    fn new(mut speeds: Vec<(JobId, f64)>) -> Self {
+        speeds.sort_unstable_by_key(|(id, _)| *id);
+        Self(speeds)
+    }
+
+    /// A job that does not run has none.
+    fn of(&self, id: JobId) -> f64 {
+        let found = self.0.binary_search_by_key(&id, |(id, _)| *id);
+        let found = found.ok().and_then(|at| self.0.get(at));
+        found.map_or(0.0, |(_, speed)| *speed)
+    }
 }
 
 // === impl Job ===

@@ -673,6 +673,23 @@ async fn no_more_words_are_sent_than_the_rate_allows() {
 }
 
 #[tokio::test]
+async fn trouble_is_told_when_it_comes_and_not_at_the_next_look() {
+    let mut house = House::open(&[]).await;
+    let mut settings = quick(vec![receiver("json://HOST/x", house.address)]);
+    settings.pace.look = Duration::from_secs(3600);
+    let running = Running::start(settings);
+    running.see(|seen| seen.config_rejected = true);
+    running.telemetry.reloaded(false, SystemTime::UNIX_EPOCH);
+    assert_eq!(said(&house.next().await), is("config-rejected", "firing"));
+    running.see(|seen| seen.down = attic());
+    running.telemetry.reachable(&NodeId::new("attic"), false);
+    assert_eq!(said(&house.next().await), is("node-down", "firing"));
+    running.see(|seen| seen.config_rejected = false);
+    running.telemetry.reloaded(true, SystemTime::UNIX_EPOCH);
+    assert_eq!(said(&house.next().await), is("config-rejected", "resolved"));
+}
+
+#[tokio::test]
 async fn a_reload_changes_whom_is_told_and_repeats_nothing() {
     let (mut old, mut new) = (House::open(&[]).await, House::open(&[]).await);
     let running = Running::start(quick(vec![receiver("json://HOST/x", old.address)]));

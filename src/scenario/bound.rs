@@ -66,19 +66,23 @@ struct Wanted {
 /// When the work of a play must be done.
 #[derive(Clone, Debug)]
 enum Needs {
-    /// A job that runs from its start on. Minutes of the evening.
-    Run {
-        /// It starts at the earliest.
-        first: f64,
-        /// It starts at the latest.
-        last: f64,
-        /// The viewer goes this long after the start.
-        stay: f64,
-        /// Length of the film.
-        film: f64,
-    },
+    /// A job that runs from its start on, and one more from each change on.
+    Jobs(Vec<Job>),
     /// Pieces, each in a slot of its own choice.
     Pieces(Vec<Piece>),
+}
+
+/// FFmpeg from one start on. Minutes of the evening.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    /// It starts at the earliest.
+    first: f64,
+    /// It starts at the latest.
+    last: f64,
+    /// The viewer goes, or changes, this long after the start.
+    stay: f64,
+    /// Length of the film from there on.
+    film: f64,
 }
 
 /// Work that must be done in a slot from `from` to `to`, both included.
@@ -163,7 +167,10 @@ fn minutes(time: Ms) -> f64 {
 impl Wanted {
     fn slots(&self) -> usize {
         1 + match &self.needs {
-            Needs::Run { last, stay, .. } => slot(last + stay) + 1,
+            Needs::Jobs(jobs) => {
+                let ends = jobs.iter().map(|job| slot(job.last + job.stay) + 1);
+                ends.max().unwrap_or(0)
+            }
             Needs::Pieces(pieces) => pieces.iter().map(|p| p.to).max().unwrap_or(0),
         }
     }
@@ -198,12 +205,7 @@ fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
         if play.counted {
             let seeks = play.acts.iter().any(|(_, act)| matches!(act, Act::Seek(_)));
             let needs = if steady && !seeks {
-                Needs::Run {
-                    first: minutes(first),
-                    last: minutes(last),
-                    stay: minutes(play.stay),
-                    film: minutes(play.lasts),
-                }
+                Needs::Jobs(jobs(play, first, last))
             } else {
                 Needs::Pieces(pieces(play, first, last + SLACK, throttle))
             };
@@ -216,6 +218,26 @@ fn wishes(evening: &Evening, viewer: &Viewer) -> Vec<Wanted> {
         }
     }
     wanted
+}
+
+/// The jobs of a play without seeks: what was encoded before a change is of no use after it.
+fn jobs(play: &Play, first: Ms, last: Ms) -> Vec<Job> {
+    let changes = play.acts.iter().filter(|(_, act)| *act == Act::Change);
+    let starts = std::iter::once(0).chain(changes.clone().map(|(when, _)| *when));
+    let ends = changes.map(|(when, _)| *when).chain([play.stay]);
+    let jobs = starts.zip(ends).map(|(start, end)| {
+        let seen = play.watched.iter();
+        let seen = seen.map(|(from, to)| (*to).min(start).saturating_sub(*from));
+        // The viewer's time runs from the first picture on.
+        let late = if start > 0 { start + SLACK } else { 0 };
+        Job {
+            first: minutes(first + start),
+            last: minutes(last + late),
+            stay: minutes(end - start),
+            film: minutes(play.lasts.saturating_sub(seen.sum())),
+        }
+    });
+    jobs.collect()
 }
 
 /// When each play of a viewer begins at the earliest and at the latest.
@@ -265,19 +287,28 @@ fn pieces(play: &Play, first: Ms, last: Ms, throttle: Option<Ms>) -> Vec<Piece> 
     // What was encoded is there for who seeks back to it: each stretch of the film is work once.
     let mut seen: Vec<(Ms, Ms)> = Vec::new();
     let (mut position, mut over, mut watched) = (0, 0, 0);
+    // What is watched after a change is encoded after it.
+    let mut changed = 0;
     for (from, to) in &play.watched {
         let jumps = play.acts.iter().filter_map(|(when, act)| match act {
             Act::Seek(target) if (over..=*from).contains(when) => Some(*target),
-            Act::Seek(_) | Act::Pause | Act::Resume => None,
+            Act::Seek(_) | Act::Pause | Act::Resume | Act::Change => None,
         });
         position = jumps.fold(position, |_, target| target);
+        // Each stretch ends where something is changed, so that there is one change before the next at most.
+        let changes =
+            |(when, act): &&(Ms, Act)| *act == Act::Change && (over..=*from).contains(when);
+        if let Some((when, _)) = play.acts.iter().find(changes) {
+            changed = *when;
+            seen.clear();
+        }
         let mut at = *from;
         while at < *to {
             let end = (at + PIECE).min(*to);
             // FFmpeg runs on while the viewer has paused, until it is as far ahead as the throttle lets it.
             let ahead = throttle.map_or(at, |throttle| (throttle + (at - watched)).min(at));
             pieces.push(Piece {
-                from: slot(minutes(first + at - ahead)),
+                from: slot(minutes(first + (at - ahead).max(changed))),
                 to: slot(minutes(last + end)),
                 film: minutes(unseen(&seen, position, position + (end - at))),
             });

@@ -1,14 +1,17 @@
 //! A scenario as it is written, and what is wrong with it.
 
-use std::{collections::BTreeSet, fmt};
+mod check;
+
+use std::fmt;
 
 use jiff::{Span as Days, civil::Date};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
+use self::check::{Check, place};
 use super::{
     Mistake,
     units::{Between, Clock, Count, Hours, Lines, Output, Span, Video},
@@ -172,6 +175,9 @@ pub(super) struct Group {
     pub(super) pause: Option<Pause>,
     #[serde(default)]
     pub(super) seek: Option<Between>,
+    /// How often the quality or a track is changed, so that the player negotiates again.
+    #[serde(default)]
+    pub(super) changes: Option<Between>,
     #[serde(default)]
     pub(super) retry: Option<Retry>,
     /// How long the picture may stand still in all before the viewer has enough.
@@ -238,6 +244,10 @@ pub(super) struct Expect {
     pub(super) refused: Option<[f64; 2]>,
     #[serde(default)]
     pub(super) gave_up: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) yielded: Option<[f64; 2]>,
+    #[serde(default)]
+    pub(super) ended: Option<[f64; 2]>,
 }
 
 /// One name, or several with weights.
@@ -286,14 +296,6 @@ fn enough() -> Span {
     Span(180_000)
 }
 
-/// Whether a file or a line may have so many Mbit/s.
-fn is_a_rate(rate: f64) -> bool {
-    (0.1..=10_000.0).contains(&rate)
-}
-
-/// The most viewers, plays and films that one scenario may have.
-const MOST: u64 = 20_000;
-
 impl File {
     /// Reads a scenario.
     pub(super) fn parse(path: &str, text: &str) -> Result<Self, Vec<Mistake>> {
@@ -322,161 +324,6 @@ impl File {
         } else {
             Err(check.mistakes)
         }
-    }
-}
-
-fn place(at: &Location) -> (u64, u64) {
-    (at.line(), at.column())
-}
-
-struct Check<'a> {
-    path: &'a str,
-    mistakes: Vec<Mistake>,
-}
-
-impl Check<'_> {
-    fn wrong<T>(&mut self, at: &Spanned<T>, problem: String) {
-        let (line, column) = place(&at.referenced);
-        self.mistakes.push(Mistake {
-            file: self.path.to_owned(),
-            line,
-            column,
-            problem,
-        });
-    }
-
-    fn all(&mut self, file: &File) {
-        let gpus = self.names("gpu", file.gpus.iter().map(|g| &g.name));
-        let servers = self.names("server", file.servers.iter().map(|s| &s.name));
-        let shelves = self.names("shelf", file.library.iter().map(|s| &s.shelf));
-        let mut players = self.names("player", file.players.iter().map(|p| &p.player));
-        players.extend(super::plan::PLAYERS.iter().map(|p| p.0));
-        self.names("group", file.viewers.iter().map(|g| &g.group));
-        for gpu in &file.gpus {
-            let sane = |seats: f64| (0.1..=10_000.0).contains(&seats);
-            if !sane(gpu.seats) || !file.changes_are_sane(sane) {
-                self.wrong(&gpu.name, "seats must be between 0.1 and 10000".to_owned());
-            }
-        }
-        if !(1..=100).contains(&file.evenings) {
-            self.mistakes.push(Mistake {
-                file: self.path.to_owned(),
-                line: 1,
-                column: 1,
-                problem: "`evenings` must be between 1 and 100".to_owned(),
-            });
-        }
-        if file.gpus.is_empty() || file.policies.is_empty() {
-            self.mistakes.push(Mistake {
-                file: self.path.to_owned(),
-                line: 1,
-                column: 1,
-                problem: "there must be at least one of `gpus` and of `policies`".to_owned(),
-            });
-        }
-        if file.uplink.is_some_and(|rate| !is_a_rate(rate)) {
-            self.mistakes.push(Mistake {
-                file: self.path.to_owned(),
-                line: 1,
-                column: 1,
-                problem: "`uplink` must be between 0.1 and 10000 (Mbit/s)".to_owned(),
-            });
-        }
-        for server in &file.servers {
-            if !gpus.contains(server.gpu.as_str()) {
-                self.wrong(&server.name, format!("no gpu is named `{}`", server.gpu));
-            }
-        }
-        for shelf in &file.library {
-            let versions = shelf
-                .versions
-                .iter()
-                .flat_map(|v| v.direct.iter().chain(&v.remux).chain(&v.ceiling));
-            let own = shelf.direct.iter().chain(&shelf.remux);
-            for player in own.chain(&shelf.ceiling).chain(versions) {
-                self.known(&shelf.shelf, "player", player, &players);
-            }
-            let rates = shelf.versions.iter().filter_map(|v| v.bitrate);
-            if shelf
-                .bitrate
-                .into_iter()
-                .chain(rates)
-                .any(|r| !is_a_rate(r))
-            {
-                self.wrong(
-                    &shelf.shelf,
-                    "`bitrate` must be between 0.1 and 10000 (Mbit/s)".to_owned(),
-                );
-            }
-            if shelf.titles == 0 || shelf.lasts.0 == 0 {
-                self.wrong(&shelf.shelf, "a shelf has films, and films last".to_owned());
-            }
-        }
-        for group in &file.viewers {
-            for (player, _) in &group.player.0 {
-                self.known(&group.group, "player", player, &players);
-            }
-            for (shelf, _) in &group.watch.0 {
-                self.known(&group.group, "shelf", shelf, &shelves);
-            }
-            if let Some(server) = &group.server {
-                self.known(&group.group, "server", server, &servers);
-            }
-            let weights = group.player.0.iter().chain(&group.watch.0);
-            if weights.clone().any(|(_, w)| !(*w >= 0.0 && w.is_finite()))
-                || group.player.0.is_empty()
-                || group.watch.0.is_empty()
-            {
-                self.wrong(&group.group, "weights are numbers above 0".to_owned());
-            }
-            let devices = group.users.saturating_mul(group.devices);
-            if devices.saturating_mul(group.plays.1.max(1)) > MOST {
-                self.wrong(&group.group, format!("more than {MOST} plays"));
-            }
-            let rates = [
-                group.pause.map_or(1, |p| p.every.0),
-                group.seek.map_or(1, |s| s.0),
-            ];
-            if rates.contains(&0) {
-                self.wrong(
-                    &group.group,
-                    "`every` must be longer than nothing".to_owned(),
-                );
-            }
-        }
-        for expect in &file.expect {
-            let known = super::PLAIN.contains(&expect.policy.value.as_str())
-                || file
-                    .policies
-                    .iter()
-                    .any(|p| p.policy == expect.policy.value);
-            if !known {
-                self.wrong(
-                    &expect.policy,
-                    format!("no policy `{}`", expect.policy.value),
-                );
-            }
-        }
-    }
-
-    fn known(&mut self, at: &Spanned<String>, what: &str, name: &str, all: &BTreeSet<&str>) {
-        if !all.contains(name) {
-            self.wrong(at, format!("no {what} is named `{name}`"));
-        }
-    }
-
-    fn names<'a>(
-        &mut self,
-        what: &str,
-        all: impl Iterator<Item = &'a Spanned<String>>,
-    ) -> BTreeSet<&'a str> {
-        let mut known = BTreeSet::new();
-        for name in all {
-            if !known.insert(name.value.as_str()) {
-                self.wrong(name, format!("{what} `{}` is there twice", name.value));
-            }
-        }
-        known
     }
 }
 

@@ -34,6 +34,12 @@ pub(super) enum News {
     /// Whoever waits with this session begins in a cheaper form.
     SteppedDown(PlaySessionId, usize),
     Refused(Ticket, Reason),
+    /// Somebody goes on in a smaller picture, for one who goes before him.
+    Yielded,
+    /// This stream is ended, and its player stopped.
+    Ended(PlaySessionId),
+    /// Its FFmpeg is ended, and its player let be.
+    JobEnded(PlaySessionId),
 }
 
 /// A rule that knows nothing but what runs.
@@ -152,6 +158,22 @@ impl Keeper {
         match self {
             Self::Core(core) => core.ask(now, demand),
             Self::Plain(line) => line.ask(now, &demand),
+        }
+    }
+
+    /// Whoever plays this session asks anew for what he watches. A plain rule takes that for the same stream.
+    pub(super) fn goes_on(&mut self, now: Ms, old: &PlaySessionId, demand: Demand) -> Verdict {
+        match self {
+            Self::Core(core) => core.ask(now, demand),
+            Self::Plain(line) => line.goes_on(old, demand.session),
+        }
+    }
+
+    /// Whoever waits has no need of it any more.
+    pub(super) fn withdraw(&mut self, now: Ms, ticket: Ticket) {
+        if let Self::Core(core) = self {
+            let at = core.at(now);
+            core.admission.withdraw(at, ticket);
         }
     }
 
@@ -278,9 +300,20 @@ impl Core {
         for event in self.admission.drain_events() {
             match event {
                 Event::Granted { ticket, .. } => news.push(News::Granted(ticket)),
-                Event::Downgraded { subject, rung, .. } => {
+                Event::Downgraded {
+                    subject,
+                    rung,
+                    reason,
+                    ..
+                } => {
                     let session = subject.session.clone();
                     news.extend(session.map(|session| News::SteppedDown(session, rung)));
+                    news.extend((reason == Reason::Yields).then_some(News::Yielded));
+                }
+                Event::EndJob { subject, ended, .. } => {
+                    let stops = matches!(ended, Ended::Preempted | Ended::Revoked);
+                    let end = if stops { News::Ended } else { News::JobEnded };
+                    news.extend(subject.session.clone().map(end));
                 }
                 Event::Refused {
                     ticket: Some(ticket),
@@ -295,7 +328,6 @@ impl Core {
                 | Event::LeaseEnded { .. }
                 | Event::Reconciled { .. }
                 | Event::Preempting { .. }
-                | Event::EndJob { .. }
                 | Event::CapacityChanged { .. }
                 | Event::Operator { .. }
                 | Event::PolicyChanged { .. } => {}
@@ -352,6 +384,13 @@ impl Line {
             Plain::Count(_) => Reason::ServerLimit,
             Plain::NoGate | Plain::Fifo => Reason::GpuFull,
         })
+    }
+
+    fn goes_on(&mut self, old: &PlaySessionId, new: Option<PlaySessionId>) -> Verdict {
+        if let (Some(lease), Some(new)) = (self.sessions.remove(old), new) {
+            self.sessions.insert(new, lease);
+        }
+        Verdict::Go(0)
     }
 
     fn fits(&self, gpu: usize, cost: u64) -> bool {

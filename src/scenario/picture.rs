@@ -26,7 +26,7 @@ pub fn picture(scenario: &Scenario, outcomes: &[Outcome]) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"8\" y=\"20\" font-size=\"15\">{}: seats over time</text>\n",
+         <text x=\"8\" y=\"20\" font-size=\"15\">{}: seats in use (blue) of those that there are (dashed), and how many wait (orange)</text>\n",
         LEFT + WIDTH + 20.0,
         escaped(scenario.name())
     );

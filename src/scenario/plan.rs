@@ -1,43 +1,13 @@
 //! Draws the evening: who comes when, wants what, and does what with it. Every policy sees the same one.
 
-use super::{
-    chance::Chance,
-    file::{File, Group, Shelf},
-    units::{Between, Lines, Ms, Output, Video},
-};
-use crate::{
-    admission::{Codec, Kind},
-    gpu::model::Shape,
-};
+mod offers;
+mod players;
+mod viewer;
 
-const FULL_HD: Output = Output {
-    codec: Codec::H264,
-    size: (1920, 1080),
-};
-
-/// Players that a scenario may name without describing them: name, what it calls itself, seconds it waits
-/// (`docs/sources.md`, Players).
-pub(super) const PLAYERS: [(&str, &str, Ms); 9] = [
-    ("web", "Jellyfin Web", 55),
-    ("android-tv", "Jellyfin Android TV", 25),
-    ("android", "Jellyfin Android", 25),
-    ("swiftfin", "Swiftfin", 16),
-    ("mpv-shim", "Jellyfin MPV Shim", 25),
-    ("kodi", "Kodi", 25),
-    ("roku", "Jellyfin Roku", 25),
-    ("chromecast", "Chromecast", 25),
-    ("unknown", "Player", 15),
-];
-
-/// A player, all told.
-#[derive(Clone, Debug)]
-struct Player {
-    name: String,
-    called: String,
-    patience: Ms,
-    output: Output,
-    step_down: Vec<Lines>,
-}
+pub(super) use self::players::PLAYERS;
+use self::{players::players, viewer::Draw};
+use super::{chance::Chance, file::File, units::Ms};
+use crate::{admission::Kind, gpu::model::Shape};
 
 /// Everything that will be wanted.
 #[derive(Clone, Debug)]
@@ -120,6 +90,8 @@ pub(super) enum Act {
     Resume,
     /// To this position.
     Seek(Ms),
+    /// Another quality or another track: the player negotiates again.
+    Change,
 }
 
 /// A form in which a play may be served.
@@ -209,50 +181,6 @@ impl Evening {
     }
 }
 
-fn players(file: &File) -> Vec<Player> {
-    let mut all: Vec<Player> = PLAYERS
-        .iter()
-        .map(|(name, called, patience)| Player {
-            name: (*name).to_owned(),
-            called: (*called).to_owned(),
-            patience: patience * 1000,
-            output: FULL_HD,
-            step_down: ladder(name),
-        })
-        .collect();
-    for own in &file.players {
-        let name = &own.player.value;
-        let known = all.iter().position(|player| player.name == *name);
-        let mut player = known.map_or_else(
-            || Player {
-                name: name.clone(),
-                called: name.clone(),
-                patience: 15_000,
-                output: FULL_HD,
-                step_down: ladder(name),
-            },
-            |at| all.swap_remove(at),
-        );
-        if let Some(called) = &own.called {
-            player.called.clone_from(called);
-        }
-        if let Some(patience) = own.patience {
-            player.patience = patience.0;
-        }
-        if let Some(output) = own.output {
-            player.output = output;
-        }
-        if let Some(lines) = &own.step_down {
-            player.step_down.clone_from(lines);
-        }
-        all.push(player);
-    }
-    all
-}
-
-/// Smaller pictures: 720p, 540p, 360p.
-const LADDER: [(u32, u32); 3] = [(1280, 720), (960, 540), (640, 360)];
-
 /// Bit/s of so many Mbit/s.
 #[expect(
     clippy::cast_possible_truncation,
@@ -263,225 +191,6 @@ fn bits(megabits: f64) -> u64 {
     (megabits * 1e6).round() as u64
 }
 
-/// What a file whose picture is so wide usually has, bit/s.
-fn usual_rate(width: u32) -> u64 {
-    match width {
-        3000.. => 60_000_000,
-        2000..3000 => 25_000_000,
-        1600..2000 => 10_000_000,
-        1000..1600 => 5_000_000,
-        0..1000 => 2_000_000,
-    }
-}
-
-/// What production asks of an encoder for a picture so wide, bit/s (`jellyfin::ladder`).
-fn encoded_rate(width: u32) -> u64 {
-    match width {
-        1281.. => 8_000_000,
-        961..1281 => 4_000_000,
-        641..961 => 1_500_000,
-        0..641 => 700_000,
-    }
-}
-
-/// The pictures that production offers instead of a larger one (`jellyfin::ladder`). Kodi is not stepped down.
-fn ladder(player: &str) -> Vec<Lines> {
-    if player == "kodi" {
-        Vec::new()
-    } else {
-        LADDER.map(Lines).to_vec()
-    }
-}
-
-/// One play as its viewer's habits make it: see [`Play`].
-struct Habits {
-    stay: Ms,
-    acts: Vec<(Ms, Act)>,
-    watched: Vec<(Ms, Ms)>,
-}
-
-struct Draw<'a> {
-    file: &'a File,
-    seed: u64,
-    group: &'a Group,
-    players: &'a [Player],
-    servers: &'a [(String, usize)],
-}
-
-impl Draw<'_> {
-    fn viewer(&self, chance: &mut Chance, user: u64, device: u64) -> Option<Viewer> {
-        let group = self.group;
-        let name = chance.pick(&group.player.0)?;
-        let player = self.players.iter().find(|player| player.name == *name)?;
-        let arrives = {
-            let (from, to) = (group.arrive.0, group.arrive.1);
-            let (from, to) = (from.since(self.file.from), to.since(self.file.from));
-            Between(from.min(to), to.max(from)).draw(chance)
-        };
-        let any = chance.between(0, u64::try_from(self.servers.len()).unwrap_or(1) - 1);
-        let server = match &group.server {
-            Some(name) => self.servers.iter().position(|(known, _)| known == name)?,
-            None => usize::try_from(any).ok()?,
-        };
-        let stays = chance.happens(group.to_the_end);
-        let plays = group.plays.draw(chance);
-        let plays = (0..plays)
-            .filter_map(|number| self.play(chance, player, number, stays))
-            .collect();
-        let retries = group.retry.map_or_else(Vec::new, |retry| {
-            (0..retry.times).map(|_| retry.after.draw(chance)).collect()
-        });
-        let group_name = &group.group.value;
-        Some(Viewer {
-            user: format!("{group_name}-{}", user + 1),
-            device: format!("{group_name}-{}-{}", user + 1, device + 1),
-            client: player.called.clone(),
-            patience: player.patience,
-            arrives,
-            retries,
-            tolerates: group.tolerates.0,
-            vanishes: chance.happens(group.vanish),
-            server,
-            outside: group.outside,
-            plays,
-        })
-    }
-
-    fn play(&self, chance: &mut Chance, player: &Player, number: u64, all: bool) -> Option<Play> {
-        let group = self.group;
-        let name = chance.pick(&group.watch.0)?;
-        let shelf = self.file.library.iter().find(|s| s.shelf.value == *name)?;
-        let title = chance.between(1, shelf.titles);
-        // A title is as long for everybody.
-        let mut of_title = Chance::new(self.seed, title << 20 | u64::from(name_hash(name)));
-        let lasts = shelf.lasts.draw(&mut of_title).max(10_000);
-        let drawn = group.stay.map(|stay| stay.draw(chance));
-        let stay = drawn.filter(|_| !all).unwrap_or(Ms::MAX);
-        let burn_in = chance.happens(group.burn_in);
-        let after = group.between.draw(chance);
-        let habits = self.habits(chance, lasts, stay);
-        let mut play = Play {
-            item: format!("{name}-{title}"),
-            shelf: name.clone(),
-            lasts,
-            counted: group.outside && self.file.uplink.is_some(),
-            offers: self.offers(shelf, player, burn_in),
-            after: if number == 0 { 0 } else { after },
-            stay: habits.stay,
-            acts: habits.acts,
-            watched: habits.watched,
-        };
-        play.counted |= play.encodes();
-        Some(play)
-    }
-
-    /// What is done until the film is over or the viewer has enough.
-    fn habits(&self, chance: &mut Chance, lasts: Ms, most: Ms) -> Habits {
-        let never = Ms::MAX;
-        let every = |habit: Option<Between>, chance: &mut Chance, now: Ms| {
-            habit.map_or(never, |habit| now + habit.draw(chance).max(1000))
-        };
-        let pauses = self.group.pause;
-        let (mut now, mut position) = (0, 0);
-        let (mut acts, mut watched) = (Vec::new(), Vec::new());
-        let mut pause = every(pauses.map(|p| p.every), chance, now);
-        let mut seek = every(self.group.seek, chance, now);
-        loop {
-            let over = now + (lasts - position);
-            let next = over.min(pause).min(seek).min(most);
-            if next > now {
-                watched.push((now, next));
-            }
-            position += next - now;
-            now = next;
-            if now == over || now == most {
-                return Habits {
-                    stay: now,
-                    acts,
-                    watched,
-                };
-            }
-            if now == pause {
-                let Some(habit) = pauses else { continue };
-                let end = (now + habit.lasts.draw(chance)).min(most);
-                acts.push((now, Act::Pause));
-                acts.push((end, Act::Resume));
-                seek = seek.saturating_add(end - now);
-                now = end;
-                pause = every(Some(habit.every), chance, now);
-            } else {
-                position = chance.between(0, lasts * 9 / 10);
-                acts.push((now, Act::Seek(position)));
-                seek = every(self.group.seek, chance, now);
-            }
-        }
-    }
-
-    /// What Jellyfin would do for each version, and what would do instead.
-    fn offers(&self, shelf: &Shelf, player: &Player, burn_in: bool) -> Vec<Offer> {
-        let lines = self.group.step_down.as_ref().unwrap_or(&player.step_down);
-        let thin = self.group.outside && self.file.uplink.is_some() && player.name != "kodi";
-        let of = |video: &Video, rate: Option<f64>, players: [&[String]; 3]| {
-            let [direct, remux, ceiling] = players;
-            let file = rate.map_or_else(|| usual_rate(video.size.0), bits);
-            let is = |names: &[String]| !burn_in && names.contains(&player.name);
-            let free = |kind: Kind| Form {
-                kind,
-                called: kind.to_string(),
-                shape: None,
-                rate: file,
-            };
-            let encode = |most: Option<Lines>| {
-                let shape = video.shape(player.output, most.map(|lines| lines.0), burn_in);
-                Form {
-                    kind: Kind::Video(shape.work()),
-                    called: format!("{}p", shape.size_out.1),
-                    rate: encoded_rate(shape.size_out.0).min(file),
-                    shape: Some(shape),
-                }
-            };
-            let whole = if is(direct) {
-                free(Kind::Direct)
-            } else if is(remux) {
-                free(Kind::Remux)
-            } else {
-                encode(None)
-            };
-            let encodes = whole.shape.is_some();
-            let lines_out = whole.shape.as_ref().map_or(video.size.1, |s| s.size_out.1);
-            let mut forms = vec![whole];
-            if encodes {
-                // Only what is cheaper than all before it is worth an offer.
-                let mut rungs: Vec<Form> = lines.iter().map(|l| encode(Some(*l))).collect();
-                rungs.sort_by_key(|form| std::cmp::Reverse(form.cost()));
-                for rung in rungs {
-                    if forms.last().is_none_or(|last| rung.cost() < last.cost()) {
-                        forms.push(rung);
-                    }
-                }
-            }
-            let mut slim = Vec::new();
-            if thin && !encodes {
-                let sizes = std::iter::once(FULL_HD.size).chain(LADDER);
-                slim.extend(sizes.map(|size| encode(Some(Lines(size)))));
-                slim.retain(|form| form.rate < file);
-            }
-            Offer {
-                forms,
-                slim,
-                direct: (encodes && is(ceiling)).then(|| free(Kind::Direct)),
-                lines: lines_out,
-            }
-        };
-        let own = [&*shelf.direct, &*shelf.remux, &*shelf.ceiling];
-        let own = of(&shelf.video, shelf.bitrate, own);
-        let others = shelf.versions.iter();
-        std::iter::once(own)
-            .chain(others.map(|v| of(&v.video, v.bitrate, [&*v.direct, &*v.remux, &*v.ceiling])))
-            .collect()
-    }
-}
-
 impl Form {
     /// Thousandths of a seat, for comparing.
     pub(super) fn cost(&self) -> u32 {
@@ -490,11 +199,4 @@ impl Form {
             Kind::Direct | Kind::Remux | Kind::Audio => 0,
         }
     }
-}
-
-/// The same for the same name, on every machine.
-fn name_hash(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }

@@ -53,19 +53,34 @@ pub fn table(scenario: &Scenario, outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let refusals = listed(&outcome.refusals);
         let renditions = listed(&outcome.renditions);
-        if !refusals.is_empty() || outcome.stepped_down > 0 {
+        if !refusals.is_empty() || outcome.stepped_down > 0 || outcome.changes > 0 {
             let refusals = if refusals.is_empty() {
                 "nobody"
             } else {
                 &refusals
             };
             text.push_str(&format!(
-                "  {}: served {renditions}; refused {refusals}\n",
-                outcome.policy
+                "  {}: served {renditions}; refused {refusals}{}\n",
+                outcome.policy,
+                mid_play(outcome)
             ));
         }
     }
     text
+}
+
+/// What happened to those who were watching.
+fn mid_play(outcome: &Outcome) -> String {
+    let Outcome {
+        changes,
+        yielded,
+        ended,
+        ..
+    } = outcome;
+    if changes + yielded + ended == 0 {
+        return String::new();
+    }
+    format!("; in mid-play {changes} changes, {yielded} yielded, {ended} ended")
 }
 
 fn listed(counts: &BTreeMap<String, u32>) -> String {

@@ -87,6 +87,8 @@ struct Seat {
     /// When he first asked for it.
     wished: Option<Ms>,
     refusals: usize,
+    /// What he was watching when it was ended for somebody else; he may come back to it.
+    kept: Option<Box<Watch>>,
 }
 
 /// One evening under one rule.
@@ -122,6 +124,7 @@ impl<'a> Run<'a> {
             served: Served::Asked,
             wished: None,
             refusals: 0,
+            kept: None,
         };
         let mut run = Self {
             evening,
@@ -171,16 +174,15 @@ impl<'a> Run<'a> {
             };
             let due = self.keeper.next_deadline().filter(|due| *due <= when);
             self.now = due.unwrap_or(when).max(self.now);
+            for gpu in &mut self.gpus {
+                gpu.advance(seconds(self.now));
+            }
             if due.is_none() {
                 self.events.pop();
-                for gpu in &mut self.gpus {
-                    gpu.advance(seconds(self.now));
-                }
                 self.happen(what);
             }
             self.take_news();
         }
-        self.tally.ended = self.now;
         self.tally
     }
 
@@ -212,6 +214,17 @@ impl<'a> Run<'a> {
                     News::Refused(ticket, reason) => {
                         if let Some(viewer) = self.tickets.remove(&ticket) {
                             self.refused(viewer, reason);
+                        }
+                    }
+                    News::Yielded => self.tally.yielded(),
+                    News::Ended(whose) => {
+                        if let Some(viewer) = self.watches(&whose) {
+                            self.ended(viewer);
+                        }
+                    }
+                    News::JobEnded(whose) => {
+                        if let Some(viewer) = self.watches(&whose) {
+                            self.halt(viewer);
                         }
                     }
                 }
@@ -267,7 +280,16 @@ impl<'a> Run<'a> {
     }
 
     fn is_at(&mut self, viewer: usize, play: u64) -> bool {
-        self.watch(viewer).is_some_and(|watch| watch.job.0 == play)
+        self.watch(viewer).is_some_and(|watch| watch.number == play)
+    }
+
+    /// Who watches what this session plays.
+    fn watches(&self, session: &PlaySessionId) -> Option<usize> {
+        let theirs = |viewer: &&usize| match self.seats.get(**viewer).map(|seat| &seat.state) {
+            Some(State::Watching(watch)) => watch.session == *session,
+            Some(State::Away | State::Waiting(_) | State::Gone) | None => false,
+        };
+        self.at_work.iter().find(theirs).copied()
     }
 
     fn ask(&mut self, viewer: usize) {
@@ -283,23 +305,13 @@ impl<'a> Run<'a> {
         self.jobs += 1;
         let session = session(self.jobs);
         let at = self.keeper.version(&who(plan), play);
-        let Some(offer) = play.offers.get(at) else {
+        seat.offer = at;
+        let Some((demand, served)) = self.negotiate(viewer, &session) else {
             return;
         };
-        let mut demand = demand(plan, play, offer, &session, self.nodes.get(plan.server));
-        let mut served = Served::Asked;
-        if let Some(file) = &offer.direct
-            && self.keeper.plays_direct(self.now, &demand, file.rate)
-        {
-            (demand.kind, demand.rate) = (file.kind, Bitrate::new(file.rate));
-            demand.rungs.clear();
-            served = Served::Direct;
+        if let Some(seat) = self.seats.get_mut(viewer) {
+            seat.served = served;
         }
-        if let Some(place) = self.keeper.slims(self.now, &demand, &offer.slim) {
-            demand = slimmer(&demand, &offer.slim, place);
-            served = Served::Slim(place);
-        }
-        (seat.offer, seat.served) = (at, served);
         if first {
             self.tally.wish(play);
         }
@@ -316,10 +328,27 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What a viewer asks for in this session, and what becomes of that before anybody decides whether it fits.
+    fn negotiate(&mut self, viewer: usize, session: &PlaySessionId) -> Option<(Demand, Served)> {
+        let (plan, play) = self.plan(viewer)?;
+        let offer = play.offers.get(self.seats.get(viewer)?.offer)?;
+        let mut demand = demand(plan, play, offer, session, self.nodes.get(plan.server));
+        let mut served = Served::Asked;
+        if let Some(file) = &offer.direct
+            && self.keeper.plays_direct(self.now, &demand, file.rate)
+        {
+            (demand.kind, demand.rate) = (file.kind, Bitrate::new(file.rate));
+            demand.rungs.clear();
+            served = Served::Direct;
+        }
+        if let Some(place) = self.keeper.slims(self.now, &demand, &offer.slim) {
+            demand = slimmer(&demand, &offer.slim, place);
+            served = Served::Slim(place);
+        }
+        Some((demand, served))
+    }
+
     fn refused(&mut self, viewer: usize, reason: Reason) {
-        let Some((plan, _)) = self.plan(viewer) else {
-            return;
-        };
         let Some(seat) = self.seats.get_mut(viewer) else {
             return;
         };
@@ -328,15 +357,31 @@ impl<'a> Run<'a> {
         }
         seat.state = State::Away;
         self.tally.refused(reason);
+        self.tries_again(viewer);
+    }
+
+    /// He asks again after a while, or has enough of it.
+    fn tries_again(&mut self, viewer: usize) {
+        let Some((plan, play)) = self.plan(viewer) else {
+            return;
+        };
+        let now = self.now;
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
         let again = plan.retries.get(seat.refusals).copied();
         seat.refusals += 1;
-        match again {
-            Some(after) => self.at(self.now + after, What::Ask { viewer }),
-            None => {
-                self.tally.gave_up();
-                self.gone(viewer);
-            }
+        if let Some(after) = again {
+            self.at(now + after, What::Ask { viewer });
+            return;
         }
+        if let Some(mut watch) = seat.kept.take() {
+            let smooth = watch.flush(now);
+            self.tally
+                .watched(viewer, play, smooth, watch.stalls, false);
+        }
+        self.tally.gave_up();
+        self.gone(viewer);
     }
 
     fn gone(&mut self, viewer: usize) {
@@ -346,6 +391,24 @@ impl<'a> Run<'a> {
         {
             seat.state = State::Gone;
             self.left = self.left.saturating_sub(1);
+        }
+    }
+}
+
+impl Served {
+    /// Whether this form of it is a cheaper one than was asked for.
+    fn is_cheaper(self, form: usize) -> bool {
+        form > 0 || matches!(self, Self::Slim(_))
+    }
+}
+
+impl Offer {
+    /// What was decided names a cheaper form by its place; the whole has none.
+    fn form(&self, served: Served, form: usize) -> Option<&Form> {
+        match served {
+            Served::Asked => self.forms.get(form).or(self.forms.first()),
+            Served::Direct => self.direct.as_ref(),
+            Served::Slim(place) => self.slim.get(place.max(form)),
         }
     }
 }

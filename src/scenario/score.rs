@@ -8,7 +8,7 @@ use super::{
     plan::{Evening, Form, Play},
     units::{Ms, seconds},
 };
-use crate::admission::Reason;
+use crate::admission::{Ended, Reason};
 
 /// The GPUs at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,12 +39,14 @@ pub(super) struct Tally {
     refusals: BTreeMap<Reason, u32>,
     renditions: BTreeMap<String, u32>,
     stepped_down: u32,
+    changes: u32,
+    yielded: u32,
+    ended: u32,
     /// Of evenings before this one.
     busy: f64,
     capacity: f64,
     pub(super) waiting: usize,
     pub(super) moments: Vec<Moment>,
-    pub(super) ended: Ms,
 }
 
 /// What one policy came to in one scenario. The first nine members are the ones that scripts rely on.
@@ -64,7 +66,7 @@ pub struct Outcome {
     pub wait_p50_s: f64,
     /// Of twenty who were let in nineteen waited no longer.
     pub wait_p95_s: f64,
-    /// How often somebody was told no.
+    /// How often somebody was told no, in mid-play as well.
     pub refused: u32,
     /// Viewers who gave up, with all that they still wanted.
     pub gave_up: u32,
@@ -86,8 +88,14 @@ pub struct Outcome {
     pub seat_use: f64,
     /// Forms that were served, by size of the picture.
     pub renditions: BTreeMap<String, u32>,
-    /// Refusals by reason.
+    /// Refusals by reason, streams that were ended for somebody else included.
     pub refusals: BTreeMap<String, u32>,
+    /// Answers that players asked for in mid-play.
+    pub changes: u32,
+    /// Plays that went on in a smaller picture for somebody who goes before them.
+    pub yielded: u32,
+    /// How often a stream was ended for somebody else.
+    pub ended: u32,
     /// Smooth minutes of each user, of all evenings.
     #[serde(skip)]
     pub users: BTreeMap<String, f64>,
@@ -128,11 +136,13 @@ impl Tally {
             refusals: BTreeMap::new(),
             renditions: BTreeMap::new(),
             stepped_down: 0,
+            changes: 0,
+            yielded: 0,
+            ended: 0,
             busy: 0.0,
             capacity: 0.0,
             waiting: 0,
             moments: Vec::new(),
-            ended: 0,
         }
     }
 
@@ -159,6 +169,9 @@ impl Tally {
         self.left_stalled += other.left_stalled;
         self.gave_up += other.gave_up;
         self.stepped_down += other.stepped_down;
+        self.changes += other.changes;
+        self.yielded += other.yielded;
+        self.ended += other.ended;
         self.waits.extend(other.waits);
         self.busy += other.busy + busy;
         self.capacity += other.capacity + capacity;
@@ -202,13 +215,29 @@ impl Tally {
         self.asked += u32::from(play.counted);
     }
 
-    pub(super) fn admitted(&mut self, play: &Play, form: &Form, cheaper: bool, waited: Ms) {
+    pub(super) fn admitted(&mut self, play: &Play, form: &Form, waited: Ms) {
         if play.counted {
             self.admitted += 1;
-            self.stepped_down += u32::from(cheaper);
             self.waits.push(waited);
             *self.renditions.entry(form.called.clone()).or_default() += 1;
         }
+    }
+
+    /// `cheaper`: for the first time in a cheaper form than was asked for.
+    pub(super) fn served(&mut self, play: &Play, cheaper: bool) {
+        self.stepped_down += u32::from(cheaper && play.counted);
+    }
+
+    pub(super) fn changed(&mut self, play: &Play) {
+        self.changes += u32::from(play.counted);
+    }
+
+    pub(super) fn yielded(&mut self) {
+        self.yielded += 1;
+    }
+
+    pub(super) fn ended(&mut self, play: &Play) {
+        self.ended += u32::from(play.counted);
     }
 
     pub(super) fn watched(
@@ -275,7 +304,7 @@ impl Tally {
             jain: round(jain, 4),
             wait_p50_s: percentile(&self.waits, 50),
             wait_p95_s: percentile(&self.waits, 95),
-            refused: self.refusals.values().sum(),
+            refused: self.refusals.values().sum::<u32>() + self.ended,
             gave_up: self.gave_up,
             smooth_minutes: round(self.smooth, 1),
             bound_minutes: round(bound, 1),
@@ -294,7 +323,11 @@ impl Tally {
                 .refusals
                 .iter()
                 .map(|(reason, count)| (reason.to_string(), *count))
+                .chain((self.ended > 0).then(|| (Ended::Preempted.to_string(), self.ended)))
                 .collect(),
+            changes: self.changes,
+            yielded: self.yielded,
+            ended: self.ended,
             users,
             moments: self.moments,
         }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::process::{Process, get};
 
 /// So many seconds from now.
@@ -57,6 +59,27 @@ impl Demo {
             }
             self.happening(deadline);
         }
+    }
+
+    /// Waits until somebody plays and somebody was refused.
+    pub(crate) fn until_lively(&mut self) {
+        let deadline = by(60);
+        loop {
+            let (_, state) = get(&self.admin, "/state");
+            let state: Value = serde_json::from_str(&state).unwrap();
+            let refused = |one: &Value| one["decision"] == "reject";
+            if state["recent"].as_array().unwrap().iter().any(refused)
+                && !state["leases"].as_array().unwrap().is_empty()
+            {
+                return;
+            }
+            self.happening(deadline);
+        }
+    }
+
+    /// The address of a page of the admin side.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.admin)
     }
 
     /// Waits until something happens.

@@ -26,9 +26,9 @@ use crate::support::{
 };
 
 /// Flows under way at once: most of their time they wait.
-const AT_ONCE: usize = 6;
-/// A segment of somebody who was let in, with Jellyfin in this process on a busy machine.
-const PROMPT: Duration = Duration::from_secs(5);
+const AT_ONCE: usize = 8;
+/// A segment of somebody who was let in, with Jellyfin in this process on a busy machine. Less than anybody is held.
+const PROMPT: Duration = Duration::from_secs(10);
 
 /// One client on one version of Jellyfin.
 #[derive(Clone, Copy, Debug)]

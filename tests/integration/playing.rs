@@ -218,6 +218,8 @@ async fn every_client_plays_what_it_was_let_in_for() {
     both(async |version| {
         let house = Setting::of(version)
             .set("gpus", "[{name: igpu, capacity: 40}]")
+            // Not even the shortest is encoded before the last one begins.
+            .encoding_at(30.0)
             .start()
             .await;
         let tv = AndroidTv::login(&house, "anna", "tv")
@@ -300,7 +302,11 @@ async fn who_stops_a_direct_play_may_start_the_next_elsewhere() {
         assert_eq!(refused, "PlaybackError.RateLimitExceeded");
         // Its reports name no session, only the item.
         laptop.stop(&play, 9 * SECOND).await;
-        assert!(house.snapshot().leases.is_empty());
+        // A look at Jellyfin that the stop has overtaken may take it in once more, until the next ones.
+        until("the stream is given back", || {
+            house.snapshot().leases.is_empty()
+        })
+        .await;
         tablet.play(items::DIRECT).await.playing();
         assert_eq!(house.refused_for("user-streams"), 1);
     })
@@ -310,7 +316,8 @@ async fn who_stops_a_direct_play_may_start_the_next_elsewhere() {
 #[tokio::test]
 async fn the_first_streams_run_to_the_end_whoever_knocks() {
     both(async |version| {
-        let house = Setting::of(version).start().await;
+        // They are still encoded while somebody knocks.
+        let house = Setting::of(version).encoding_at(30.0).start().await;
         let web = Web::login(&house, "anna", "laptop").await;
         let tv = AndroidTv::login(&house, "ben", "tv").await;
         let of_web = web.play(items::HEVC8).await.playing();

@@ -33,7 +33,7 @@ async fn a_closing_tab_sends_stopped_and_hangs_up_and_its_job_ends() {
         )
         .await
         .unwrap();
-        // Ten milliseconds later it is gone (`web/9-closetab-unload`).
+        // Ten milliseconds later it is gone, as it was recorded (`web/9-closetab-unload`): real time, as Jellyfin's.
         tokio::time::sleep(Duration::from_millis(10)).await;
         drop(tab);
         until("the job has ended", || house.sim().running() == 0).await;

@@ -258,8 +258,9 @@ async fn versions_stay_as_they_come_where_the_operator_says_so() {
 async fn an_answer_whose_versions_change_places_keeps_every_value() {
     both(async |version| {
         let records: Vec<Value> = recorded(version, "negotiation")
-            .into_iter()
+            .iter()
             .filter(|record| record["name"].as_str().unwrap().contains("/ Versions"))
+            .cloned()
             .collect();
         let bodies: Vec<Vec<u8>> = records
             .iter()

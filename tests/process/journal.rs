@@ -48,6 +48,7 @@ async fn killed_in_the_middle_it_leaves_a_journal_that_is_decided_again_exactly(
     let state = before.state().await;
     let refusal = state.pointer("/recent/0").unwrap().clone();
     assert_eq!(refusal.get("decision"), Some(&Value::from("reject")));
+    // What is tried is that real time is enough.
     tokio::time::sleep(LOST).await;
     let id = refusal.get("id").and_then(Value::as_str).unwrap();
     let page = before.page(&format!("/explain?id={id}")).await;

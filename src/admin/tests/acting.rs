@@ -4,13 +4,13 @@ use super::*;
 use crate::admission::{Codec, Demand, Hdr, Kind, Origin, Who, Work};
 
 /// A browser that has logged in: its cookie, and the secret of its forms.
-struct Browser {
+pub(super) struct Browser {
     cookie: String,
     csrf: String,
 }
 
 impl Fixture {
-    async fn post(&self, path: &str, headers: &str, body: &str) -> String {
+    pub(super) async fn post(&self, path: &str, headers: &str, body: &str) -> String {
         let headers = format!(
             "{headers}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
             body.len()
@@ -19,7 +19,7 @@ impl Fixture {
     }
 
     /// Logs in by the form, as a browser does.
-    async fn log_in(&self) -> Browser {
+    pub(super) async fn log_in(&self) -> Browser {
         let form = format!("token={SECRET}&name=Anna");
         let answer = self.post("/login", &ours(), &form).await;
         assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
@@ -38,11 +38,11 @@ impl Fixture {
 }
 
 impl Browser {
-    fn headers(&self) -> String {
+    pub(super) fn headers(&self) -> String {
         format!("{}Cookie: {}\r\n", ours(), self.cookie)
     }
 
-    fn form(&self) -> String {
+    pub(super) fn form(&self) -> String {
         format!("csrf={}", self.csrf)
     }
 }

@@ -49,6 +49,30 @@ async fn a_page_that_listens_is_told_what_changes() {
 }
 
 #[tokio::test]
+async fn a_page_whose_session_was_ended_is_told_so_and_nothing_more() {
+    let fixture = start(Some(SECRET));
+    let browser = fixture.log_in().await;
+    let mut page = TcpStream::connect(fixture.admin.address()).await.unwrap();
+    let request = format!("GET /events HTTP/1.1\r\n{}\r\n", browser.headers());
+    page.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut page, "\"}}\n\n").await;
+    fixture
+        .post("/logout", &browser.headers(), &browser.form())
+        .await;
+    let who = Arc::from("test");
+    assert!(fixture.gate.operate(Order::Pause, &who).is_some());
+    let next = read_until(&mut page, "\n\n").await;
+    assert!(
+        next.contains("event: over") && !next.contains("paused"),
+        "{next}"
+    );
+    if !next.ends_with("\r\n0\r\n\r\n") {
+        let end = read_until(&mut page, "\r\n0\r\n\r\n").await;
+        assert!(!end.contains("data:"), "{end}");
+    }
+}
+
+#[tokio::test]
 async fn more_pages_than_there_is_room_for_leave_room_for_scrapers() {
     let fixture = start(None);
     let mut pages = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Needs, Piece, SLOT, Wanted, slot};
+use super::{Job, Needs, Piece, SLOT, Wanted, slot};
 
 /// Look-ups that the search may take; more plays, fewer steps.
 const EFFORT: f64 = 4e7;
@@ -30,6 +30,13 @@ struct Prices {
     room: Vec<f64>,
 }
 
+impl Prices {
+    /// Whether of what is left of seats none is lacking.
+    fn is_enough(&self) -> bool {
+        self.work.iter().chain(&self.room).all(|left| *left >= 0.0)
+    }
+}
+
 /// What one play takes in the cheapest way.
 #[derive(Default)]
 struct Bill {
@@ -41,6 +48,21 @@ struct Bill {
 }
 
 impl Bill {
+    /// Takes what a play of so many seats buys off what there is.
+    fn take(&self, seats: f64, spare: &mut Prices) {
+        if let Some((from, to)) = self.runs {
+            for at in slot(from)..=slot(to) {
+                let (start, end) = (start_of(at), start_of(at + 1));
+                let part = (to.min(end) - from.max(start)).max(0.0) / SLOT * seats;
+                take(&mut spare.work, at, part);
+                take(&mut spare.room, at, part);
+            }
+        }
+        for (at, film) in &self.extra {
+            take(&mut spare.work, *at, film / SLOT * seats);
+        }
+    }
+
     fn is_shorter(&self, start: f64, end: f64) -> bool {
         self.runs.is_none_or(|(from, to)| to - from < end - start)
     }
@@ -61,11 +83,20 @@ impl<'a> Market<'a> {
         }
     }
 
+    /// What there is while nothing is bought.
+    fn there(&self) -> Prices {
+        Prices {
+            work: self.work.clone(),
+            room: self.room.clone(),
+        }
+    }
+
     fn effort(&self) -> f64 {
         let of = |one: &&Wanted| match &one.needs {
-            Needs::Run {
-                first, last, stay, ..
-            } => (4.0 * (last - first) + 3.0) * (stay + 2.0),
+            Needs::Jobs(jobs) => {
+                let of = |job: &Job| (4.0 * (job.last - job.first) + 3.0) * (job.stay + 2.0);
+                jobs.iter().map(of).sum::<f64>()
+            }
             Needs::Pieces(pieces) => pieces.iter().map(|_| 4.0).sum(),
         };
         self.wanted.iter().map(of).sum::<f64>() + 1.0
@@ -120,16 +151,19 @@ pub(super) fn priced(market: &Market<'_>) -> f64 {
     if seats <= 0.0 {
         return best;
     }
+    // If all that is wanted fits while nothing has a price, no other prices give less.
+    let mut spare = market.there();
+    best = best.min(market.value(&prices, &mut spare));
+    if spare.is_enough() {
+        return best;
+    }
     // What a seat is worth on average: the scale of prices.
     let worth = all / seats;
     let steps = (EFFORT / market.effort()).clamp(60.0, MOST_STEPS);
     let mut step = 0.0;
     while step < steps {
         step += 1.0;
-        let mut spare = Prices {
-            work: market.work.clone(),
-            room: market.room.clone(),
-        };
+        let mut spare = market.there();
         best = best.min(market.value(&prices, &mut spare));
         let by = worth * LEAP * (1.0 - step / (steps + 1.0)).powi(2);
         work.lower(&mut prices.work, &spare.work, by);
@@ -174,34 +208,23 @@ impl Market<'_> {
         };
         let mut value = sum(&prices.work, &self.work) + sum(&prices.room, &self.room);
         let paid = Paid::new(prices);
+        let mut bills = Vec::new();
         for one in self.wanted {
-            let bill = match &one.needs {
-                Needs::Run {
-                    first,
-                    last,
-                    stay,
-                    film,
-                } => {
-                    let quickest = film * (one.seats / self.most).min(1.0);
-                    paid.run((*first, *last), *stay, *film, quickest)
-                }
-                Needs::Pieces(pieces) => paid.pieces(pieces),
-            };
-            let cost = bill.cost * one.seats;
+            bills.clear();
+            match &one.needs {
+                Needs::Jobs(jobs) => bills.extend(jobs.iter().map(|job| {
+                    let quickest = job.film * (one.seats / self.most).min(1.0);
+                    paid.run((job.first, job.last), job.stay, job.film, quickest)
+                })),
+                Needs::Pieces(pieces) => bills.push(paid.pieces(pieces)),
+            }
+            let cost = bills.iter().map(|bill| bill.cost).sum::<f64>() * one.seats;
             if one.minutes <= cost {
                 continue;
             }
             value += one.minutes - cost;
-            if let Some((from, to)) = bill.runs {
-                for at in slot(from)..=slot(to) {
-                    let (start, end) = (start_of(at), start_of(at + 1));
-                    let part = (to.min(end) - from.max(start)).max(0.0) / SLOT * one.seats;
-                    take(&mut spare.work, at, part);
-                    take(&mut spare.room, at, part);
-                }
-            }
-            for (at, film) in bill.extra {
-                take(&mut spare.work, at, film / SLOT * one.seats);
+            for bill in &bills {
+                bill.take(one.seats, spare);
             }
         }
         value
@@ -226,39 +249,51 @@ struct Stretch {
     quickest: f64,
 }
 
-/// Prices, with their sums up to each slot.
-struct Paid<'a> {
-    prices: &'a Prices,
-    /// Of both prices, before each slot, and after the last.
-    sums: Vec<f64>,
+/// Prices of one slot.
+#[derive(Clone, Copy, Default)]
+struct OfSlot {
+    work: f64,
+    /// Of work and room.
+    both: f64,
+    /// The sum of both in all slots before.
+    before: f64,
 }
 
-impl<'a> Paid<'a> {
-    fn new(prices: &'a Prices) -> Self {
-        let mut sums = vec![0.0];
-        let mut sum = 0.0;
+/// Prices, with their sums up to each slot.
+struct Paid {
+    slots: Vec<OfSlot>,
+    sum: f64,
+}
+
+impl Paid {
+    fn new(prices: &Prices) -> Self {
+        let mut slots = Vec::with_capacity(prices.work.len());
+        let mut before = 0.0;
         for (work, room) in prices.work.iter().zip(&prices.room) {
-            sum += work + room;
-            sums.push(sum);
+            let (work, both) = (*work, work + room);
+            slots.push(OfSlot { work, both, before });
+            before += both;
         }
-        Self { prices, sums }
+        Self { slots, sum: before }
+    }
+
+    /// What is after the last costs nothing.
+    fn slot(&self, at: usize) -> OfSlot {
+        self.slots.get(at).copied().unwrap_or(OfSlot {
+            before: self.sum,
+            ..OfSlot::default()
+        })
     }
 
     fn price(&self, at: usize) -> f64 {
-        self.prices.work.get(at).copied().unwrap_or(0.0)
+        self.slot(at).work
     }
 
     /// What running from the beginning until `time` would cost.
     fn until(&self, time: f64) -> f64 {
         let at = slot(time);
-        let before = self
-            .sums
-            .get(at)
-            .or(self.sums.last())
-            .copied()
-            .unwrap_or(0.0);
-        let here = self.price(at) + self.prices.room.get(at).copied().unwrap_or(0.0);
-        before + here * (time - start_of(at)) / SLOT
+        let here = self.slot(at);
+        here.before + here.both * (time - start_of(at)) / SLOT
     }
 
     /// The cheapest way to run. Linear in start and end within each pair of slots, so that it is enough to look at
@@ -303,20 +338,20 @@ impl<'a> Paid<'a> {
         let before = self.until(start);
         // A job is never slower than real time.
         let limit = start + stay.min(film);
+        let soonest = (start + quickest).min(limit);
         let mut cheapest = (touched, self.price(touched));
         let mut at = touched;
         loop {
-            let price = self.price(at);
-            if price < cheapest.1 {
-                cheapest = (at, price);
+            let (from, to) = (start_of(at), start_of(at + 1));
+            let here = self.slot(at);
+            if here.work < cheapest.1 {
+                cheapest = (at, here.work);
             }
             // The end of the job in this slot: as it enters, or as it leaves.
-            let soonest = (start + quickest).min(limit);
-            for end in [start_of(at).max(soonest), start_of(at + 1).min(limit)] {
-                if end < soonest || end > limit || end > start_of(at + 1) {
-                    continue;
-                }
-                let ran = self.until(end) - before;
+            let mut end = from.max(soonest);
+            let last = to.min(limit);
+            while end <= last {
+                let ran = here.before + here.both * (end - from) / SLOT - before;
                 if ran > bill.cost + NEAR {
                     return;
                 }
@@ -337,9 +372,13 @@ impl<'a> Paid<'a> {
                         bill.extra.push((cheapest.0, left));
                     }
                 }
+                if end >= last {
+                    break;
+                }
+                end = last;
             }
             at += 1;
-            if start_of(at) > limit {
+            if to > limit {
                 return;
             }
         }

@@ -18,24 +18,50 @@ fn run(first: f64, last: f64, stay: f64, film: f64, seats: f64) -> Wanted {
         gpu: 0,
         minutes: stay.min(film),
         seats,
-        needs: Needs::Run {
+        needs: Needs::Jobs(vec![Job {
             first,
             last,
             stay,
             film,
-        },
+        }]),
     }
 }
 
+/// The same play, whose viewer changes something after these times: his job begins anew where he is.
+fn changed(one: Wanted, times: &[f64]) -> Wanted {
+    let Needs::Jobs(jobs) = &one.needs else {
+        return one;
+    };
+    let whole = jobs[0];
+    let starts = std::iter::once(0.0).chain(times.iter().copied());
+    let ends = times.iter().copied().chain([whole.stay]);
+    let jobs = starts.zip(ends).map(|(start, end)| Job {
+        first: whole.first + start,
+        last: whole.last + start,
+        stay: end - start,
+        film: whole.film - start,
+    });
+    let needs = Needs::Jobs(jobs.collect());
+    Wanted { needs, ..one }
+}
+
 /// Minutes that are served if these start then. `None`: at some time more runs than fits.
-fn served(plays: &[(f64, &Wanted)], capacity: f64) -> Option<f64> {
-    let mut starts: Vec<(f64, &Wanted)> = plays.to_vec();
+fn served<'a>(plays: &[(f64, &'a Wanted)], capacity: f64) -> Option<f64> {
+    let of_play = |(start, one): &(f64, &'a Wanted)| {
+        let Needs::Jobs(jobs) = &one.needs else {
+            return Vec::new();
+        };
+        let (start, seats) = (*start, one.seats);
+        let later = |job: &Job| (start + job.first - jobs[0].first, *job, seats);
+        jobs.iter().map(later).collect()
+    };
+    let mut starts: Vec<(f64, Job, f64)> = plays.iter().flat_map(of_play).collect();
     starts.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut starts = starts.into_iter().peekable();
+    let sum = plays.iter().map(|(_, one)| one.minutes).sum();
     // When the viewer goes, film left, seats.
     let mut jobs: Vec<(f64, f64, f64)> = Vec::new();
     let mut now = 0.0;
-    let mut sum = 0.0;
     loop {
         let seats: f64 = jobs.iter().map(|job| job.2).sum();
         if seats > capacity + NEAR {
@@ -46,7 +72,7 @@ fn served(plays: &[(f64, &Wanted)], capacity: f64) -> Option<f64> {
             .iter()
             .map(|(goes, left, _)| goes.min(now + left / speed));
         let next = ends.fold(f64::INFINITY, f64::min);
-        let begins = starts.peek().map_or(f64::INFINITY, |(start, _)| *start);
+        let begins = starts.peek().map_or(f64::INFINITY, |(start, ..)| *start);
         let then = next.min(begins);
         if then == f64::INFINITY {
             return Some(sum);
@@ -56,12 +82,8 @@ fn served(plays: &[(f64, &Wanted)], capacity: f64) -> Option<f64> {
         }
         now = then;
         jobs.retain(|(goes, left, _)| *goes > now + NEAR && *left > NEAR);
-        while let Some((start, one)) = starts.next_if(|(start, _)| *start <= now + NEAR) {
-            let Needs::Run { stay, film, .. } = one.needs else {
-                continue;
-            };
-            sum += one.minutes;
-            jobs.push((start + stay, film, one.seats));
+        while let Some((start, job, seats)) = starts.next_if(|(start, ..)| *start <= now + NEAR) {
+            jobs.push((start + job.stay, job.film, seats));
         }
     }
 }
@@ -76,11 +98,11 @@ fn best(wanted: &[Wanted], capacity: f64, chosen: &mut Vec<(f64, usize)>, at: us
         return served(&plays, capacity).unwrap_or(0.0);
     };
     let mut most = best(wanted, capacity, chosen, at + 1);
-    let Needs::Run { first, last, .. } = one.needs else {
+    let Needs::Jobs(jobs) = &one.needs else {
         return most;
     };
-    let mut start = first;
-    while start <= last {
+    let mut start = jobs[0].first;
+    while start <= jobs[0].last {
         chosen.push((start, at));
         most = most.max(best(wanted, capacity, chosen, at + 1));
         chosen.pop();
@@ -91,8 +113,18 @@ fn best(wanted: &[Wanted], capacity: f64, chosen: &mut Vec<(f64, usize)>, at: us
 
 #[test]
 fn no_schedule_of_a_small_evening_beats_the_bound() {
+    small_evenings(60, 0);
+}
+
+#[test]
+fn no_schedule_of_viewers_who_change_something_beats_the_bound() {
+    small_evenings(60, 2);
+}
+
+/// Draws evenings in which everybody changes something so many times at most, and tries all schedules of each.
+fn small_evenings(many: u64, changes: u64) {
     let (mut sum_of_best, mut sum_of_bounds) = (0.0, 0.0);
-    for seed in 0..60 {
+    for seed in 0..many {
         let mut chance = Chance::new(seed, 1);
         let capacity = number(&mut chance, 30, 90) / 10.0;
         let wanted: Vec<Wanted> = (0..5)
@@ -102,7 +134,14 @@ fn no_schedule_of_a_small_evening_beats_the_bound() {
                 let film = number(&mut chance, 4, 30);
                 let stay = number(&mut chance, 2, 40);
                 let seats = number(&mut chance, 7, 40) / 10.0;
-                run(first, first + waits, stay, film, seats.min(capacity))
+                let one = run(first, first + waits, stay, film, seats.min(capacity));
+                let mut times: Vec<f64> = (0..changes)
+                    .map(|_| number(&mut chance, 1, 30) / 2.0)
+                    .filter(|time| *time < one.minutes)
+                    .collect();
+                times.sort_by(f64::total_cmp);
+                times.dedup();
+                changed(one, &times)
             })
             .collect();
         let slots = wanted.iter().map(Wanted::slots).max().unwrap_or(0);
@@ -179,7 +218,7 @@ fn no_choice_of_plays_in_pieces_beats_the_bound_when_a_gpu_slows() {
                     .iter()
                     .map(|piece| (*piece, piece.film * one.seats))
                     .collect(),
-                Needs::Run { .. } => Vec::new(),
+                Needs::Jobs(_) => Vec::new(),
             });
             let pieces: Vec<(Piece, f64)> = pieces.collect();
             if in_time(&pieces, &capacity) {
@@ -255,4 +294,42 @@ fn ffmpeg_runs_on_while_a_throttled_viewer_has_paused() {
         .find(|piece| piece.to >= 16);
     // The sixth minute of the film may be made in the minute before the pause.
     assert_eq!(after.map(|piece| piece.from), Some(4));
+}
+
+#[test]
+fn what_was_encoded_ahead_of_a_change_is_no_work_of_the_bound() {
+    const MINUTE: Ms = 60_000;
+    let play = watched(
+        vec![(0, 10 * MINUTE), (10 * MINUTE, 30 * MINUTE)],
+        vec![(10 * MINUTE, Act::Change)],
+    );
+    let found = jobs(&play, 0, MINUTE);
+    let [before, after] = found[..] else {
+        panic!("{found:?}");
+    };
+    assert!((before.stay - 10.0).abs() < NEAR && (before.film - 60.0).abs() < NEAR);
+    assert!((after.first - 10.0).abs() < NEAR && (after.film - 50.0).abs() < NEAR);
+    assert!((after.stay - 20.0).abs() < NEAR && after.last > 11.0);
+    // In pieces as well: each watched minute once, and none that follows the change before it.
+    let pieces = pieces(&play, 0, 0, None);
+    let work: f64 = pieces.iter().map(|piece| piece.film).sum();
+    assert!((work - 30.0).abs() < NEAR, "{work}");
+    let early = pieces.iter().filter(|piece| piece.from < 10).count();
+    assert_eq!(early, 10);
+}
+
+#[test]
+fn who_seeks_back_after_a_change_has_it_encoded_again() {
+    const MINUTE: Ms = 60_000;
+    let play = watched(
+        vec![
+            (0, 10 * MINUTE),
+            (10 * MINUTE, 15 * MINUTE),
+            (15 * MINUTE, 20 * MINUTE),
+        ],
+        vec![(10 * MINUTE, Act::Change), (15 * MINUTE, Act::Seek(0))],
+    );
+    let pieces = pieces(&play, 0, 0, None);
+    let work: f64 = pieces.iter().map(|piece| piece.film).sum();
+    assert!((work - 20.0).abs() < NEAR, "{work}");
 }

@@ -2,13 +2,14 @@
 
 use super::{
     super::{
+        keeper::Verdict,
         plan::{Act, Form, Play},
         units::{Ms, ms, seconds},
     },
     AHEAD, ORPHAN, Run, Served, State, What, segment, session,
     watch::Watch,
 };
-use crate::gpu::model::{JobId, Load, Start};
+use crate::gpu::model::{Load, Start};
 
 impl Run<'_> {
     pub(super) fn begin(&mut self, viewer: usize, form: usize) {
@@ -34,27 +35,32 @@ impl Run<'_> {
         let Some(offer) = play.offers.get(seat.offer) else {
             return;
         };
-        // What was decided names a cheaper form by its place; the whole has none.
-        let chosen = match seat.served {
-            Served::Asked => offer.forms.get(form).or(offer.forms.first()),
-            Served::Direct => offer.direct.as_ref(),
-            Served::Slim(place) => offer.slim.get(place.max(form)),
-        };
-        let Some(chosen) = chosen else {
+        let Some(chosen) = offer.form(seat.served, form) else {
             return;
         };
-        let cheaper = form > 0 || matches!(seat.served, Served::Slim(_));
-        let watch = Watch::new(session(number), JobId(number), gpu, chosen, self.now);
-        seat.state = State::Watching(Box::new(watch));
+        let cheaper = seat.served.is_cheaper(form);
+        let mut watch = match seat.kept.take() {
+            Some(mut watch) => {
+                watch.comes_back(number, chosen, self.now);
+                watch
+            }
+            None => {
+                self.tally.admitted(play, chosen, waited);
+                Box::new(Watch::new(number, gpu, chosen, self.now))
+            }
+        };
+        self.tally.served(play, cheaper && !watch.cheaper);
+        watch.cheaper |= cheaper;
+        let position = ms(watch.position);
+        seat.state = State::Watching(watch);
         seat.refusals = 0;
         self.at_work.insert(viewer);
-        self.tally.admitted(play, chosen, cheaper, waited);
         self.keeper
-            .confirm(self.now, &session(number), &chosen.kind, 0);
+            .confirm(self.now, &session(number), &chosen.kind, segment(position));
         match &chosen.shape {
             Some(_) => {
-                self.start_job(viewer, chosen, play, 0);
-                self.move_picture(viewer, 0, true);
+                self.start_job(viewer, chosen, play, position);
+                self.move_picture(viewer, position, true);
             }
             None => self.first_picture(viewer, self.now),
         }
@@ -106,9 +112,14 @@ impl Run<'_> {
         let Some(watch) = self.watch(viewer) else {
             return;
         };
+        let passed = watch.passed;
+        let begun = begun.saturating_sub(passed);
         watch.begun = Some(begun);
-        let number = watch.job.0;
+        let number = watch.number;
         for (at, (after, _)) in play.acts.iter().enumerate() {
+            if passed > 0 && *after <= passed {
+                continue;
+            }
             let what = What::Act {
                 viewer,
                 play: number,
@@ -141,6 +152,10 @@ impl Run<'_> {
         let position = match act {
             Act::Seek(to) => to,
             Act::Pause | Act::Resume => ms(watch.position),
+            Act::Change => {
+                self.change(viewer);
+                return;
+            }
         };
         if !encodes {
             watch.jump(now, seconds(position), act != Act::Pause);
@@ -168,6 +183,105 @@ impl Run<'_> {
             self.move_picture(viewer, position, true);
         }
         self.report(viewer);
+    }
+
+    /// The viewer wants another quality or another track. His player negotiates anew and goes on with what it is given,
+    /// or, if that is nothing, as it was. Who plays the file as it is has its tracks in it.
+    fn change(&mut self, viewer: usize) {
+        let Some(watch) = self.watch(viewer).filter(|watch| watch.encodes) else {
+            return;
+        };
+        let old = watch.session.clone();
+        self.jobs += 1;
+        let number = self.jobs;
+        let Some((demand, served)) = self.negotiate(viewer, &session(number)) else {
+            return;
+        };
+        if let Some((_, play)) = self.plan(viewer) {
+            self.tally.changed(play);
+        }
+        match self.keeper.goes_on(self.now, &old, demand) {
+            Verdict::Go(form) => self.switch(viewer, number, served, form),
+            Verdict::Wait(ticket) => self.keeper.withdraw(self.now, ticket),
+            Verdict::No(reason) => self.tally.refused(reason),
+        }
+    }
+
+    /// The player goes on in a new session, in this form: the old FFmpeg ends, and a new one starts where the viewer is.
+    fn switch(&mut self, viewer: usize, number: u64, served: Served, form: usize) {
+        let Some((_, play)) = self.plan(viewer) else {
+            return;
+        };
+        let now = self.now;
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        let State::Watching(watch) = &mut seat.state else {
+            return;
+        };
+        let offer = play.offers.get(seat.offer);
+        let Some(chosen) = offer.and_then(|offer| offer.form(served, form)) else {
+            return;
+        };
+        let (old, job, gpu) = (watch.session.clone(), watch.job, watch.gpu);
+        let position = ms(watch.position);
+        let cheaper = served.is_cheaper(form);
+        self.tally.served(play, cheaper && !watch.cheaper);
+        watch.cheaper |= cheaper;
+        watch.goes_on(number, chosen);
+        seat.served = served;
+        if let Some(gpu) = self.gpus.get_mut(gpu) {
+            gpu.stop(job);
+        }
+        self.keeper.stop(now, &old);
+        self.keeper
+            .confirm(now, &session(number), &chosen.kind, segment(position));
+        match &chosen.shape {
+            Some(_) => {
+                self.start_job(viewer, chosen, play, position);
+                self.move_picture(viewer, position, true);
+            }
+            None => {
+                if let Some(watch) = self.watch(viewer) {
+                    watch.jump(now, seconds(position), true);
+                }
+            }
+        }
+        self.report(viewer);
+    }
+
+    /// The viewer's stream is ended for somebody else, as he has read before: his player stops. He does what he does when he is
+    /// told no.
+    pub(super) fn ended(&mut self, viewer: usize) {
+        self.look(viewer);
+        self.halt(viewer);
+        let now = self.now;
+        let Some((_, play)) = self.plan(viewer) else {
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(viewer) else {
+            return;
+        };
+        let State::Watching(mut watch) = std::mem::replace(&mut seat.state, State::Away) else {
+            return;
+        };
+        self.keeper.stop(now, &watch.session);
+        watch.breaks_off(now);
+        seat.kept = Some(watch);
+        seat.wished = Some(now);
+        self.at_work.remove(&viewer);
+        self.tally.ended(play);
+        self.tries_again(viewer);
+    }
+
+    /// His FFmpeg is ended.
+    pub(super) fn halt(&mut self, viewer: usize) {
+        let Some((job, gpu)) = self.watch(viewer).map(|watch| (watch.job, watch.gpu)) else {
+            return;
+        };
+        if let Some(gpu) = self.gpus.get_mut(gpu) {
+            gpu.stop(job);
+        }
     }
 
     /// The viewer goes. `on`: to the next thing; else for good.

@@ -101,8 +101,9 @@ impl Run<'_> {
             return;
         };
         watch.see(now, &progress);
-        let begins = watch.begun.is_none() && watch.position > 0.0;
-        let begun = now.saturating_sub(ms(watch.position));
+        let moved = ms(watch.position).saturating_sub(watch.job_from);
+        let begins = watch.begun.is_none() && watch.position > seconds(watch.job_from);
+        let begun = now.saturating_sub(moved);
         let rests = progress.finished && !watch.told_rest;
         watch.told_rest |= rests;
         let session = watch.session.clone();

@@ -1,8 +1,11 @@
 //! One viewer before his picture: how long it moved, and which minutes were spoilt.
 
-use super::super::{
-    plan::Form,
-    units::{Ms, ms, seconds},
+use super::{
+    super::{
+        plan::Form,
+        units::{Ms, ms, seconds},
+    },
+    session,
 };
 use crate::{
     gpu::model::{JobId, Progress},
@@ -18,13 +21,20 @@ const BUFFERING: Ms = 30_000;
 /// One play under way.
 #[derive(Debug)]
 pub(super) struct Watch {
+    /// Its number, through all sessions that follow each other.
+    pub(super) number: u64,
     pub(super) session: PlaySessionId,
+    /// Its number is that of the session.
     pub(super) job: JobId,
     pub(super) gpu: usize,
     pub(super) form: Form,
     pub(super) encodes: bool,
-    /// When the first picture was there.
+    /// It is, or was at some time, in a cheaper form than was asked for.
+    pub(super) cheaper: bool,
+    /// When the first picture was there; later by the time that he was kept from watching on.
     pub(super) begun: Option<Ms>,
+    /// How much of the viewer's evening had passed when he was last kept from watching on.
+    pub(super) passed: Ms,
     /// Where FFmpeg was started.
     pub(super) job_from: Ms,
     pub(super) told_rest: bool,
@@ -50,20 +60,17 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(
-        session: PlaySessionId,
-        job: JobId,
-        gpu: usize,
-        form: &Form,
-        now: Ms,
-    ) -> Self {
+    pub(super) fn new(number: u64, gpu: usize, form: &Form, now: Ms) -> Self {
         Self {
-            session,
-            job,
+            number,
+            session: session(number),
+            job: JobId(number),
             gpu,
             encodes: form.shape.is_some(),
             form: form.clone(),
+            cheaper: false,
             begun: None,
+            passed: 0,
             job_from: 0,
             told_rest: false,
             paused: false,
@@ -80,6 +87,32 @@ impl Watch {
             smooth: 0.0,
             starves: false,
         }
+    }
+
+    /// It goes on in another session, in this form.
+    pub(super) fn goes_on(&mut self, number: u64, form: &Form) {
+        self.session = session(number);
+        self.job = JobId(number);
+        self.encodes = form.shape.is_some();
+        self.form = form.clone();
+    }
+
+    /// The viewer can't watch on for now.
+    pub(super) fn breaks_off(&mut self, now: Ms) {
+        self.close(now);
+        self.passed = self
+            .begun
+            .take()
+            .map_or(self.passed, |begun| now.saturating_sub(begun));
+    }
+
+    /// He watches on where he was, as a play of this number from now on.
+    pub(super) fn comes_back(&mut self, number: u64, form: &Form, now: Ms) {
+        self.goes_on(number, form);
+        self.number = number;
+        self.minute = now;
+        self.spoilt = false;
+        self.jump(now, self.position, true);
     }
 
     /// The picture is there at another position now, or stands because it shall.

@@ -1,6 +1,8 @@
 //! Let in at once, and let in with something cheaper: the file itself, another version, a copy, a subtitle beside the
 //! picture.
 
+use std::{sync::Arc, time::Duration};
+
 use finweir::sim::Kind;
 
 use super::{Case, each, of, one_seat, plain};
@@ -63,7 +65,12 @@ async fn who_could_not_play_the_file_is_encoded_for_and_not_made_to_try_again() 
         // Within the grace after a stop, the same screen's next film is no other matter.
         let setting = plain(case.version)
             .set("direct_play", "always")
-            .set("leases", "{recovery: 0s, linger: 100ms, grace: 0s}");
+            .set("leases", "{recovery: 0s, linger: 100ms, grace: 0s}")
+            .tune(|config| {
+                // Without that grace, a look at Jellyfin that a stop has overtaken takes the old film in again: it is
+                // dropped when nobody has read it for so long.
+                Arc::make_mut(&mut config.policy).timers.replace_idle = Duration::from_millis(300);
+            });
         let mut scene = case.alone(setting).await;
         scene.viewer.go_blind();
         let viewer = scene.viewer.clone();

@@ -47,7 +47,8 @@ async fn who_is_refused_and_asks_again_and_again_starts_nothing_until_there_is_r
         assert_eq!((scene.house.sim().started(), scene.house.held()), (1, 1));
         scene.others_watch_on().await;
         scene.others_leave().await;
-        // A person tries again some seconds later.
+        // A person tries again some seconds later. A refusal is remembered for two seconds, and nothing tells when those
+        // are over: it is tried in real time.
         let begins = async {
             loop {
                 if let Shown::Playing(play) = viewer.play(items::LONG).await {
@@ -56,7 +57,7 @@ async fn who_is_refused_and_asks_again_and_again_starts_nothing_until_there_is_r
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        let play = tokio::time::timeout(Duration::from_secs(10), begins).await;
+        let play = tokio::time::timeout(2 * super::PROMPT, begins).await;
         let play = play.unwrap();
         scene.pays(&play);
         assert_eq!(scene.house.sim().started(), 2);

@@ -115,8 +115,12 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
         let taken = carlas + bens;
         let capacity = (taken + whole + 0.1).min(taken * 1.95);
         assert!(taken + whole <= capacity, "{taken} {whole} {capacity}");
-        let setting = house(case, capacity, "wait-then-step-down");
+        // Both are still encoded when the viewer asks: he is ready before carla begins.
+        let setting = house(case, capacity, "wait-then-step-down").encoding_at(25.0);
         let mut scene = case.beside_ben(setting).await;
+        scene.viewer.set_bitrate(CEILING);
+        let viewer = scene.viewer.clone();
+        let _socket = super::socket(&viewer).await;
         let mut carla = Web::login(&scene.house, "carla", "carlas").await;
         carla.bitrate = 60_000_000;
         let carlas = carla.play(items::HDR).await.playing();
@@ -124,9 +128,6 @@ async fn who_would_fit_gets_a_smaller_picture_where_seats_become_few() {
         // From here on the default of half the seats.
         let yaml = scene.house.yaml().replace("pressure: 100%\n", "");
         scene.house.goes_on_with(&yaml);
-        scene.viewer.set_bitrate(CEILING);
-        let viewer = scene.viewer.clone();
-        let _socket = super::socket(&viewer).await;
         let play = viewer.play(items::HDR).await.playing();
         assert_eq!(viewer.device().heard(), [Heard::Stream]);
         scene.pays(&play);

@@ -4,15 +4,15 @@ use std::{
     collections::HashMap,
     io::Read as _,
     path::Path,
-    sync::{LazyLock, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use finweir::sim::Version;
 use serde_json::Value;
 
 /// The records of a set (`negotiation`, `web/1-heavy3m`, …) of a version, in their order.
-pub(crate) fn recorded(version: Version, set: &str) -> Vec<Value> {
-    static READ: LazyLock<Mutex<HashMap<String, Vec<Value>>>> = LazyLock::new(Mutex::default);
+pub(crate) fn recorded(version: Version, set: &str) -> Arc<Vec<Value>> {
+    static READ: LazyLock<Mutex<HashMap<String, Arc<Vec<Value>>>>> = LazyLock::new(Mutex::default);
     let directory = match version {
         Version::V10_11 => "10.11",
         Version::V12_0 => "12.0",
@@ -30,9 +30,8 @@ pub(crate) fn recorded(version: Version, set: &str) -> Vec<Value> {
             .read_to_string(&mut text)
             .unwrap();
         let lines = text.lines().filter(|line| !line.is_empty());
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        let records = lines.map(|line| serde_json::from_str(line).unwrap());
+        Arc::new(records.collect())
     });
-    records.clone()
+    Arc::clone(records)
 }

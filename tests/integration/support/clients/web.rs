@@ -208,7 +208,8 @@ impl Web {
     }
 
     /// The next episode: Stopped(old) is sent, and PlaybackInfo 0.1 s later without waiting for its answer, which
-    /// Jellyfin takes two seconds for (`web/6-next`).
+    /// Jellyfin takes two seconds for (`web/6-next`). The order in which the two arrive is what is tried, so that the
+    /// tenth is real.
     pub(crate) async fn next(&self, old: &Play, item: &str) -> Shown {
         let end = Duration::from_secs(60);
         let asks = async {
