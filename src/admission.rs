@@ -14,6 +14,7 @@
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `index`: leases by what is looked for among them.
 //! - `operator`: what is done by hand.
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
@@ -37,6 +38,7 @@ mod dispatch;
 mod ending;
 mod event;
 mod foresee;
+mod index;
 mod input;
 mod lease;
 mod ledger;
@@ -72,6 +74,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     capacity::Capacity,
     foresee::Foresight,
+    index::Index,
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
@@ -126,8 +129,7 @@ pub struct Admission {
     foresight: Foresight,
     /// Refused for want of seats a moment ago.
     missed: Vec<Missed>,
-    /// Leases that hold more than their price until their old job is gone.
-    yielding: BTreeSet<LeaseId>,
+    index: Index,
     /// Leases that are to be ended for somebody else.
     sentenced: BTreeSet<LeaseId>,
     /// When somebody was preempted on a GPU last.

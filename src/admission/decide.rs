@@ -9,6 +9,7 @@ use super::{
     Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
     Origin, Reason, Seats, Timer,
     claim::{Claim, Holds},
+    index::Listed,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::Turn,
@@ -283,6 +284,7 @@ impl Admission {
             shrinks_at: None,
             sentence,
             frees: None,
+            listed: Listed::default(),
             armed: None,
             asked,
         };
@@ -295,6 +297,7 @@ impl Admission {
         if let Some(session) = session {
             self.claim_session(now, session, id);
         }
+        self.list(id);
         self.arm(id);
         self.count_play(id);
         id
@@ -310,8 +313,10 @@ impl Admission {
                 if user(old) != user(id) {
                     return;
                 }
-                if matches!(known, Some(Known::Lease(_))) {
-                    self.end(now, old, Ended::Replaced);
+                if matches!(known, Some(Known::Lease(_)))
+                    && let Some(old) = self.end(now, old, Ended::Replaced)
+                {
+                    self.pass_on(id, old.sentence);
                 }
             }
             Some(Known::Right(screen)) => {

@@ -81,6 +81,8 @@ impl Admission {
                     reason,
                     would: None,
                 });
+                // The answer that is not used is no way out either.
+                self.pass_on(id, lease.sentence);
                 self.change_state(id, state);
                 self.arm(id);
             }
@@ -96,7 +98,7 @@ impl Admission {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
         self.forget_end(id, lease.frees);
-        self.yielding.remove(&id);
+        self.unlist(&lease);
         self.sentenced.remove(&id);
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());

@@ -11,6 +11,7 @@ use super::{
     Reason,
     claim::Claim,
     foresee::Foresight,
+    index::Index,
     lease::{Before, Lease, Leave},
     ledger::Ledger,
     queue::{Queue, Screen},
@@ -56,7 +57,7 @@ impl Admission {
             foresight,
             last_decision: 0,
             missed: Vec::new(),
-            yielding: BTreeSet::new(),
+            index: Index::default(),
             sentenced: BTreeSet::new(),
             preempted: BTreeMap::new(),
             last_lease: 0,
@@ -427,10 +428,6 @@ impl Admission {
         if to == LeaseState::Active {
             lease.lives_anew(self.latest);
             lease.starts_to_shrink(self.latest, self.policy.timers.linger);
-        } else {
-            // Who does not encode needs no more be ended.
-            lease.sentence = None;
-            self.sentenced.remove(&id);
         }
         let held = Lease::holds(&lease.asked, to);
         let old = std::mem::replace(&mut lease.held, held);
@@ -445,6 +442,13 @@ impl Admission {
             from,
             to,
         });
+        match to {
+            // Who has closed his stream, or asked for another, may be back in a moment.
+            LeaseState::Reserved | LeaseState::Active | LeaseState::Lingering => {}
+            // Who does not encode needs no more be ended.
+            LeaseState::Parked | LeaseState::Finished | LeaseState::Ended => self.pardon(id),
+        }
+        self.list(id);
         self.foresee(id);
         self.count_play(id);
     }
@@ -454,8 +458,17 @@ impl Admission {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
+        // A reservation that is ended for somebody took over from a job which still runs.
+        let runs = match lease.state {
+            LeaseState::Active => lease.is_video(),
+            LeaseState::Reserved => lease.is_video() && why == Ended::Preempted,
+            LeaseState::Parked
+            | LeaseState::Finished
+            | LeaseState::Lingering
+            | LeaseState::Ended => false,
+        };
         match lease.state {
-            LeaseState::Active if lease.is_video() => {
+            LeaseState::Active | LeaseState::Reserved if runs => {
                 lease.leave = Some(Leave {
                     at: now + linger,
                     stopped: now,

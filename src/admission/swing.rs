@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Admission, Capacity, Event, Mode, Policy, Sample, Seats, Timer, Window,
+    index::{Index, Listed},
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
@@ -96,15 +97,18 @@ impl Admission {
         ids.sort_unstable();
         self.foresight.clear(gpus);
         self.missed.clear();
+        self.index = Index::default();
         self.preempted.clear();
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;
+                lease.listed = Listed::default();
                 lease.asked = Arc::new(lease.asked.anew(&policy));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
             }
+            self.list(id);
             self.foresee(id);
             self.arm(id);
         }

@@ -1,6 +1,7 @@
 //! Random operations in small worlds.
 
 mod outside;
+mod sentences;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -55,6 +56,8 @@ pub(super) struct Torture {
     pub(super) before: BTreeMap<String, bool>,
     /// What flows beside the leases has just been told.
     pub(super) flowed: bool,
+    /// Streams that were to be ended after the last step, and their screens.
+    sentenced: Vec<(LeaseId, (UserId, crate::ident::DeviceId))>,
 }
 
 impl Torture {
@@ -93,6 +96,7 @@ impl Torture {
             tickets: HashSet::new(),
             before: BTreeMap::new(),
             flowed: false,
+            sentenced: Vec::new(),
         }
     }
 
