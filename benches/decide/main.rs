@@ -217,7 +217,8 @@ fn uplink(table: &mut Table, house: &mut House) {
         timed(|| house.core.spares(&who, Bitrate::new(1_000_000))).1
     });
     table.decision("is it read by a counted viewer", || {
-        timed(|| house.core.direct_viewers()).1
+        let who = house.guest(0).who;
+        timed(|| house.core.plays_directly(Some(&who.device), None)).1
     });
 }
 

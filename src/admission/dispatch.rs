@@ -10,6 +10,7 @@ use super::{
     claim::Holds,
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
+    uplink::Freed,
 };
 use crate::ident::{DeviceId, Ticket, UserId};
 
@@ -61,24 +62,33 @@ impl Admission {
             }
             let mut line = self.queue.next_shared(None);
             while let Some(here) = line {
-                if let Line::Gpu(lane) = here {
-                    self.settle_gpu(now, lane.gpu);
-                    line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
-                    continue;
-                }
-                if here == Line::Uplink {
-                    self.settle_uplink(now);
-                    line = self.queue.next_shared(Some(&here));
-                    continue;
-                }
-                while self
-                    .queue
-                    .head(&here)
-                    .is_some_and(|head| self.retry(now, head))
-                {}
-                line = self.queue.next_shared(Some(&here));
+                let last = match here {
+                    Line::Gpu(lane) => {
+                        self.settle_gpu(now, lane.gpu);
+                        Queue::last_lane(lane.gpu)
+                    }
+                    Line::Uplink => {
+                        self.settle_line(now, &here);
+                        self.settle_small(now);
+                        here
+                    }
+                    Line::Class(_) | Line::Library(_) | Line::Server | Line::User(_) => {
+                        self.settle_line(now, &here);
+                        here
+                    }
+                };
+                line = self.queue.next_shared(Some(&last));
             }
         }
+    }
+
+    /// Looks at the first of a line, and at the next when that has gone.
+    fn settle_line(&mut self, now: Instant, line: &Line) {
+        while self
+            .queue
+            .head(line)
+            .is_some_and(|head| self.retry(now, head))
+        {}
     }
 
     fn settle_gpu(&mut self, now: Instant, gpu: usize) {
@@ -160,6 +170,8 @@ impl Admission {
                     return true;
                 }
                 let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
+                let thirst = self.thirst(&asked, &line, claim.freed);
+                self.queue.set_thirst(ticket, thirst);
                 return self.shift(ticket, line, reason);
             }
         }
@@ -279,9 +291,10 @@ impl Admission {
         turn: Turn,
         (line, expected): (Line, Option<Duration>),
         reason: Reason,
-        wait: Duration,
+        (wait, freed): (Duration, Freed),
     ) -> Decision {
         let place = self.place(&asked, turn.arrival);
+        let thirst = self.thirst(&asked, &line, freed);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;
@@ -302,6 +315,7 @@ impl Admission {
             passed: turn.passed,
             recheck: None,
             preempts: None,
+            thirst,
         };
         self.queue.insert(ticket, waiter);
         self.arm_recheck(now, ticket);

@@ -12,7 +12,7 @@ use super::{
     claim::Claim,
     foresee::Foresight,
     index::Index,
-    lease::{Before, Lease, Leave},
+    lease::{Before, Lease},
     ledger::Ledger,
     queue::{Queue, Screen},
     rules::Asked,
@@ -451,54 +451,6 @@ impl Admission {
         self.list(id);
         self.foresee(id);
         self.count_play(id);
-    }
-
-    /// The viewer has left. While FFmpeg goes, its seats stay.
-    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        // A reservation that is ended for somebody took over from a job which still runs.
-        let runs = match lease.state {
-            LeaseState::Active => lease.is_video(),
-            LeaseState::Reserved => lease.is_video() && why == Ended::Preempted,
-            LeaseState::Parked
-            | LeaseState::Finished
-            | LeaseState::Lingering
-            | LeaseState::Ended => false,
-        };
-        match lease.state {
-            LeaseState::Active | LeaseState::Reserved if runs => {
-                lease.leave = Some(Leave {
-                    at: now + linger,
-                    stopped: now,
-                    why,
-                });
-                lease.open = false;
-                let user = lease.asked.account.user.clone();
-                self.change_state(id, LeaseState::Lingering);
-                // Whatever waits for this screen has a claim now.
-                self.ledger.mark(user);
-                self.arm(id);
-            }
-            LeaseState::Lingering => {
-                if let Some(leave) = &mut lease.leave {
-                    // A real stop is quicker than a reader who left, and who was sent away does not come back.
-                    let sent_away = matches!(why, Ended::Revoked | Ended::Preempted);
-                    if leave.at > now + linger || sent_away {
-                        leave.at = leave.at.min(now + linger);
-                        leave.why = why;
-                    }
-                }
-                self.foresee(id);
-                self.arm(id);
-            }
-            LeaseState::Active
-            | LeaseState::Reserved
-            | LeaseState::Parked
-            | LeaseState::Finished
-            | LeaseState::Ended => self.finish(now, id, why),
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
-    queue::{Lane, Line},
+    queue::{Lane, Line, Thirst},
 };
 use crate::ident::{ClassId, GpuId, LeaseId, UserId};
 
@@ -131,6 +131,7 @@ impl Admission {
             };
             waiter.asked = Arc::new(waiter.asked.anew(policy));
             waiter.place = self.place(&waiter.asked, waiter.arrival);
+            waiter.thirst = Thirst::default();
             // Lines of the old policy mean nothing. Before the GPU nobody overtakes, and whoever is blocked by
             // something else leaves it as soon as he is first.
             let account = &waiter.asked.account;

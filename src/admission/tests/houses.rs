@@ -147,3 +147,11 @@ pub(super) fn ladder(rungs: u64) -> Vec<Rung> {
         })
         .collect()
 }
+
+/// Now and then the cheapest for the GPU is not the slimmest for the line: a remux has the bitrate of its file.
+pub(super) fn wider(dice: &mut Dice, mut rungs: Vec<Rung>) -> Vec<Rung> {
+    if let Some(last) = rungs.last_mut().filter(|_| dice.one_in(3)) {
+        last.rate = Bitrate::new(dice.pick(&[3, 12]) * 1_000_000);
+    }
+    rungs
+}

@@ -313,6 +313,11 @@ impl Torture {
             }
         }
         assert!(core.index == core.recounted(), "the lists are right");
+        assert!(
+            core.ledger.meter.lists_all_idle(),
+            "who may be forgotten is known"
+        );
+        assert!(core.queue.lists_all(), "who waits is listed");
         let ends: usize = core.foresight.known().count();
         let frees = core.leases.values().filter(|lease| lease.frees.is_some());
         assert_eq!(ends, frees.count(), "each known end has its lease");

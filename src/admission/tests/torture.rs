@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     super::ledger::Usage,
-    houses::{ladder, random_policy},
+    houses::{ladder, random_policy, wider},
     *,
 };
 
@@ -142,7 +142,10 @@ impl Torture {
             },
             library: dice.pick(&self.names.libraries),
             rate: Bitrate::new(dice.pick(&[0, 2, 8, 30]) * 1_000_000),
-            rungs: ladder(dice.roll(5)),
+            rungs: {
+                let rungs = ladder(dice.roll(5));
+                wider(dice, rungs)
+            },
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
             why: None,
