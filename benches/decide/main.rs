@@ -190,19 +190,24 @@ fn preempting(table: &mut Table, size: Size, rules: Rules) {
     }
     // The seats of eight are needed; then the one who asked has left.
     let each = table.each / 8;
-    table.row("eight streams are told of their end", Some(DECISION), each, || {
-        let ask = house.family(240_000);
-        let (decision, took) = timed(|| house.core.decide(house.now, ask));
-        let Decision::Queue { ticket, .. } = decision else {
-            panic!("it waits");
-        };
-        assert_eq!(house.core.drain_events().len(), 9, "eight are told");
-        house.core.withdraw(house.now, ticket);
-        house.now += Duration::from_secs(5);
-        house.core.advance(house.now);
-        house.core.drain_events();
-        took
-    });
+    table.row(
+        "eight streams are told of their end",
+        Some(DECISION),
+        each,
+        || {
+            let ask = house.family(240_000);
+            let (decision, took) = timed(|| house.core.decide(house.now, ask));
+            let Decision::Queue { ticket, .. } = decision else {
+                panic!("it waits");
+            };
+            assert_eq!(house.core.drain_events().len(), 9, "eight are told");
+            house.core.withdraw(house.now, ticket);
+            house.now += Duration::from_secs(5);
+            house.core.advance(house.now);
+            house.core.drain_events();
+            took
+        },
+    );
 }
 
 fn uplink(table: &mut Table, house: &mut House) {
@@ -315,7 +320,9 @@ fn judge(small: &Row, full: &Row) -> Option<String> {
     let growth = full.nanos / small.nanos;
     if full.nanos > bar {
         let (found, bar) = (full.nanos / 1000.0, bar / 1000.0);
-        Some(format!("{rules}, {what}: {found:.1} µs, and it may take {bar:.0} µs"))
+        Some(format!(
+            "{rules}, {what}: {found:.1} µs, and it may take {bar:.0} µs"
+        ))
     } else if growth > GROWTH && full.nanos > TRIFLE {
         Some(format!(
             "{rules}, {what}: {growth:.1} times as long among ten times as many, and O(log n) bears {GROWTH:.0}"

@@ -113,7 +113,7 @@ impl Admission {
                 } else if self.is_vain(now, (&line, place), reason, expected, wait) {
                     why = Reason::WaitTooLong;
                 } else {
-                    let wait = (wait, claim.freed);
+                    let wait = (wait, &claim);
                     return self.enqueue(now, asked, turn, (line, expected), reason, wait);
                 }
                 vain = (why == Reason::WaitTooLong).then_some((line, expected));
@@ -126,7 +126,7 @@ impl Admission {
             let victims = self.victims(now, &asked, reason, now + wait);
             if !victims.is_empty() {
                 self.sentence(now, &asked, victims);
-                let wait = (wait, claim.freed);
+                let wait = (wait, &claim);
                 return self.enqueue(now, asked, turn, line, reason, wait);
             }
         }

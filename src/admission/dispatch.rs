@@ -7,10 +7,9 @@ use std::{
 
 use super::{
     Admission, Decision, Event, Reason, Seats, Timer,
-    claim::Holds,
+    claim::{Claim, Holds},
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
-    uplink::Freed,
 };
 use crate::ident::{DeviceId, Ticket, UserId};
 
@@ -79,6 +78,7 @@ impl Admission {
                 };
                 line = self.queue.next_shared(Some(&last));
             }
+            self.settle_small(now);
         }
     }
 
@@ -170,7 +170,7 @@ impl Admission {
                     return true;
                 }
                 let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
-                let thirst = self.thirst(&asked, &line, claim.freed);
+                let thirst = self.thirst(&asked, &line, &claim);
                 self.queue.set_thirst(ticket, thirst);
                 return self.shift(ticket, line, reason);
             }
@@ -291,10 +291,10 @@ impl Admission {
         turn: Turn,
         (line, expected): (Line, Option<Duration>),
         reason: Reason,
-        (wait, freed): (Duration, Freed),
+        (wait, claim): (Duration, &Claim),
     ) -> Decision {
         let place = self.place(&asked, turn.arrival);
-        let thirst = self.thirst(&asked, &line, freed);
+        let thirst = self.thirst(&asked, &line, claim);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;

@@ -315,8 +315,7 @@ impl Admission {
             .any(|waiter| {
                 // Who has closed his stream may open it again: its end is not counted on.
                 let own = (lease.state == LeaseState::Lingering).then_some(lease.id);
-                let (lacks, session) =
-                    self.still_lacks(gpu, &waiter.asked, waiter.deadline, own);
+                let (lacks, session) = self.still_lacks(gpu, &waiter.asked, waiter.deadline, own);
                 lacks > Seats::ZERO || session
             })
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Admission, Mode, Reason, Who,
+    claim::Claim,
     queue::{Line, Place, Thirst},
     rules::{Asked, Judgement},
 };
@@ -224,20 +225,23 @@ impl Admission {
 
     /// What a demand that waits in `line` hopes for: the bitrate of the slimmest small form that has no room now, and whether
     /// one has.
-    pub(super) fn thirst(&self, asked: &Asked, line: &Line, freed: Freed) -> Thirst {
+    pub(super) fn thirst(&self, asked: &Asked, line: &Line, claim: &Claim) -> Thirst {
         let mut thirst = Thirst::default();
-        let Some(limit) = self.policy.uplink.limit.filter(|_| *line == Line::Uplink) else {
+        // The right to come back may be all that the line out of the house is in the way of, wherever it waits.
+        let here = *line == Line::Uplink;
+        let Some(limit) = self.policy.uplink.limit.filter(|_| here || claim.right) else {
             return thirst;
         };
         let room = self.line_left();
         let steps = asked.steps.iter().map(|step| asked.charged(step.rate()));
         let steps = steps.filter(|_| asked.limits.when_full.steps_first());
         for rate in std::iter::once(asked.rate).chain(steps) {
-            let needs = signed(rate).saturating_sub(signed(freed.rate));
-            if !is_small(rate, limit) {
+            let needs = signed(rate).saturating_sub(signed(claim.freed.rate));
+            // Who comes back to his screen stands behind nobody either.
+            if !is_small(rate, limit) && !claim.right {
                 // Only as the first in the line, who is looked at anyway.
             } else if needs <= room || rate == Bitrate::ZERO {
-                thirst.torn = true;
+                thirst.torn = here;
             } else {
                 thirst.needs = Some(thirst.needs.map_or(needs, |least| least.min(needs)));
             }

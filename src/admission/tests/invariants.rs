@@ -166,7 +166,8 @@ impl Torture {
             let holds = core.holds_claim(&claim, &waiter.asked, Some(waiter.place));
             assert!(
                 !matches!(holds, Holds::Yes(..)),
-                "{ticket} has a claim and waits ({what})"
+                "{ticket} has a claim and waits in {:?} ({what})",
+                waiter.line
             );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);
             assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");

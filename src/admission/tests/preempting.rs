@@ -296,9 +296,10 @@ fn is_served(world: &mut World, ticket: Ticket, mut each: impl FnMut(&mut World)
         each(world);
         let _ = world.segment("g1", index);
         let _ = world.segment("s1", index);
-        granted |= world.events().iter().any(|event| {
-            matches!(event, Event::Granted { ticket: ours, .. } if *ours == ticket)
-        });
+        granted |= world
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Granted { ticket: ours, .. } if *ours == ticket));
         assert!(world.held() <= 3000, "nothing is handed out twice");
     }
     granted
@@ -376,7 +377,11 @@ fn a_play_in_place_of_the_sentenced_one_that_has_not_begun_is_no_way_out() {
         }));
     });
     assert!(served);
-    assert_eq!(ends, [(Some("g2".into()), Ended::Preempted)], "the job that runs");
+    assert_eq!(
+        ends,
+        [(Some("g2".into()), Ended::Preempted)],
+        "the job that runs"
+    );
     assert_eq!(world.segment("again", 0), Covered::Unknown);
 }
 
@@ -400,9 +405,7 @@ fn who_has_left_and_plays_something_else_is_not_disturbed() {
     close(&mut world, "g2");
     let file = ask("g2", "tv", "other", Kind::Direct);
     let direct = admitted(&world.decide(file));
-    world
-        .core
-        .touch_lease(world.now, direct, Activity::Started);
+    world.core.touch_lease(world.now, direct, Activity::Started);
     let events = read_on(&mut world, 12);
     let ends = events.iter().any(|e| matches!(e, Event::EndJob { .. }));
     assert!(!ends, "his player is left alone");
