@@ -26,7 +26,9 @@
 //! by time alone. A running stream may exceed a limit (it came back, it was adopted, the limit was lowered):
 //! then nothing more is admitted there until it fits again.
 //!
-//! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, a touch two look-ups.
+//! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, whatever rules are in force, and
+//! a touch two look-ups (`cargo bench --bench decide`). What goes through all is not part of a decision: a comparison with
+//! Jellyfin, a snapshot, a new policy, a window that opens, what users have used when it is written.
 
 mod backfill;
 mod capacity;
