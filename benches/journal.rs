@@ -124,6 +124,7 @@ fn demand(nth: u64) -> Demand {
         rungs: vec![rung],
         would: None,
         patience: Duration::from_secs(15),
+        replaces: false,
         why: None,
     }
 }

@@ -201,6 +201,10 @@ pub struct Demand {
     pub would: Option<Reason>,
     /// How long the client will wait for the answer from now on. Zero: now or never.
     pub patience: Duration,
+    /// Its player shows one thing at a time and stops the old one once it has been given the new one: whatever else its
+    /// screen plays ends with the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
     /// Of which file it is, and why it is not played as it is, if that is known. For the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Arc<Why>>,

@@ -289,6 +289,13 @@ impl Bound {
             config.control.clone(),
             move || encoder.encoding(),
         ));
+        let least_free = config.nodes.first().map_or(0, |node| node.disk_free);
+        tasks.spawn_loop(control::watch_disk(
+            api.clone(),
+            telemetry.clone(),
+            config.control.disk_poll,
+            least_free,
+        ));
         let base_url = config
             .nodes
             .first()

@@ -1,12 +1,16 @@
-//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk.
 
+mod disk;
 mod usage;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::usage::{UsageFile, keep_usage, write_usage};
+pub use self::{
+    disk::watch_disk,
+    usage::{UsageFile, keep_usage, write_usage},
+};
 use crate::{
     admission::{Running, Today},
     clock, demand,
@@ -24,6 +28,8 @@ pub struct Settings {
     pub poll: Duration,
     /// `/Sessions` while nothing is.
     pub idle_poll: Duration,
+    /// How full the disk is.
+    pub disk_poll: Duration,
 }
 
 /// What stands over an operator's message.

@@ -11,6 +11,7 @@ mod query;
 mod rewrite;
 mod route;
 mod session;
+mod storage;
 mod stream;
 
 pub use self::{
@@ -24,6 +25,7 @@ pub use self::{
     rewrite::{set_query_value, strip_encoding_variants},
     route::{Container, Media, Report, Route, Routed, Starts, Unreadable, classify},
     session::{Job, SessionRow, sessions},
+    storage::{Space, transcode_space},
     stream::StreamQuery,
 };
 

@@ -14,7 +14,7 @@ mod history;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use finweir::{
     app, clock,
     config::{self, Config, Environment, Flag, Loaded, Mistakes},
@@ -23,8 +23,10 @@ use finweir::{
     sim::Version,
 };
 
-/// Bad configuration or usage (`EX_USAGE`).
+/// Bad configuration (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
+/// Wrong arguments, as clap ends with for those that it sees itself.
+const WRONG: u8 = 2;
 const FAILED: u8 = 1;
 
 /// Transcode admission control for Jellyfin: a hop between HAProxy and the server.
@@ -39,7 +41,7 @@ const FAILED: u8 = 1;
         finweir run --jellyfin http://127.0.0.1:8096     only watch: nothing is refused\n  \
         finweir check finweir.yaml                       find every mistake in a configuration\n  \
         finweir run --config finweir.yaml                enforce it\n\n\
-        Exit codes: 0 well, 1 failed, 64 bad configuration."
+        Exit codes: 0 well, 1 failed, 2 wrong arguments, 64 a mistake in the configuration."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -92,12 +94,13 @@ enum Command {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["config", "jellyfin"]).required(true).multiple(true))]
 struct Run {
     /// The configuration.
     #[arg(long, short, value_name = "FILE", env = "FINWEIR_CONFIG")]
     config: Option<PathBuf>,
     /// The Jellyfin server; without a file, Finweir only observes.
-    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    #[arg(long, value_name = "URL")]
     jellyfin: Option<String>,
     /// Where viewers connect: address:port, or unix:/path [default: 127.0.0.1:8097].
     #[arg(long, value_name = "ADDRESS")]
@@ -341,7 +344,7 @@ fn ended(result: Result<(), DemoError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (DemoError::Options(_) | DemoError::Speed)) => {
             failed(&error);
-            ExitCode::from(BAD_CONFIG)
+            ExitCode::from(WRONG)
         }
         Err(error) => failed(&error),
     }
@@ -359,7 +362,7 @@ fn simulate(arguments: &Simulate) -> ExitCode {
     {
         let svg = svg.display();
         eprintln!("finweir: {svg}: pictures of several scenarios need a directory");
-        return ExitCode::from(BAD_CONFIG);
+        return ExitCode::from(WRONG);
     }
     for path in paths {
         let name = path.display().to_string();

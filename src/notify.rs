@@ -92,6 +92,10 @@ pub struct Seen {
     pub starving: Vec<(String, u32)>,
     /// Nodes that do not answer.
     pub down: Vec<String>,
+    /// Nodes whose disk is filling, and how many bytes are free.
+    pub filling: Vec<(String, u64)>,
+    /// Nodes of whose disk nothing is known.
+    pub unknown_disks: Vec<String>,
     /// Plays refused since the start.
     pub refusals: u64,
     /// The last configuration was rejected.
@@ -152,11 +156,18 @@ impl Seen {
         let starving = snapshot.gpus.iter().filter(|gpu| gpu.starving > 0);
         let nodes = telemetry.nodes();
         let down = nodes.iter().filter(|node| node.reachable == Some(false));
+        let filling = nodes.iter().filter_map(|node| {
+            let disk = node.disk.as_ref().filter(|disk| disk.filling)?;
+            Some((node.node.clone(), disk.free))
+        });
+        let unknown = nodes.iter().filter(|node| node.disk.is_none());
         Self {
             starving: starving
                 .map(|gpu| (gpu.gpu.to_string(), gpu.starving))
                 .collect(),
             down: down.map(|node| node.node.clone()).collect(),
+            filling: filling.collect(),
+            unknown_disks: unknown.map(|node| node.node.clone()).collect(),
             refusals: telemetry.refusals(),
             config_rejected: !telemetry.config_ok(),
             journal_trouble: telemetry.has_journal_trouble(),

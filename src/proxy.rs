@@ -324,6 +324,8 @@ impl Handler for Proxy {
             },
             Route::Socket => Step::Forward(self.forward(Served::Socket)),
             Route::Health => Step::Forward(self.forward(Served::Health)),
+            // Whose bytes they are is found out on the longer way.
+            Route::Download { .. } if self.counts_bytes() => Step::Decide,
             Route::Download { .. } => Step::Forward(self.forward_file(head.peer, None, true)),
             Route::Login | Route::BitrateTest => Step::Forward(self.forward(Served::Other)),
             Route::Other => match self.own_file(head.method, head.target) {

@@ -310,6 +310,11 @@ impl Sim {
         self.inner.world().healthy = healthy;
     }
 
+    /// How many bytes were free on its disk if no job wrote there.
+    pub fn set_free_space(&self, bytes: u64) {
+        self.inner.world().free_space = Some(bytes);
+    }
+
     /// Stops: answers that are under way are finished, within reason.
     pub async fn stop(self) {
         self.inner.stop.send_replace(Some(Stop::Gently));

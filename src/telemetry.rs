@@ -3,6 +3,7 @@
 //! What each metric means is in `docs/metrics.md`, which a test holds to the registry.
 
 mod count;
+mod disk;
 mod exemplars;
 mod labels;
 mod logging;
@@ -29,17 +30,18 @@ use tracing::{info, warn};
 
 #[cfg(feature = "otlp")]
 pub use self::traced::Traced;
+pub use self::{
+    disk::{Disk, size_in_words},
+    logging::{LogError, init_logging},
+    metrics::UPSTREAM_FAILURES,
+    recent::KEPT,
+    spool::LogGuard,
+};
 use self::{
     labels::{Decision, Users},
     logging::Quiet,
     metrics::Metrics,
     recent::Recent,
-};
-pub use self::{
-    logging::{LogError, init_logging},
-    metrics::UPSTREAM_FAILURES,
-    recent::KEPT,
-    spool::LogGuard,
 };
 use crate::{
     admission::{Event, QuotaView, Reason, Snapshot},
@@ -196,6 +198,8 @@ pub struct NodeHealth {
     pub poll: Option<bool>,
     /// Whether it answered when last asked anything; `None` before that.
     pub reachable: Option<bool>,
+    /// The disk that it writes its transcodes to; `None`: nothing is known of it.
+    pub disk: Option<Disk>,
 }
 
 /// Metrics, log lines and the last decisions. Cheap to clone.
@@ -390,6 +394,32 @@ impl Telemetry {
             (Some(true) | None, false) => warn!(node = node.as_str(), "Jellyfin does not answer"),
             (Some(false), true) => info!(node = node.as_str(), "Jellyfin answers again"),
             (Some(true) | None, true) | (Some(false), false) => {}
+        }
+    }
+
+    /// Notes how full the disk of a node is; `None`: nothing is known of it. Logs when it begins to fill, and when it has
+    /// room again.
+    pub fn disk(&self, node: &NodeId, disk: Option<Disk>) {
+        self.0.metrics.disk(node, disk.as_ref());
+        let before = self.health(node, |health| {
+            std::mem::replace(&mut health.disk, disk.clone())
+        });
+        let Some(disk) = disk else { return };
+        let free = size_in_words(disk.free);
+        match (before.is_some_and(|disk| disk.filling), disk.filling) {
+            (false, true) => warn!(
+                node = node.as_str(),
+                path = disk.path,
+                free,
+                "The disk that Jellyfin writes its transcodes to is filling"
+            ),
+            (true, false) => info!(
+                node = node.as_str(),
+                path = disk.path,
+                free,
+                "The disk that Jellyfin writes its transcodes to has room again"
+            ),
+            (true, true) | (false, false) => {}
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     ident::{NodeId, Token},
 };
 
-/// How to call one Jellyfin server.
+/// How to call one Jellyfin server, and what is expected of it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Its name.
@@ -35,4 +35,6 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// How long a call may take.
     pub timeout: Duration,
+    /// Less than this many bytes free where it writes its transcodes is worth a warning; 0: never.
+    pub disk_free: u64,
 }

@@ -18,7 +18,10 @@ use std::{
     time::Duration,
 };
 
-use finweir::telemetry::{LogFormat, Served, Settings, Telemetry, UserLabel};
+use finweir::{
+    ident::NodeId,
+    telemetry::{Disk, LogFormat, Served, Settings, Telemetry, UserLabel},
+};
 use promql_parser::{
     label::MatchOp,
     parser::{Expr, LabelModifier, VectorSelector},
@@ -68,6 +71,14 @@ fn telemetry() -> Telemetry {
         Some(Duration::from_millis(2)),
         1000,
     );
+    // What is not known of a disk is not shown.
+    let disk = Disk {
+        free: 1,
+        size: None,
+        path: None,
+        filling: false,
+    };
+    telemetry.disk(&NodeId::new("jellyfin"), Some(disk));
     telemetry
 }
 
@@ -480,7 +491,16 @@ fn linted(board: &Value, uid: &str, own: &[&str]) -> Vec<String> {
     for panel in panels(board) {
         let title = panel["title"].as_str().unwrap_or_default();
         let kinds = ["stat", "gauge", "timeseries", "table", "nodeGraph"];
-        let units = ["short", "percentunit", "s", "bytes", "Bps", "reqps", "cpm"];
+        let units = [
+            "short",
+            "percentunit",
+            "s",
+            "bytes",
+            "Bps",
+            "bps",
+            "reqps",
+            "cpm",
+        ];
         let unit = panel["fieldConfig"]["defaults"]["unit"]
             .as_str()
             .unwrap_or_default();
@@ -838,7 +858,7 @@ fn unit(name: &str, kind: &str) -> &'static str {
         "bytes"
     } else if name.contains("_seats_") {
         "seats"
-    } else if ["_up", "_successful", "_enforcing", "_trouble"]
+    } else if ["_up", "_successful", "_enforcing", "_trouble", "_filling"]
         .iter()
         .any(|s| name.ends_with(s))
     {

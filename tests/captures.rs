@@ -28,6 +28,8 @@ mod seen;
 mod sessions;
 #[path = "replay/sim.rs"]
 mod sim;
+#[path = "replay/storage.rs"]
+mod storage;
 
 use std::{env, process::ExitCode};
 
@@ -41,6 +43,7 @@ const CHECKS: &[&[Check]] = &[
     causes::CHECKS,
     flows::CHECKS,
     sessions::CHECKS,
+    storage::CHECKS,
     sim::CHECKS,
 ];
 

@@ -586,12 +586,107 @@ fn what_is_allowed_but_not_meant_is_a_warning() {
 }
 
 #[test]
+fn a_key_that_cannot_be_had_is_said_once_and_not_what_follows_from_it() {
+    let text = "jellyfin: {url: 'http://a', api_key: {env: NOT_SET_HERE}}\n\
+                gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert_eq!(
+        mistakes(text),
+        "f.yaml:1:29: jellyfin.api_key: environment variable NOT_SET_HERE is not set"
+    );
+    let text = "gpus: [{name: g, profile: intel-uhd770, capacity: auto}]\n";
+    assert!(mistakes(text).contains("needs an API key"));
+}
+
+#[test]
+fn the_table_of_profiles_says_what_each_gives() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut said: Vec<(String, String)> = rows
+        .filter_map(|row| {
+            let (name, rest) = row.split_once("` | ")?;
+            let seats = rest.strip_suffix(" |")?.rsplit(" | ").next()?;
+            config::profiles()
+                .contains(&name)
+                .then(|| (name.to_owned(), seats.to_owned()))
+        })
+        .collect();
+    let cores = (
+        "software".to_owned(),
+        "half a seat a core, less 15 %".to_owned(),
+    );
+    assert_eq!(said.pop(), Some(cores));
+    let gives: Vec<_> = config::profiles()
+        .into_iter()
+        .filter(|name| *name != "software")
+        .map(|name| {
+            let seats = config::profile_seats(name).unwrap();
+            (name.to_owned(), seats.to_string())
+        })
+        .collect();
+    assert_eq!(said, gives);
+}
+
+#[test]
+fn the_configuration_that_operating_installs_is_well_and_observes() {
+    let text = fs::read_to_string("docs/operating.md").unwrap();
+    let (_, rest) = text.split_once("<<'END'\n").unwrap();
+    let (yaml, _) = rest.split_once("END\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("finweir.yaml");
+    fs::write(&file, yaml).unwrap();
+    fs::write(dir.path().join("jellyfin-api-key"), "the-key\n").unwrap();
+    let loaded = Config::load(Some(&file), &environment(&[])).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.policy.mode, Mode::Observe);
+}
+
+#[test]
+fn finweir_is_not_put_before_itself() {
+    for (url, listen, itself) in [
+        ("http://127.0.0.1:8097", "127.0.0.1:8097", true),
+        ("http://localhost:8097", "0.0.0.0:8097", true),
+        ("http://[::1]:8097/jf", "'[::]:8097'", true),
+        ("http://10.0.0.2", "10.0.0.2:80", true),
+        ("http://127.0.0.1:8096", "127.0.0.1:8097", false),
+        ("http://10.0.0.5:8097", "0.0.0.0:8097", false),
+        ("http://jellyfin:8097", "0.0.0.0:8097", false),
+        ("unix:/run/jellyfin.sock", "127.0.0.1:8097", false),
+    ] {
+        let text = format!(
+            "jellyfin: {{url: '{url}', api_key: k}}\nserver: {{listen: {listen}}}\n\
+             gpus: [{{name: g, profile: intel-uhd770}}]\n"
+        );
+        let said = Config::parse_str("f.yaml", &text).err();
+        let said = said.map_or_else(String::new, |mistakes| mistakes.to_string());
+        let place = "f.yaml:1:17: jellyfin.url: is the address of `server.listen`";
+        assert_eq!(said.starts_with(place), itself, "{text}{said}");
+        assert_eq!(said.is_empty(), !itself, "{text}{said}");
+    }
+}
+
+#[test]
 fn nobody_is_preempted_without_an_api_key() {
     let text = "jellyfin: {url: 'http://a'}\n\
                 classes: [{name: family, users: [a], priority: 1, preempt: [default]}]\n";
     assert!(warnings(text).contains("does nothing without an API key"));
     let config = Config::parse_str("f.yaml", text).unwrap().config;
     assert!(config.policy.classes[0].preempt.is_empty());
+}
+
+#[test]
+fn a_disk_is_watched_unless_that_is_turned_off_and_only_with_an_api_key() {
+    let least = |text: &str| {
+        let loaded = Config::parse_str("f.yaml", text).unwrap();
+        loaded.config.nodes[0].disk_free
+    };
+    assert_eq!(least("jellyfin: {api_key: k}"), 5_000_000_000);
+    assert_eq!(least("jellyfin: {api_key: k, disk_free: 0B}"), 0);
+    let own = "nodes: [{name: a, url: 'http://a', api_key: k, disk_free: 20GiB}]";
+    assert_eq!(least(own), 20 << 30);
+    let text = "jellyfin: {disk_free: 10GB}";
+    let said = "f.yaml:1:23: jellyfin.disk_free: does nothing without an API key";
+    assert!(warnings(text).contains(said), "{}", warnings(text));
+    assert!(!warnings("jellyfin: {api_key: k, disk_free: 10GB}").contains("disk_free"));
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn a_port_in_use_is_named_with_what_to_do() {
         assert_eq!(said.matches("in use").count(), 1, "{said}");
     }
     let (code, said) = run(&["demo", "--speed", "1000"]);
-    assert_eq!(code, Some(64), "{said}");
+    assert_eq!(code, Some(2), "{said}");
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl House {
             rungs: Vec::new(),
             would: None,
             patience: Duration::from_secs(patience),
+            replaces: false,
             why: None,
         }
     }

@@ -14,7 +14,7 @@ use super::unix;
 use crate::{
     admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
     ident::NodeId,
-    telemetry::{Decided, NodeHealth, Telemetry},
+    telemetry::{Decided, Disk, NodeHealth, Telemetry, size_in_words},
 };
 
 /// Whether the data path takes requests. Set by whoever runs it. Cheap to clone.
@@ -95,6 +95,8 @@ pub struct NodeView {
     pub poll: Option<bool>,
     /// Whether there is an API key for it.
     pub api_key: bool,
+    /// The disk that it writes its transcodes to; null: nothing is known of it.
+    pub disk: Option<Disk>,
 }
 
 // === impl Readiness ===
@@ -225,6 +227,7 @@ impl View {
                 node: health.node,
                 reachable: health.reachable,
                 poll: health.poll,
+                disk: health.disk,
             })
             .collect();
         let sum = |of: fn(&GpuView) -> f64| {
@@ -267,16 +270,28 @@ fn warnings(nodes: &[NodeView], checks: &Checks, snapshot: &Snapshot) -> Vec<Str
     for node in nodes {
         let name = &node.node;
         if node.reachable == Some(false) {
-            out.push(format!("{name} does not answer."));
+            out.push(format!(
+                "{name} does not answer: is it running, and is its address right? Until it does, nothing new plays here."
+            ));
         }
         if !node.api_key {
             out.push(format!(
                 "No API key for {name}: what it runs can't be seen, so seats come free later than they could, and \
-                 streams that ran before a restart are not known."
+                 streams that ran before a restart are not known. Make one in Jellyfin's dashboard and set `api_key_file`."
             ));
         } else if node.poll == Some(false) && node.reachable != Some(false) {
             out.push(format!(
                 "The sessions of {name} can't be read: is the API key right? Seats come free by requests and time only."
+            ));
+        }
+        if let Some(disk) = node.disk.as_ref().filter(|disk| disk.filling) {
+            let folder = disk.path.as_deref();
+            let folder = folder.map_or_else(String::new, |path| format!(" ({path})"));
+            out.push(format!(
+                "The disk that {name} writes its transcodes to{folder} is filling: {} are free. When it is full, every \
+                 transcode stops. Make room there, or let Jellyfin delete segments that were watched (Playback, \
+                 Transcoding).",
+                size_in_words(disk.free)
             ));
         }
     }

@@ -20,7 +20,7 @@ use crate::{
         WaiterView,
     },
     ident::{ClassId, DeviceId, GpuId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
-    telemetry::{self, Decided, NodeHealth},
+    telemetry::{self, Decided, Disk, NodeHealth},
 };
 
 const SECRET: &str = "a-very-secret-admin-token";
@@ -241,6 +241,7 @@ fn evening() -> View {
         node: node.to_owned(),
         reachable: Some(true),
         poll,
+        disk: None,
     };
     let readiness = Readiness::new();
     readiness.listening();
@@ -333,7 +334,34 @@ fn observing_is_said_in_words_with_what_would_have_been_refused() {
     }];
     let page = document(view);
     assert!(page.contains("Observing: nothing is refused."));
-    assert!(page.contains("would not have been: this class runs all the transcodes allowed"));
+    assert!(page.contains("would have been held up: this class runs all the transcodes allowed"));
+    // Nobody was.
+    assert!(page.contains("Would have waited or been refused"));
+    assert!(!page.contains("Refused lately"));
+}
+
+#[test]
+fn a_gpu_with_no_room_for_anything_is_called_full() {
+    let pill = |held: u32| {
+        let mut view = evening();
+        view.gpus.truncate(1);
+        view.gpus[0].waiting = 0;
+        view.gpus[0].held = Seats::from_milli(held);
+        document(view)
+    };
+    assert!(pill(9370).contains(">full</span>"));
+    assert!(pill(9300).contains(">has room</span>"));
+}
+
+#[test]
+fn nothing_is_seen_of_a_server_that_does_not_answer() {
+    let mut view = evening();
+    view.nodes.truncate(1);
+    view.nodes[0].reachable = Some(false);
+    view.nodes[0].poll = Some(true);
+    let page = document(view);
+    assert!(page.contains("what it runs can't be seen now"), "{page}");
+    assert!(!page.contains("what it runs is seen"));
 }
 
 #[test]
@@ -395,6 +423,47 @@ fn state_is_flat_and_names_what_it_holds() {
     assert_eq!(state["nodes"][1]["api_key"], false);
 }
 
+#[test]
+fn a_disk_that_fills_is_a_warning_and_one_that_is_not_known_is_none() {
+    let full = telemetry();
+    let node = NodeId::new("jellyfin-1");
+    let disk = |filling| Disk {
+        free: 3_290_000_000,
+        size: None,
+        path: Some("/<b>".to_owned()),
+        filling,
+    };
+    let view = |disk| {
+        full.disk(&node, disk);
+        View::new(
+            SystemTime::UNIX_EPOCH,
+            Snapshot::default(),
+            Vec::new(),
+            full.nodes(),
+            &[],
+            &Readiness::new().checks(&full),
+        )
+    };
+    let parts = |view: View| -> std::collections::BTreeMap<_, _> {
+        page::parts(&sheet(view, Eye::Reader)).into_iter().collect()
+    };
+    let filling = parts(view(Some(disk(true))));
+    let said = "The disk that jellyfin-1 writes its transcodes to (/&lt;b&gt;) is filling: 3.2 GB are free.";
+    assert!(filling["notices"].contains(said), "{filling:?}");
+    assert!(filling["nodes"].contains("3.2 GB free for transcodes"));
+    let state = serde_json::to_value(view(Some(disk(true)))).unwrap();
+    assert_eq!(
+        state["nodes"][0]["disk"],
+        serde_json::json!({"free": 3_290_000_000_u64, "size": null, "path": "/<b>", "filling": true})
+    );
+    let roomy = parts(view(Some(disk(false))));
+    assert!(!roomy["notices"].contains("filling"));
+    assert!(roomy["nodes"].contains("3.2 GB free for transcodes"));
+    let unknown = parts(view(None));
+    assert!(!unknown["notices"].contains("filling"));
+    assert!(unknown["nodes"].contains("room for transcodes not known"));
+}
+
 struct Fixture {
     admin: RunningAdmin,
     gate: Gate,
@@ -430,7 +499,9 @@ fn start(token: Option<&str>) -> Fixture {
             Box::pin(std::future::ready(Ok(())))
         }),
         explain: Some(Explain::new(|id| match id.to_string().as_str() {
-            "d-1k3j9x2m" => Ok("refused: the GPU <has> too few seats\n".to_owned()),
+            "d-1k3j9x2m" => {
+                Ok("refused: the GPU <has> too few seats\n\n  3.7 seats  anna\n".to_owned())
+            }
             _ => Err("it is not there".to_owned()),
         })),
     };
@@ -518,6 +589,12 @@ async fn a_decision_is_explained_and_nothing_in_it_is_markup() {
     let told = fixture.ask("GET /explain?id=d-1k3j9x2m", LOCAL).await;
     assert!(told.starts_with("HTTP/1.1 200"), "{told}");
     assert!(told.contains("the GPU &lt;has&gt; too few seats"), "{told}");
+    // Columns stay columns on a phone, sentences are wrapped.
+    assert!(told.contains("<pre>\nrefused: "), "{told}");
+    assert!(
+        told.contains("<pre class=\"columns\" tabindex=\"0\">\n  3.7 seats  anna"),
+        "{told}"
+    );
     let unknown = fixture.ask("GET /explain?id=d-2k3j9x2m", LOCAL).await;
     assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
     assert!(unknown.contains("finweir explain d-2k3j9x2m"), "{unknown}");

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Admission, Known, LeaseState, Mode, Origin, Reason, Seats,
-    lease::{Before, Lease},
+    lease::{Before, Former, Lease},
     queue::{Lane, Place},
     rules::{Asked, Judgement},
     uplink::Freed,
@@ -176,7 +176,7 @@ impl Admission {
             if lease.is_revoked() || claim.takes.contains(&lease.id) {
                 continue;
             }
-            let replaceable = lease.is_replaceable(now, timers);
+            let replaceable = demand.replaces || lease.is_replaceable(now, timers);
             let adopted = lease.session().is_none() && lease.reason == Reason::Adopted;
             if lease.asked.demand.item == demand.item {
                 // A direct answer for what is being transcoded changes nothing until the player stops the old one.
@@ -232,12 +232,13 @@ impl Admission {
     /// a pass for any number of films.
     fn is_about(&self, lease: &Lease, asked: &Asked) -> bool {
         let item = &asked.demand.item;
-        let before = match &lease.before {
-            Before::Running(former) => Some(&former.asked.demand),
+        let former = match &lease.before {
+            Before::Running(former) => Some(former),
             Before::Nothing | Before::Right(_) => None,
         };
-        lease.asked.demand.item == *item
-            || before.is_some_and(|old| old.item == *item && old.session == asked.demand.session)
+        let session = asked.demand.session.as_ref();
+        let is = |old: &Former| old.asked.demand.item == *item && old.is(session, self.latest);
+        lease.asked.demand.item == *item || former.is_some_and(|old| is(old))
     }
 
     fn with_freed(&self, mut claim: Claim) -> Claim {

@@ -340,6 +340,7 @@ impl Admission {
                     state: old.state,
                     read: false,
                     stopped: false,
+                    until: None,
                 }))
             }
             LeaseState::Lingering | LeaseState::Ended => match old.leave {

@@ -131,6 +131,15 @@ pub(super) struct Former {
     /// It was read since: the viewer watches on.
     pub(super) read: bool,
     pub(super) stopped: bool,
+    /// Another item began in its place: until then its last requests may still come.
+    pub(super) until: Option<Instant>,
+}
+
+impl Former {
+    /// Whether this session is still its own.
+    pub(super) fn is(&self, session: Option<&PlaySessionId>, now: Instant) -> bool {
+        self.asked.demand.session.as_ref() == session && self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// The right of a screen to start its next thing without asking.
@@ -224,6 +233,16 @@ impl Lease {
         match self.leave {
             Some(leave) => !self.is_revoked() && now < leave.stopped + timers.grace,
             None => !self.open && now >= self.last_read + timers.replace_idle,
+        }
+    }
+
+    /// It begins: another item that it took the place of is soon no more covered by it, else one lease would carry
+    /// two films.
+    pub(super) fn leaves_behind(&mut self, until: Instant) {
+        if let Before::Running(former) = &mut self.before
+            && former.asked.demand.item != self.asked.demand.item
+        {
+            former.until = Some(until);
         }
     }
 

@@ -138,9 +138,7 @@ impl Admission {
             Known::Alias(id) => {
                 let lease = self.leases.get(id)?;
                 match &lease.before {
-                    Before::Running(old) if old.asked.demand.session.as_ref() == Some(session) => {
-                        &old.asked
-                    }
+                    Before::Running(old) if old.is(Some(session), self.latest) => &old.asked,
                     Before::Running(_) | Before::Right(_) | Before::Nothing => &lease.asked,
                 }
             }
@@ -379,6 +377,9 @@ impl Admission {
         // Until the new stream begins, what is read by the old session is the old stream.
         if !own && lease.state == LeaseState::Reserved {
             return;
+        }
+        if lease.state == LeaseState::Reserved {
+            lease.leaves_behind(now + self.policy.timers.replace_idle);
         }
         lease.last_read = now;
         lease.dead_since = None;

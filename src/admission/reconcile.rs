@@ -117,6 +117,7 @@ impl Admission {
             rungs: Vec::new(),
             would: None,
             patience: Duration::ZERO,
+            replaces: false,
             why: None,
         };
         let number = self.next_decision();

@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod lost_seats;
 mod numbers;
+mod one_thing;
 mod operator;
 mod polls;
 mod preempting;
@@ -91,6 +92,7 @@ fn ask(user: &str, device: &str, item: &str, kind: Kind) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::ZERO,
+        replaces: false,
         why: None,
     }
 }

@@ -113,7 +113,9 @@ impl std::fmt::Debug for Reload {
 }
 
 fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let watched: Vec<PathBuf> = paths.to_vec();
+    // Events name whole paths, so ours must be whole too: `--config finweir.yaml` is relative.
+    let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let watched: Vec<PathBuf> = paths.iter().map(whole).collect();
     let ours = watched.clone();
     let seen = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };

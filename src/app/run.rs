@@ -127,7 +127,8 @@ fn allow_descriptors(connections: usize) {
         tracing::warn!(
             needed,
             limit,
-            "The system lets fewer files be open than server.max_connections needs"
+            "The system lets fewer files be open than server.max_connections needs: raise its limit (LimitNOFILE, ulimit -n) \
+             or lower server.max_connections"
         );
     }
 }

@@ -174,6 +174,8 @@ sections! {
         ca_file: PathBuf,
         /// How long a call that Finweir makes for itself may take.
         timeout: Span,
+        /// Less free than this where it writes its transcodes is worth a warning; of a small disk, a quarter; `0B`: never.
+        disk_free: Size,
     }
     /// One of several Jellyfin servers.
     Node {
@@ -191,6 +193,8 @@ sections! {
         ca_file: PathBuf,
         /// How long a call that Finweir makes for itself may take.
         timeout: Span,
+        /// Less free than this where it writes its transcodes is worth a warning.
+        disk_free: Size,
     }
     /// A GPU, or the CPU.
     Gpu {

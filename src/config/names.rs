@@ -67,6 +67,8 @@ names! {
         GpuStarving = "gpu-starving" => Self::GpuStarving,
         /// A server does not answer.
         NodeDown = "node-down" => Self::NodeDown,
+        /// The disk for transcodes is filling.
+        DiskFilling = "disk-filling" => Self::DiskFilling,
         /// Many plays are refused.
         Refused = "refused" => Self::Refused,
         /// The configuration was rejected.

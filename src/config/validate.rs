@@ -2,6 +2,7 @@
 
 mod core;
 mod direct;
+mod disk;
 mod journal;
 mod overlap;
 mod players;
@@ -202,6 +203,7 @@ impl Build<'_> {
         let server = file.server.unwrap_or_default();
         let drain = server.drain.clone().unwrap_or_default();
         let hop = self.hop(server);
+        self.calls_itself(&hop.listen, &upstreams);
         let admin = self.admin(file.admin.unwrap_or_default());
         if let hop::Listen::Tcp(data) = &hop.listen
             && data.port() == admin.listen.port()

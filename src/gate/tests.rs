@@ -76,6 +76,7 @@ fn demand(user: &str, item: &str, patience: Duration) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience,
+        replaces: false,
         why: None,
     }
 }

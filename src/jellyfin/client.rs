@@ -229,6 +229,27 @@ impl Client {
         }
     }
 
+    /// Whether it asks for another film while it plays one only to play that instead, and reports that it stopped the
+    /// old one once it has the new answer (clients 5.3, 11.5). Others either stop first, or it is not known that
+    /// they ask for nothing else meanwhile (a second tab, a download).
+    pub const fn stops_after_the_next(self) -> bool {
+        match self {
+            Self::Swiftfin => true,
+            Self::Web
+            | Self::AndroidTv
+            | Self::Android
+            | Self::MpvShim
+            | Self::Kodi
+            | Self::Roku
+            | Self::Chromecast
+            | Self::Vue
+            | Self::Streamyfin
+            | Self::Findroid
+            | Self::Infuse
+            | Self::Unknown => false,
+        }
+    }
+
     /// Whether it shows a `DisplayMessage` (clients 13).
     pub const fn shows_messages(self) -> bool {
         match self {

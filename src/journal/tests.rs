@@ -77,6 +77,7 @@ fn demand() -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_millis(1500),
+        replaces: false,
         why: None,
     }
 }

@@ -16,7 +16,7 @@ use finweir::{
     replay::{self, Again, Changes, Comparison, Replay},
 };
 
-use super::{BAD_CONFIG, FAILED, bad, failed};
+use super::{FAILED, WRONG, bad, failed};
 
 /// Where a journal is looked for that nobody named.
 const USUAL: &str = "/var/lib/finweir/journal";
@@ -69,10 +69,10 @@ pub(super) struct PlanArguments {
 pub(super) fn explain(arguments: &Explain) -> ExitCode {
     let Some(id) = DecisionId::parse(&arguments.id) else {
         eprintln!(
-            "finweir: {}: is not the number of a decision, such as d-1k3j9x2m",
+            "finweir: `{}` is not the number of a decision, such as d-1k3j9x2m",
             arguments.id
         );
-        return ExitCode::from(BAD_CONFIG);
+        return ExitCode::from(WRONG);
     };
     let reading = match read(arguments.journal.as_deref()) {
         Ok(reading) => reading,
@@ -156,11 +156,13 @@ pub(super) fn plan(arguments: &PlanArguments) -> ExitCode {
         match config::profile_seats(name) {
             Some(seats) => gpus.push((name.clone(), seats)),
             None => {
+                let mut known = config::profiles();
+                known.retain(|name| config::profile_seats(name).is_some());
                 eprintln!(
-                    "finweir: {name}: there is no such profile; there are {}",
-                    config::profiles().join(" ")
+                    "finweir: {name}: there is no such profile of a GPU; there are {}",
+                    known.join(" ")
                 );
-                return ExitCode::from(BAD_CONFIG);
+                return ExitCode::from(WRONG);
             }
         }
     }
@@ -188,8 +190,8 @@ pub(super) fn plan(arguments: &PlanArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-pub(super) fn read(path: Option<&Path>) -> Result<Reading, ExitCode> {
-    let path = path.map_or_else(
+pub(super) fn read(named: Option<&Path>) -> Result<Reading, ExitCode> {
+    let path = named.map_or_else(
         || {
             Environment::of_process()
                 .get("STATE_DIRECTORY")
@@ -201,7 +203,16 @@ pub(super) fn read(path: Option<&Path>) -> Result<Reading, ExitCode> {
         },
         Path::to_owned,
     );
-    let reading = Reading::of(&path).map_err(|error| failed(&error))?;
+    let reading = Reading::of(&path).map_err(|error| {
+        let code = failed(&error);
+        if named.is_none() {
+            eprintln!(
+                "finweir: no journal was named, so it was looked for there; `journal.dir` or `state.dir` in the \
+                 configuration says where it is kept"
+            );
+        }
+        code
+    })?;
     for warning in &reading.warnings {
         eprintln!("warning: {warning}");
     }

@@ -75,6 +75,9 @@ impl Conditions {
                 may
             };
             if !present.contains_key(topic) {
+                if is_out_of_sight(topic, seen) {
+                    return known.told.is_some();
+                }
                 let gone = *known.gone.get_or_insert(now);
                 return known.told.is_some()
                     && (passed(gone) < patience.1 || !say(State::Resolved, known));
@@ -101,6 +104,8 @@ impl Conditions {
         let starving = seen.starving.iter();
         let starving = starving.map(|(gpu, count)| (On::GpuStarving, Some(gpu), u64::from(*count)));
         let down = seen.down.iter().map(|node| (On::NodeDown, Some(node), 1));
+        let filling = seen.filling.iter();
+        let filling = filling.map(|(node, free)| (On::DiskFilling, Some(node), *free));
         let house = [
             (
                 On::Refused,
@@ -116,6 +121,7 @@ impl Conditions {
             .map(|(on, _, count)| (on, None, count));
         starving
             .chain(down)
+            .chain(filling)
             .chain(house)
             .filter(|(on, _, _)| settings.on.contains(on))
             .map(|(on, subject, count)| {
@@ -141,11 +147,27 @@ impl Conditions {
     }
 }
 
+/// Whether nobody can say if it is still so: then it has not ended either.
+fn is_out_of_sight(topic: &Topic, seen: &Seen) -> bool {
+    match topic.on {
+        On::DiskFilling => seen
+            .unknown_disks
+            .iter()
+            .any(|node| Some(node) == topic.subject.as_ref()),
+        On::GpuStarving | On::NodeDown | On::Refused | On::ConfigRejected | On::JournalTrouble => {
+            false
+        }
+    }
+}
+
 /// How long a condition lasts before it is told, and how long it is gone before that is.
 fn patience(on: On, settings: &Settings) -> (Duration, Duration) {
     match on {
         On::GpuStarving | On::NodeDown => (settings.after, settings.after),
         On::Refused => (Duration::ZERO, settings.after),
-        On::ConfigRejected | On::JournalTrouble => (Duration::ZERO, Duration::ZERO),
+        // A disk is looked at seldom, and must have a good deal more room before it is not filling any more.
+        On::DiskFilling | On::ConfigRejected | On::JournalTrouble => {
+            (Duration::ZERO, Duration::ZERO)
+        }
     }
 }

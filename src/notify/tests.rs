@@ -21,7 +21,10 @@ use super::{
     word::{State, Topic},
     *,
 };
-use crate::telemetry::{self, LogFormat, UserLabel};
+use crate::{
+    ident::NodeId,
+    telemetry::{self, Disk, LogFormat, UserLabel},
+};
 
 /// Stands wherever a URL has a secret.
 const SECRET: &str = "s3cret-of-the-house";
@@ -392,6 +395,47 @@ fn each_node_and_gpu_is_a_condition_of_its_own() {
     let words = evening.words(5);
     assert_eq!(words.len(), 1);
     assert_eq!(words[0].subject.as_deref(), Some("attic"));
+}
+
+#[test]
+fn a_disk_that_fills_is_told_at_once_and_not_taken_back_while_nobody_can_see_it() {
+    let mut evening = Evening::new();
+    let telemetry = telemetry();
+    let attic = NodeId::new("attic");
+    let mut looked = |second, disk: Option<(u64, bool)>| {
+        let disk = disk.map(|(free, filling)| Disk {
+            free,
+            size: None,
+            path: None,
+            filling,
+        });
+        telemetry.disk(&attic, disk);
+        evening.seen = Seen::of(&Snapshot::default(), &telemetry);
+        evening.words(second)
+    };
+    assert_eq!(looked(0, None), []);
+    assert_eq!(looked(60, Some((70_000_000_000, false))), []);
+    let words = looked(120, Some((4_900_000_000, true)));
+    assert_eq!(words.len(), 1);
+    assert_eq!(
+        words[0].title,
+        "The disk of Jellyfin server attic is filling"
+    );
+    assert!(words[0].text.starts_with("4.9 GB are free"), "{words:?}");
+    assert!(words[0].urgent);
+    for minute in 3..100 {
+        assert_eq!(looked(minute * 60, None), [], "{minute}");
+    }
+    let words = looked(6000, Some((4_000_000_000, true)));
+    assert_eq!(words[0].state, State::Lasting, "{words:?}");
+    let words = looked(6060, Some((9_000_000_000, false)));
+    assert_eq!(words.len(), 1);
+    assert_eq!(
+        words[0].title,
+        "The disk of Jellyfin server attic has room again"
+    );
+    assert_eq!(words[0].text, "It lasted 1 h 39 min.");
+    assert_eq!(looked(6120, None), []);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::telemetry::size_in_words;
+
 macro_rules! on {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
         /// What is worth a word.
@@ -25,6 +27,8 @@ on! {
     GpuStarving = "gpu-starving",
     /// A server does not answer.
     NodeDown = "node-down",
+    /// The disk that a server writes its transcodes to is filling.
+    DiskFilling = "disk-filling",
     /// Many plays are refused.
     Refused = "refused",
     /// The configuration was rejected.
@@ -72,10 +76,10 @@ pub(super) struct Word {
 // === impl On ===
 
 impl On {
-    /// Whether somebody may be missing his film over it.
+    /// Whether somebody may be missing his film over it, now or soon.
     const fn urgent(self) -> bool {
         match self {
-            Self::GpuStarving | Self::NodeDown => true,
+            Self::GpuStarving | Self::NodeDown | Self::DiskFilling => true,
             Self::Refused | Self::ConfigRejected | Self::JournalTrouble => false,
         }
     }
@@ -97,7 +101,7 @@ impl State {
 // === impl Word ===
 
 impl Word {
-    /// A word about a condition. `count` is how many transcodes starve, or plays were refused.
+    /// A word about a condition. `count` is how many transcodes starve, plays were refused, or bytes are free.
     pub(super) fn of(
         topic: &Topic,
         state: State,
@@ -159,6 +163,14 @@ fn wrong(topic: &Topic, count: u64, within: Duration) -> (String, String) {
             "Nothing plays from it. Is Jellyfin running, and is its address in the configuration right?"
                 .to_owned(),
         ),
+        On::DiskFilling => (
+            format!("The disk of Jellyfin server {subject} is filling"),
+            format!(
+                "{} are free where it writes its transcodes. When it is full, every transcode stops. Make room there, or \
+                 let Jellyfin delete segments that were watched (Playback, Transcoding).",
+                size_in_words(count)
+            ),
+        ),
         On::Refused => (
             format!("{count} plays were refused within {}", in_words(within)),
             "The status page says whose, and which limit they met.".to_owned(),
@@ -182,6 +194,7 @@ fn well(topic: &Topic) -> String {
     match topic.on {
         On::GpuStarving => format!("GPU {subject} keeps up with its viewers again"),
         On::NodeDown => format!("Jellyfin server {subject} answers again"),
+        On::DiskFilling => format!("The disk of Jellyfin server {subject} has room again"),
         On::Refused => "Few plays are refused again".to_owned(),
         On::ConfigRejected => "The configuration is well again".to_owned(),
         On::JournalTrouble => "The journal is written again".to_owned(),

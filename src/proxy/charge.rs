@@ -3,8 +3,10 @@
 use super::Proxy;
 use crate::{
     admission::{Kind, QuotaView, Reason, Who},
-    hop::{Done, Forward},
+    demand,
+    hop::{Done, Forward, Peer, Verdict},
     ident::{PlaySessionId, UserId},
+    jellyfin::Credentials,
 };
 
 /// Who is charged.
@@ -51,6 +53,17 @@ impl Proxy {
             on_done: Some(Box::new(charge)),
             ..forward
         }
+    }
+}
+
+impl Proxy {
+    /// A file to be kept passes, and is charged to whoever's token asks for it.
+    pub(super) async fn download(&self, claims: &Credentials, peer: &Peer) -> Verdict {
+        let verified = self.verify(claims).await;
+        let user = demand::who(verified.as_ref(), claims, None, None).user;
+        let forward = self.forward_file(peer, None, true);
+        let session = None;
+        Verdict::Forward(self.charged(forward, || Payer { user, session }))
     }
 }
 

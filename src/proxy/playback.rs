@@ -324,6 +324,7 @@ impl Negotiation<'_> {
             rungs,
             would: None,
             patience: self.patience(),
+            replaces: self.client.stops_after_the_next(),
             why: Some(why),
         };
         Offer {

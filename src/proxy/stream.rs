@@ -136,6 +136,9 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
         Err(why) => return Verdict::Answer(refusal::unreadable(&why.to_string())),
     };
     let claims = proxy.claims(request.headers(), Some(query));
+    if matches!(route, Route::Download { .. }) {
+        return proxy.download(&claims, peer).await;
+    }
     let Some(mut asked) = Asked::new(&route, query, &claims, peer) else {
         return Verdict::Forward(proxy.forward(Served::Other));
     };
@@ -253,6 +256,7 @@ async fn admit(
         } else {
             Duration::ZERO
         },
+        replaces: false,
         why: Some(why),
     };
     let asking = demand.who.clone();

@@ -20,6 +20,9 @@ use crate::{
     journal::{Part, Reading},
 };
 
+/// What was decided, where it was let in with a smaller picture.
+const SMALLER: &str = "admitted in a smaller form";
+
 /// One decision, explained.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
@@ -45,7 +48,8 @@ pub struct Explanation {
     pub holders: Vec<Holder>,
     /// Who waited just before.
     pub waiting: Vec<WaiterView>,
-    /// What would have let it in, as sentences, the nearest first. Empty: it was let in, or nothing would have.
+    /// What would have let it in, as sentences, the nearest first; where it was let in only because a rule observes, what
+    /// would have if that were enforced. Empty: it was let in, or nothing would have.
     pub instead: Vec<String>,
     /// Whether the state before is exact.
     pub exact: bool,
@@ -115,7 +119,7 @@ impl Explanation {
             line(
                 &mut out,
                 format_args!(
-                    "  {}{} wanted {} ({}), {} seats, as {} of class {}",
+                    "  {}{} wanted {} ({}), {} seats, on {}, in class {}",
                     shortened(who.name.as_deref().unwrap_or(who.user.as_str()), 40),
                     on_client,
                     shortened(demand.item.as_str(), 40),
@@ -205,7 +209,14 @@ impl Explanation {
             }
         }
         if !self.instead.is_empty() {
-            line(&mut out, format_args!("\nWould have let it in at once:"));
+            let head = match self.decided.first() {
+                Some(seen) if seen.would.is_some() => {
+                    "If that were enforced, this would let it in at once:"
+                }
+                Some(seen) if seen.what == SMALLER => "Would have let it in whole:",
+                Some(_) | None => "Would have let it in at once:",
+            };
+            line(&mut out, format_args!("\n{head}"));
             for sentence in &self.instead {
                 line(&mut out, format_args!("  {sentence}"));
             }
@@ -302,13 +313,7 @@ impl Scene<'_> {
                 reason,
                 waited,
                 ..
-            } => (
-                subject,
-                "admitted in a smaller form",
-                *reason,
-                None,
-                Some(*waited),
-            ),
+            } => (subject, SMALLER, *reason, None, Some(*waited)),
             What::Refused {
                 subject, reason, ..
             } => (subject, "refused", *reason, None, None),
@@ -365,11 +370,23 @@ impl Scene<'_> {
                 lease,
             })
             .collect();
-        let first = explanation.decided.first().map(|seen| seen.what);
+        let first = explanation.decided.first();
+        let observed = first.is_some_and(|seen| seen.would.is_some());
+        let at_once = first.is_some_and(|seen| seen.what == "admitted");
         if let Some(demand) = &demand
-            && first != Some("admitted")
+            && (observed || !at_once)
         {
-            let asks = Asks { core, now, demand };
+            if observed {
+                let enforced = asks::enforced(core.policy());
+                core.set_policy(now, enforced);
+            }
+            let whole = first.is_some_and(|seen| seen.what == SMALLER);
+            let asks = Asks {
+                core,
+                now,
+                demand,
+                whole,
+            };
             explanation.instead = asks.instead();
         }
         explanation.demand = demand;

@@ -24,7 +24,8 @@ impl Comparison<'_> {
                  body{{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem}}\n\
                  table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #8884}}\n\
                  svg{{width:100%;height:auto}}.past{{stroke:#888;fill:#8883}}.under{{stroke:#0a7d5a;fill:#0a7d5a33}}\n\
-                 .most{{stroke:#c33;stroke-dasharray:6 4}}text{{fill:currentColor;font-size:12px}}\n</style>\n</head>\n<body>\n\
+                 .most{{stroke:#c33;stroke-dasharray:6 4}}text{{fill:currentColor;font-size:12px}}\n\
+                 .wide{{overflow-x:auto}}.wide td{{white-space:nowrap}}\n</style>\n</head>\n<body>\n\
                  <h1>Replay of {title}</h1>\n<p>{sentence}</p>",
                 title = escaped(title),
                 sentence = escaped(&self.sentence()),
@@ -63,7 +64,7 @@ impl Comparison<'_> {
         }
         out.push_str("</tbody>\n</table>\n");
         if !self.changed.is_empty() {
-            out.push_str("<h2>Otherwise for</h2>\n<table>\n<thead><tr><th>When</th><th>Who</th><th>Client</th><th>What</th><th>Was</th><th>Would have been</th></tr></thead>\n<tbody>\n");
+            out.push_str("<h2>Otherwise for</h2>\n<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr><th>When</th><th>Who</th><th>Client</th><th>What</th><th>Was</th><th>Would have been</th></tr></thead>\n<tbody>\n");
             for Changed { was, would } in self.changed.iter().take(ROWS) {
                 let who = was.name.as_deref().unwrap_or(was.user.as_str());
                 line(
@@ -79,7 +80,7 @@ impl Comparison<'_> {
                     ),
                 );
             }
-            out.push_str("</tbody>\n</table>\n");
+            out.push_str("</tbody>\n</table></div>\n");
         }
         for note in &self.notes {
             line(&mut out, format_args!("<p>Note: {}</p>", escaped(note)));
@@ -142,7 +143,7 @@ impl Comparison<'_> {
             out,
             format_args!(
                 "<text x=\"{LEFT}\" y=\"{y:.1}\">{}</text><text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>\
-                 <text x=\"{}\" y=\"{y:.1}\" text-anchor=\"middle\">grey: what happened · green: what would have · dashes: capacity</text>\n</svg>",
+                 <text x=\"{}\" y=\"{y:.1}\" text-anchor=\"middle\">seats · grey: what happened · green: what would have · dashes: capacity</text>\n</svg>",
                 clock(from),
                 LEFT + WIDTH,
                 clock(to),

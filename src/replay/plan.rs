@@ -118,6 +118,16 @@ pub fn plan(replay: &Replay<'_>, policy: &Arc<Policy>, gpus: &[(String, Seats)])
     }
 }
 
+/// Hours, and how many more; nothing is said of what rounds to none.
+fn hours(now: f64, more: f64) -> String {
+    let said = format!("{more:+.1}");
+    if said.ends_with("0.0") && said.len() == "+0.0".len() {
+        format!("{now:.1}")
+    } else {
+        format!("{now:.1} ({said})")
+    }
+}
+
 fn ranked<T: Clone + Ord>(of: &std::collections::HashMap<T, f64>) -> Vec<(T, f64)> {
     let mut all: Vec<(T, f64)> = of
         .iter()
@@ -166,10 +176,7 @@ impl Plan {
                     cell(under.refused, variant.refusals_avoided),
                     cell(under.queued, variant.waits_avoided),
                     cell(under.stepped_down, variant.step_downs_avoided),
-                    format!(
-                        "{:.1} ({:+.1})",
-                        under.seat_hours, -variant.seat_hours_saved
-                    ),
+                    hours(under.seat_hours, -variant.seat_hours_saved),
                     format!("{:.1}", under.peak_seats),
                 ),
             );

@@ -169,6 +169,7 @@ fn demand(user: &str, item: &str, session: &str, patience: u64) -> Demand {
         rungs: Vec::new(),
         would: None,
         patience: Duration::from_secs(patience),
+        replaces: false,
         why: None,
     }
 }
@@ -913,6 +914,89 @@ fn a_refusal_is_explained_by_what_would_have_let_it_in() {
     let steps: Vec<_> = dora.decided.iter().map(|seen| seen.what).collect();
     assert_eq!(steps, ["queued", "refused"]);
     assert!(explain(&reading, clock::now(), DecisionId(1)).is_none());
+}
+
+#[test]
+fn what_was_let_in_smaller_is_explained_by_what_would_have_let_it_in_whole() {
+    let mut rules = policy(2500);
+    rules.user.transcodes = Some(3);
+    rules.user.when_full = WhenFull::StepDown;
+    rules.pressure = Fraction::new(1.0).unwrap();
+    let mut evening = Evening::new(rules);
+    evening.begin("ann", "film", "a", 0);
+    evening.segment("a");
+    evening.begin("bob", "series", "b", 0);
+    evening.segment("b");
+    let small = Kind::Video(Work {
+        size_in: (1280, 720),
+        size_out: (640, 360),
+        ..ONE
+    });
+    let before = evening.events.len();
+    evening.tell(Input::Decide(Box::new(Demand {
+        rungs: vec![Rung {
+            kind: small,
+            rate: Bitrate::new(1_000_000),
+            index: 0,
+        }],
+        ..demand("carl", "film", "c", 0)
+    })));
+    let events = evening.events.iter().skip(before);
+    let stepped = events
+        .filter_map(|event| match what::What::of(event) {
+            what::What::Stepped { subject, .. } => Some(subject.decision),
+            what::What::Admitted { .. }
+            | what::What::Refused { .. }
+            | what::What::Queued { .. }
+            | what::What::Granted { .. }
+            | what::What::Left { .. }
+            | what::What::Ended { .. }
+            | what::What::Other => None,
+        })
+        .next()
+        .unwrap();
+    evening.wait(5);
+    let told = explain(&evening.read(), clock::now(), stepped).unwrap();
+    // A higher limit of his own, or that smaller picture, would have changed nothing.
+    assert_eq!(told.instead, ["0.5 seats more on gpu"]);
+    assert!(told.text().contains("Would have let it in whole:"));
+}
+
+#[test]
+fn what_only_an_observing_rule_let_in_is_explained_as_if_it_were_enforced() {
+    let mut rules = policy(1500);
+    rules.mode = Mode::Observe;
+    rules.gpus[0].mode = Mode::Observe;
+    let mut evening = Evening::new(rules);
+    evening.begin("ann", "film", "a", 0);
+    evening.segment("a");
+    evening.begin("bob", "series", "b", 0);
+    evening.wait(5);
+    let reading = evening.read();
+    let events = evening.events.iter();
+    let observed = events
+        .filter_map(|event| match what::What::of(event) {
+            what::What::Admitted {
+                subject,
+                would: Some(_),
+                ..
+            } => Some(subject.decision),
+            what::What::Admitted { would: None, .. }
+            | what::What::Refused { .. }
+            | what::What::Queued { .. }
+            | what::What::Granted { .. }
+            | what::What::Stepped { .. }
+            | what::What::Left { .. }
+            | what::What::Ended { .. }
+            | what::What::Other => None,
+        })
+        .next()
+        .unwrap();
+    let told = explain(&reading, clock::now(), observed).unwrap();
+    assert_eq!(told.decided[0].would, Some(Reason::GpuFull));
+    assert_eq!(told.instead[0], "0.5 seats more on gpu");
+    let text = told.text();
+    assert!(text.contains("If that were enforced"), "{text}");
 }
 
 #[test]

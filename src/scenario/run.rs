@@ -415,6 +415,7 @@ fn demand(
         rate: Bitrate::new(whole.map_or(0, |form| form.rate)),
         would: None,
         patience: Duration::from_millis(viewer.patience),
+        replaces: false,
         why: None,
     }
 }

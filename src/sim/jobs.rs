@@ -170,6 +170,22 @@ impl World {
         self.jobs.iter().filter(|job| self.runs(job)).count()
     }
 
+    /// Bytes that the jobs have written, those included that are done and still watched.
+    pub(super) fn written(&self) -> u64 {
+        let of = |job: &Job| {
+            let encoded_to = self.gpu.progress(job.id)?.encoded_to;
+            Some((encoded_to - job.from).max(0.0) * job.bytes_per_second)
+        };
+        let all: f64 = self.jobs.iter().filter_map(of).sum();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is a number of bytes, and saturates"
+        )]
+        let all = all as u64;
+        all
+    }
+
     /// A sign of life of a play session.
     pub(super) fn sign(&mut self, play_session: &str) {
         let now = self.now;

@@ -304,7 +304,7 @@ async fn serve(inner: &Arc<Inner>, ask: &Ask, who: &Who, client: &Client, route:
         Route::Ping => reply::json(&json!("Jellyfin Server")),
         Route::PublicInfo => world.fixture("public"),
         Route::Info => world.fixture("info"),
-        Route::Storage => world.fixture("storage"),
+        Route::Storage => world.storage(),
         Route::Configuration | Route::NamedConfiguration | Route::DisplayPreferences
             if ask.method == Method::POST =>
         {

@@ -22,6 +22,39 @@ impl World {
         reply::json(recorded(self.version).get(name).unwrap_or(&Value::Null))
     }
 
+    /// `GET /System/Info/Storage`: all folders lie on one disk, which is full by what was there and what jobs have written.
+    pub(super) fn storage(&self) -> Reply {
+        let mut shown = recorded(self.version)
+            .get("storage")
+            .cloned()
+            .unwrap_or_default();
+        self.fill_disk(&mut shown);
+        reply::json(&shown)
+    }
+
+    fn fill_disk(&self, value: &mut Value) {
+        let number = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64);
+        // Where it says -1 the folder is not there.
+        if let (Some(free), Some(used)) = (number(value, "FreeSpace"), number(value, "UsedSpace")) {
+            let size = free + used;
+            let free = self
+                .free_space
+                .unwrap_or(free)
+                .saturating_sub(self.written())
+                .min(size);
+            if let Some(folder) = value.as_object_mut() {
+                folder.insert("FreeSpace".to_owned(), json!(free));
+                folder.insert("UsedSpace".to_owned(), json!(size - free));
+            }
+            return;
+        }
+        match value {
+            Value::Object(members) => members.values_mut().for_each(|v| self.fill_disk(v)),
+            Value::Array(list) => list.iter_mut().for_each(|v| self.fill_disk(v)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
     pub(super) fn encoding(&self) -> Reply {
         let mut shown = recorded(self.version)
             .get("encoding")

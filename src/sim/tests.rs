@@ -112,6 +112,57 @@ async fn read_until(stream: &mut TcpStream, seen: &mut String, wanted: &str) {
 }
 
 #[tokio::test]
+async fn how_full_the_disk_is_is_told_to_administrators_alone_and_follows_what_jobs_write() {
+    for version in [Version::V10_11, Version::V12_0] {
+        let mut options = Options {
+            version,
+            ..fast(1.0)
+        };
+        options.users.push(SimUser::new("anna", "pw"));
+        let (sim, token) = sim(options).await;
+        let anna = sim.token_of("anna", "sofa").unwrap();
+        for (token, status) in [(anna.as_str(), 403), ("nobody's", 401)] {
+            let target = format!("/System/Info/Storage?ApiKey={token}");
+            let answer = send(&sim, "GET", &target, "").await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{answer}"
+            );
+        }
+        let key = Options::default().api_key;
+        let folder = async |token: &str, name: &str| {
+            let target = format!("/System/Info/Storage?ApiKey={token}");
+            let answer = send(&sim, "GET", &target, "").await;
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            let start = body.find('{').unwrap();
+            let end = body.rfind('}').unwrap();
+            let whole: Value = serde_json::from_str(body.get(start..=end).unwrap()).unwrap();
+            let folder = whole[name].clone();
+            (
+                folder["FreeSpace"].as_i64().unwrap(),
+                folder["UsedSpace"].as_i64().unwrap(),
+            )
+        };
+        sim.set_free_space(1_000_000_000);
+        let (free, used) = folder(&key, "TranscodingTempFolder").await;
+        assert_eq!((free, free + used), (1_000_000_000, 270_553_174_016));
+        let item = Library::evening().ids().remove(1);
+        send(&sim, "GET", &segment(&item, 0, &token), "").await;
+        sim.advance(Duration::from_secs(20));
+        let (left, used) = folder(&token, "TranscodingTempFolder").await;
+        assert!(left < free, "{left}");
+        assert_eq!(left + used, 270_553_174_016);
+        // A folder that is not there has no disk.
+        let images = folder(&key, "ImageCacheFolder").await.0;
+        assert_eq!(images == -1, version == Version::V12_0, "{images}");
+        sim.advance(Duration::from_secs(100));
+        assert_eq!(sim.jobs().len(), 0);
+        assert_eq!(folder(&key, "TranscodingTempFolder").await.0, free);
+        sim.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_log_holds_no_token() {
     let (sim, token) = sim(Options::default()).await;
     send(&sim, "GET", &format!("/Users/Me?ApiKey={token}"), "").await;

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) tone_mapping: bool,
     pub(super) strict: bool,
     pub(super) healthy: bool,
+    /// Bytes that were free before any job wrote, where it is not the recorded number.
+    pub(super) free_space: Option<u64>,
     pub(super) library: Arc<Library>,
     pub(super) users: Vec<User>,
     pub(super) logins: Vec<Login>,
@@ -100,6 +102,7 @@ impl World {
             tone_mapping: options.tone_mapping,
             strict: options.strict,
             healthy: true,
+            free_space: None,
             library: Arc::new(options.library.clone()),
             users: options
                 .users

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    DirectPlay, FailOpen, Sent,
+    DirectPlay, Disk, FailOpen, Sent,
     labels::{Decision, QueueOutcome, Users, Verdict},
     metrics::{Metrics, Seen},
 };
@@ -248,6 +248,27 @@ impl Metrics {
             .jellyfin_up
             .with_label_values(&[node.as_str()])
             .set(i64::from(ok));
+    }
+
+    /// Shows how full the disk of a node is. What is not known is not shown: 0 would be a full one.
+    pub(super) fn disk(&self, node: &NodeId, disk: Option<&Disk>) {
+        let free = &self.families.jellyfin_disk_free_bytes;
+        let filling = &self.families.jellyfin_disk_filling;
+        let labels = &[node.as_str()];
+        match disk {
+            Some(disk) => {
+                free.with_label_values(labels)
+                    .set(i64::try_from(disk.free).unwrap_or(i64::MAX));
+                filling
+                    .with_label_values(labels)
+                    .set(i64::from(disk.filling));
+            }
+            // An error says that it was not there, which is what is wanted.
+            None => {
+                free.remove_label_values(labels).ok();
+                filling.remove_label_values(labels).ok();
+            }
+        }
     }
 
     /// Sets every gauge that shows what is held and waiting. A GPU that the policy dropped is no longer shown.

@@ -200,6 +200,10 @@ metrics! {
         jellyfin_poll_up: IntGaugeVec ["node"],
         /// Whether a node answered when last asked for its health. 1 until it was first asked.
         jellyfin_up: IntGaugeVec ["node"],
+        /// Bytes free where a node writes its transcodes. Not there while that is not known.
+        jellyfin_disk_free_bytes: IntGaugeVec ["node"],
+        /// Whether less than jellyfin.disk_free is free where a node writes its transcodes, until a quarter more is. Not there while that is not known.
+        jellyfin_disk_filling: IntGaugeVec ["node"],
         /// Whether the last reload of the configuration succeeded. The start counts as one.
         config_last_reload_successful: IntGauge [],
         /// When the configuration was last loaded with success.

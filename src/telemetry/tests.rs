@@ -404,6 +404,47 @@ fn a_poll_is_logged_when_it_begins_and_ceases_to_fail() {
 }
 
 #[test]
+fn a_disk_is_logged_when_it_begins_to_fill_and_has_room_again_and_not_shown_while_unknown() {
+    let telemetry = Telemetry::new(&settings(UserLabel::None));
+    let node = NodeId::new("jellyfin");
+    let disk = |free, filling| {
+        Some(Disk {
+            free,
+            size: Some(270_000_000_000),
+            path: Some("/cache/transcodes".to_owned()),
+            filling,
+        })
+    };
+    let said = lines("info", true, || {
+        for disk in [
+            None,
+            disk(70_000_000_000, false),
+            disk(4_900_000_000, true),
+            disk(4_800_000_000, true),
+            disk(7_000_000_000, false),
+        ] {
+            telemetry.disk(&node, disk);
+        }
+    });
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("is filling") && said[0].contains("4.9 GB"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("has room again"), "{said:?}");
+    let free = "jellyfin_disk_free_bytes{node=\"jellyfin\"}";
+    let filling = "jellyfin_disk_filling{node=\"jellyfin\"}";
+    assert_eq!(value(&telemetry, free), Some(7e9));
+    assert_eq!(value(&telemetry, filling), Some(0.0));
+    telemetry.disk(&node, disk(1, true));
+    assert_eq!(value(&telemetry, filling), Some(1.0));
+    telemetry.disk(&node, None);
+    assert_eq!(value(&telemetry, free), None);
+    assert_eq!(value(&telemetry, filling), None);
+    assert_eq!(telemetry.nodes()[0].disk, None);
+}
+
+#[test]
 fn every_label_value_that_can_be_known_stands_at_zero() {
     let telemetry = Telemetry::new(&settings(UserLabel::None));
     for series in [

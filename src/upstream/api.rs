@@ -11,7 +11,7 @@ pub use self::library::Described;
 use super::{Settings, TlsError, client_config};
 use crate::{
     ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token},
-    jellyfin::{Dialect, Encoding, SessionRow, sessions},
+    jellyfin::{Dialect, Encoding, SessionRow, Space, sessions, transcode_space},
 };
 
 /// Most bytes of an answer that are read: `/Sessions` of a large server is some hundred kilobytes.
@@ -55,6 +55,23 @@ pub enum Health {
     Starting,
     /// Anything else.
     Unhealthy,
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// Whether the server does not want to answer, and would not in a moment either: it does not know the key or the
+    /// address.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoKey => true,
+            Self::Status(status) => matches!(
+                *status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
+            ),
+            Self::Unreachable(_) | Self::TooLong | Self::Malformed(_) => false,
+        }
+    }
 }
 
 // === impl Api ===
@@ -195,6 +212,15 @@ impl Api {
         let request = self.keyed(Method::GET, "/Sessions?activeWithinSeconds=960")?;
         let body = self.bytes(request).await?;
         sessions(&body).map_err(|e| CallError::Malformed(e.to_string()))
+    }
+
+    /// How much room there is where the server writes its transcodes. `None`: it does not know.
+    ///
+    /// # Errors
+    /// No key, or no answer that can be read. Servers before 10.11 have no such address.
+    pub async fn transcode_space(&self) -> Result<Option<Space>, CallError> {
+        let request = self.keyed(Method::GET, "/System/Info/Storage")?;
+        Ok(transcode_space(&self.json(request).await?))
     }
 
     /// The media sources of an item, with all their streams.

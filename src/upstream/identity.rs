@@ -181,6 +181,7 @@ mod tests {
             api_key: None,
             ca_file: None,
             timeout,
+            disk_free: 0,
         })
         .unwrap();
         let (identities, token) = (Identities::default(), Token::new("t"));

@@ -14,6 +14,7 @@ mod advising;
 mod asking;
 mod evading;
 mod failing;
+mod filling;
 mod flows;
 mod observing;
 mod operating;

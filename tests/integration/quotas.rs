@@ -210,6 +210,17 @@ async fn bytes_are_charged_to_whoever_was_sent_them() {
             sent("anna") >= before + 65_536.0
         })
         .await;
+        let before = sent("anna");
+        let download = format!(
+            "/Items/{}/Download?ApiKey={}",
+            items::DIRECT,
+            anna.device.token
+        );
+        anna.device.file(&download).await.unwrap();
+        until("the download's bytes are charged", || {
+            sent("anna") >= before + 65_536.0
+        })
+        .await;
         let play = ben.play(items::LONG).await.playing();
         let before = sent("ben");
         assert_eq!(ben.device.segment(&play, 1).await, 200);

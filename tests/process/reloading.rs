@@ -1,9 +1,9 @@
 //! A new configuration in a running program.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 use super::{
-    child::Signal,
+    child::{Child, Signal},
     house::{Finweir, House, jellyfin},
     http::{Answer, Connection, get},
     viewer::{Played, Viewer, film},
@@ -82,6 +82,23 @@ async fn a_changed_file_is_noticed_written_in_place_or_renamed_there() {
     house.write();
     let said = finweir.child.says("need a restart").await;
     assert!(said.contains("\"keys\":\"admin\""), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_named_without_its_directory_is_watched_too() {
+    let sim = jellyfin().await;
+    let mut house = House::new(sim.address());
+    house.write();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finweir"));
+    command
+        .args(["run", "--config", "finweir.yaml"])
+        .current_dir(house.dir.path())
+        .env_clear();
+    let child = Child::start("finweir", &mut command);
+    let finweir = Finweir::serving(child).await.ready().await;
+    house.settings.transcodes = "3";
+    house.write();
+    finweir.child.says(RELOADED).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     SHOWN, Sheet, Table, cell,
     text::{Ago, Number, Place, Text, Waited, Who},
 };
-use crate::telemetry::Decided;
+use crate::{admission::Mode, telemetry::Decided};
 
 const COLUMNS: [&str; 5] = ["When", "Who", "What", "Seats", "Why"];
 
@@ -22,10 +22,17 @@ pub(super) fn refused(out: &mut String, sheet: &Sheet) -> fmt::Result {
         .filter(|decided| decided.decision == "reject" || decided.would.is_some())
         .take(SHOWN)
         .collect();
+    let (title, none) = match view.mode {
+        Mode::Enforce => ("Refused lately", "Nobody was refused."),
+        Mode::Observe => (
+            "Would have waited or been refused",
+            "Nobody would have waited or been refused.",
+        ),
+    };
     let table = Table {
-        title: "Refused lately",
+        title,
         count: turned.len(),
-        none: "Nobody was refused.",
+        none,
         class: "decided",
         columns: &COLUMNS,
     };
@@ -35,7 +42,7 @@ pub(super) fn refused(out: &mut String, sheet: &Sheet) -> fmt::Result {
     for decided in turned {
         let why = match decided.would {
             Some(would) => format!(
-                "<span class=\"state parked\">let in</span> would not have been: {}",
+                "<span class=\"state parked\">let in</span> would have been held up: {}",
                 would.in_words()
             ),
             None => decided.reason.in_words().to_owned(),

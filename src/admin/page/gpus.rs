@@ -20,11 +20,7 @@ pub(super) fn gpus(out: &mut String, sheet: &Sheet) -> fmt::Result {
              <p class=\"seats{full}\"><b>{held}</b> of {capacity} seats held</p>",
             name = Text(gpu.gpu.as_str()),
             short = short_of(gpu),
-            full = if gpu.held >= gpu.capacity {
-                " full"
-            } else {
-                ""
-            },
+            full = if is_full(gpu) { " full" } else { "" },
             held = gpu.held,
             capacity = gpu.capacity,
         )?;
@@ -37,6 +33,14 @@ pub(super) fn gpus(out: &mut String, sheet: &Sheet) -> fmt::Result {
     out.write_str("</div></section>\n")
 }
 
+/// Less than the smallest transcode takes is no room, and is shown as none.
+const NO_ROOM: Seats = Seats::from_milli(100);
+
+/// Nothing more fits.
+fn is_full(gpu: &GpuView) -> bool {
+    gpu.capacity.less(gpu.held) < NO_ROOM
+}
+
 /// What keeps the next one out, if anything does.
 fn short_of(gpu: &GpuView) -> &'static str {
     let sessions = gpu.max_sessions.is_some_and(|most| gpu.sessions >= most);
@@ -46,7 +50,7 @@ fn short_of(gpu: &GpuView) -> &'static str {
         "<span class=\"pill warn\">short of sessions</span>"
     } else if gpu.waiting > 0 {
         "<span class=\"pill warn\">short of seats</span>"
-    } else if gpu.held >= gpu.capacity {
+    } else if is_full(gpu) {
         "<span class=\"pill warn\">full</span>"
     } else {
         "<span class=\"pill good\">has room</span>"

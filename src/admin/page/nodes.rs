@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Sheet, text::Text};
+use crate::telemetry::size_in_words;
 
 /// Each of them.
 pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
@@ -13,15 +14,20 @@ pub(super) fn nodes(out: &mut String, sheet: &Sheet) -> fmt::Result {
             Some(false) => ("bad", "does not answer"),
             None => ("", "not asked yet"),
         };
-        let poll = match (node.api_key, node.poll) {
-            (false, _) => "no API key: what it runs can't be seen",
-            (true, Some(true)) => "what it runs is seen",
-            (true, Some(false)) => "what it runs can't be read",
-            (true, None) => "what it runs was not read yet",
+        let poll = match (node.reachable, node.api_key, node.poll) {
+            (Some(false), _, _) => "what it runs can't be seen now",
+            (_, false, _) => "no API key: what it runs can't be seen",
+            (_, true, Some(true)) => "what it runs is seen",
+            (_, true, Some(false)) => "what it runs can't be read",
+            (_, true, None) => "what it runs was not read yet",
+        };
+        let disk = match &node.disk {
+            Some(disk) => format!("{} free for transcodes", size_in_words(disk.free)),
+            None => "room for transcodes not known".to_owned(),
         };
         writeln!(
             out,
-            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small></li>",
+            "<li><b>{}</b><span class=\"pill {class}\">{word}</span><small>{poll}</small><small>{disk}</small></li>",
             Text(&node.node)
         )?;
     }

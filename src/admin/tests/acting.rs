@@ -244,6 +244,7 @@ fn demand(user: &str, patience: Duration) -> Demand {
         rate: Bitrate::ZERO,
         would: None,
         patience,
+        replaces: false,
         why: None,
     }
 }

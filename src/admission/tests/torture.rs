@@ -151,6 +151,7 @@ impl Torture {
             },
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
+            replaces: !stream && dice.one_in(6),
             why: None,
         }
     }

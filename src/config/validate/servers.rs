@@ -172,6 +172,7 @@ impl Build<'_> {
                 gpu: one.gpu,
                 ca_file: one.ca_file,
                 timeout: one.timeout,
+                disk_free: one.disk_free,
             }]
         } else {
             several.unwrap_or_default()
@@ -191,6 +192,7 @@ impl Build<'_> {
                 self.name(&entry, node.name.as_deref(), &mut taken)
             };
             let gpu = self.gpu_of(&entry, node.gpu.as_deref(), &names);
+            let mistakes = self.mistakes.len();
             let key = self.secret(
                 &format!("{entry}.api_key"),
                 node.api_key,
@@ -198,24 +200,27 @@ impl Build<'_> {
                 &format!("{name}-api-key"),
             );
             let learns = gpus.iter().position(|g| g.id.as_str() == gpu && g.learn);
-            match (&key, learns) {
-                (None, Some(nth)) => {
+            // A key that can't be had is said once; what would follow from it is not.
+            let absent = key.is_none() && self.mistakes.len() == mistakes;
+            match (absent, learns) {
+                (true, Some(nth)) => {
                     let of = self.entry("gpus", nth);
                     self.wrong(
                         &format!("{of}.capacity"),
                         format!("`auto` learns from what `{name}` says is running, which needs an API key: set `{entry}.api_key`, or write `profile`"),
                     );
                 }
-                (None, None) => self.warn(
+                (true, None) => self.warn(
                     &entry,
                     "no API key: what runs can't be compared with Jellyfin, nor files be looked up; make one in Jellyfin's dashboard and set `api_key_file`",
                 ),
-                (Some(_), _) => {}
+                (false, _) => {}
             }
             let timeout = node.timeout.map_or(Duration::from_secs(10), |s| s.0);
             if timeout < Duration::from_millis(100) {
                 self.wrong(&format!("{entry}.timeout"), "must be at least 100ms");
             }
+            let disk_free = self.disk_free(&entry, node.disk_free, key.is_some());
             let ca_file = node.ca_file.map(|path| self.path(path));
             nodes.push(admission::Node {
                 id: NodeId::new(&name),
@@ -232,6 +237,7 @@ impl Build<'_> {
                     api_key: key,
                     ca_file,
                     timeout,
+                    disk_free,
                 });
             }
         }

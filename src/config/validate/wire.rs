@@ -1,6 +1,6 @@
 //! Listeners, time-outs, logs and polling.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::Build;
 use crate::{
@@ -8,9 +8,42 @@ use crate::{
     config::{file, place::choice, tree::steps, units::Size},
     control, hop,
     ident::Token,
+    upstream,
 };
 
 impl Build<'_> {
+    /// A server whose address is where viewers connect is Finweir itself.
+    pub(super) fn calls_itself(&mut self, listen: &hop::Listen, upstreams: &[upstream::Settings]) {
+        let hop::Listen::Tcp(own) = listen else {
+            return;
+        };
+        for (nth, upstream) in upstreams.iter().enumerate() {
+            let Ok(url) = upstream.url.parse::<http::Uri>() else {
+                continue;
+            };
+            let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+            let ip = host.parse::<IpAddr>().ok();
+            let local = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback());
+            let is_own = ip == Some(own.ip())
+                || local && (own.ip().is_loopback() || own.ip().is_unspecified());
+            let port = match url.scheme_str() {
+                Some("https") => 443,
+                Some(_) | None => 80,
+            };
+            if is_own && url.port_u16().unwrap_or(port) == own.port() {
+                let key = if self.has("nodes") {
+                    format!("{}.url", self.entry("nodes", nth))
+                } else {
+                    "jellyfin.url".to_owned()
+                };
+                self.wrong(
+                    &key,
+                    format!("is the address of `server.listen` ({own}): Finweir would call itself; name Jellyfin's own address"),
+                );
+            }
+        }
+    }
+
     pub(super) fn hop(&mut self, written: file::Server) -> hop::Settings {
         let trusted: Vec<_> = match written.trusted_proxies {
             Some(networks) => networks.into_iter().map(|n| n.0).collect(),
@@ -144,6 +177,7 @@ impl Build<'_> {
         let settings = control::Settings {
             poll: written.active.map_or(Duration::from_secs(5), |s| s.0),
             idle_poll: written.idle.map_or(Duration::from_secs(30), |s| s.0),
+            disk_poll: Duration::from_secs(60),
         };
         for (key, value) in [
             ("poll.active", settings.poll),

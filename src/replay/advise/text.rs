@@ -154,7 +154,7 @@ impl Setting {
             "users have"
         };
         format!(
-            "  {:>7}  {} {have} {} Mbit/s in {} ({} of it for nothing else): raise it, or set direct_play: always",
+            "  {:>7}  {} {have} {} Mbit/s in {} ({} of it for this alone): raise it, or set direct_play: always",
             hours(self.seat_hours),
             self.users,
             megabits(self.kilobits),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::{
-    admission::{Access, Admission, Decision, Demand, Policy, Seats, UserLimits},
+    admission::{Access, Admission, Decision, Demand, Mode, Policy, Seats, UserLimits},
     ident::GpuId,
 };
 
@@ -15,6 +15,35 @@ pub(super) struct Asks<'a> {
     pub(super) core: Admission,
     pub(super) now: Instant,
     pub(super) demand: &'a Demand,
+    /// It was let in already, in a smaller form: what is asked is what would have let it in whole.
+    pub(super) whole: bool,
+}
+
+/// The policy with every rule enforced.
+pub(super) fn enforced(policy: &Policy) -> Arc<Policy> {
+    let mut policy = policy.clone();
+    policy.mode = Mode::Enforce;
+    policy.user.mode = Mode::Enforce;
+    policy.uplink.mode = Mode::Enforce;
+    for gpu in &mut policy.gpus {
+        gpu.mode = Mode::Enforce;
+    }
+    for rule in &mut policy.users {
+        rule.limits.mode = Mode::Enforce;
+    }
+    for class in &mut policy.classes {
+        class.mode = Mode::Enforce;
+        if let Some(limits) = &mut class.user {
+            limits.mode = Mode::Enforce;
+        }
+    }
+    for rule in &mut policy.libraries {
+        rule.mode = Mode::Enforce;
+    }
+    for window in &mut policy.windows {
+        window.mode = Mode::Enforce;
+    }
+    Arc::new(policy)
 }
 
 impl Asks<'_> {
@@ -28,7 +57,7 @@ impl Asks<'_> {
         }
         found.extend(self.limits());
         found.extend(self.access());
-        for rung in &self.demand.rungs {
+        for rung in self.demand.rungs.iter().filter(|_| !self.whole) {
             let smaller = Demand {
                 kind: rung.kind,
                 rungs: Vec::new(),
@@ -45,14 +74,15 @@ impl Asks<'_> {
         found
     }
 
-    /// Whether the demand is let in at once under a policy, be it in a smaller form.
+    /// Whether the demand is let in at once under a policy, be it in a smaller form where that would be something new.
     fn enters(&self, policy: &Arc<Policy>, demand: &Demand) -> bool {
         let mut core = self.core.clone();
         core.set_policy(self.now, Arc::clone(policy));
-        matches!(
-            core.decide(self.now, demand.clone()),
-            Decision::Admit { .. } | Decision::Downgrade { .. }
-        )
+        match core.decide(self.now, demand.clone()) {
+            Decision::Admit { .. } => true,
+            Decision::Downgrade { .. } => !self.whole,
+            Decision::Queue { .. } | Decision::Reject { .. } => false,
+        }
     }
 
     fn with(&self, change: impl FnOnce(&mut Policy)) -> bool {

@@ -134,7 +134,7 @@ fn files_players_and_settings_have_lists_of_their_own() {
     near(setting.alone, 0.75);
     let text = found.text(10);
     assert!(
-        text.contains("2 users have 8 Mbit/s in Jellyfin Web (45 min of it for nothing else)"),
+        text.contains("2 users have 8 Mbit/s in Jellyfin Web (45 min of it for this alone)"),
         "{text}"
     );
     assert!(text.contains("forces PGS subtitles (100 %)"), "{text}");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use finweir::sim::Version;
 
-use super::{Case, Scene, each, of, one_seat};
+use super::{Case, Scene, each, one_seat};
 use crate::support::{App, Heard, Leaves, Play, Setting, Shown, Viewer, Web, Wish, items, until};
 
 /// The viewer has the only seat.
@@ -83,7 +83,7 @@ async fn a_change_of_track_or_quality_keeps_its_seat_though_somebody_waits_for_i
 /// Three episodes one after the other, each in the place of the one before.
 async fn binges(scene: &Scene, viewer: &Viewer, mut play: Play) -> Play {
     for episode in items::EPISODES {
-        if stops_late(scene.app) {
+        if stops_late(scene.app) && scene.app != App::Swiftfin {
             // It has read the episode to the end, and plays what it has.
             let session = play.session.clone();
             until("it has read nothing for a while", || {
@@ -126,11 +126,29 @@ async fn the_next_episode_follows_on_the_same_screen_though_somebody_waits() {
     .await;
 }
 
-/// In the middle of an episode another one can't be told from a second stream of the same device: it waits, and if it
-/// is refused the first plays on.
 #[tokio::test]
-async fn who_stops_late_and_wants_another_in_the_middle_keeps_what_plays() {
-    each(&of(&App::TRANSCODE, stops_late), async |case: Case| {
+async fn who_plays_one_thing_at_a_time_goes_on_to_another_in_the_middle_though_somebody_waits() {
+    each(&[App::Swiftfin], async |case: Case| {
+        let (scene, play) = has_the_seat(case, with_a_line(case.version)).await;
+        let (dora, waiting) = scene.dora_waits().await;
+        let viewer = scene.viewer.clone();
+        let next = tokio::time::timeout(super::PROMPT, viewer.next(&play, items::EPISODES[0]));
+        let play = next.await.unwrap().playing();
+        scene.pays(&play);
+        assert_eq!(scene.decided(), (0, 1, 0));
+        assert_eq!((scene.house.held(), scene.house.waiting()), (1, 1));
+        viewer.stop(&play).await;
+        let doras = waiting.await.unwrap().playing();
+        scene.ends(&[(&dora, &doras)]).await;
+    })
+    .await;
+}
+
+/// In the middle of an episode another one can't be told from a second stream of the same device, where that is not
+/// known of the player: it waits, and if it is refused the first plays on.
+#[tokio::test]
+async fn who_may_play_two_things_and_wants_another_in_the_middle_keeps_what_plays() {
+    each(&[App::Streamyfin], async |case: Case| {
         let (scene, play) = has_the_seat(case, one_seat(case.version)).await;
         let viewer = scene.viewer.clone();
         let shown = viewer.next(&play, items::EPISODES[0]).await;
