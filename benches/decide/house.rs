@@ -229,6 +229,15 @@ impl House {
         first
     }
 
+    /// How many were told of their end since the last look.
+    pub(crate) fn told(&mut self) -> usize {
+        let events = self.core.drain_events();
+        let told = events
+            .iter()
+            .filter(|event| matches!(event, Event::Preempting { grace: Some(_), .. }));
+        told.count()
+    }
+
     /// What Jellyfin says of it.
     pub(crate) fn running(&self, completion: f64) -> Vec<Running> {
         let leases = self.core.snapshot(self.now).leases.into_iter();
