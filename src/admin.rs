@@ -20,12 +20,7 @@ mod state;
 mod tests;
 mod words;
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -227,12 +222,7 @@ async fn state(State(Side { handles, .. }): State<Side>) -> Json<View> {
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    unix(clock::wall())
-}
-
-fn unix(at: SystemTime) -> f64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
+    clock::unix(clock::wall())
 }
 
 // === impl Side ===

@@ -20,6 +20,8 @@
 //! - `swing`, `timers`: what moves the limits, and what time does.
 //! - `reconcile`: the truth comes from Jellyfin.
 //! - `cause`: why a play is not the file as it is, which no decision looks at.
+//! - `input`, `event`: what the core is told, and what it tells; `effect`, `words`: what a reason does, and how it reads.
+//! - `view`, `probe`: what is held and waiting, and what would be decided.
 //!
 //! What holds after every call: nothing was admitted by the limits beyond a limit; each lease is in one state and
 //! ends once, each ticket ends once; no demand waits that all rules would let in; what was given out comes back
@@ -37,6 +39,7 @@ mod claim;
 mod cost;
 mod decide;
 mod dispatch;
+mod effect;
 mod ending;
 mod event;
 mod foresee;
@@ -83,9 +86,9 @@ use self::{
     yielding::Missed,
 };
 pub use self::{
-    capacity::Sample,
     cause::{Cause, Form, Held, MOST_CAUSES, Why},
     cost::{Codec, CostModel, Hdr, Seats, Work},
+    effect::{Effect, Unless, Until},
     event::{Ended, Event, Reason, Reconciled, Subject},
     input::{Input, Numbers},
     lease::LeaseState,

@@ -234,16 +234,6 @@ impl Bound {
         })
     }
 
-    /// The address of the data path; `None` for a Unix socket.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.hop.address()
-    }
-
-    /// The address of the admin side.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin.address()
-    }
-
     /// Starts the loops and both listeners.
     ///
     /// # Errors

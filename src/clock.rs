@@ -1,5 +1,5 @@
-//! Reads the clocks: [`now`] for logic, [`wall`] for what is written down, [`minute_of_week`] for time windows,
-//! [`local_day`] for quotas.
+//! Reads the clocks: [`now`] for logic, [`wall`] for what is written down ([`unix`] as a number), [`minute_of_week`] for
+//! time windows, [`local_day`] for quotas.
 //!
 //! Nothing else does; `clippy.toml` holds that. [`now`] is tokio's clock, so that a test with paused
 //! time drives the logic too.
@@ -18,6 +18,17 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "this module is the clock")]
 pub fn wall() -> SystemTime {
     SystemTime::now()
+}
+
+/// How long after 1970 began. Before that is no time.
+pub fn since_1970(at: SystemTime) -> Duration {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Seconds since 1970, to the millisecond.
+pub fn unix(at: SystemTime) -> f64 {
+    (since_1970(at).as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// The minute of the week here, 0 = Monday 00:00, for time windows.

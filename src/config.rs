@@ -113,19 +113,12 @@ impl Config {
         assemble(layers, environment, directory.unwrap_or_default())
     }
 
-    /// What `finweir run --jellyfin URL` runs on with no file: it observes, under sane limits.
-    ///
-    /// # Errors
-    /// The URL can't be read.
-    pub fn observe(jellyfin_url: &str) -> Result<Self, Mistakes> {
-        Self::observe_with(jellyfin_url, &Environment::default(), &[]).map(|loaded| loaded.config)
-    }
-
-    /// As [`Config::observe`], with the environment and options of the command line on top.
+    /// What `finweir run --jellyfin URL` runs on with no file: it observes, under sane limits. The environment and options
+    /// of the command line lie on top.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn observe_with(
+    pub fn observe(
         jellyfin_url: &str,
         environment: &Environment,
         flags: &[Flag],

@@ -1,4 +1,5 @@
-//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk.
+//! The loops beside the data path: comparing with `/Sessions`, ending jobs, the local time, the server's dialect and disk,
+//! what users have used. And what is said to viewers for the operator.
 
 mod disk;
 mod usage;
@@ -16,7 +17,7 @@ use crate::{
     clock, demand,
     gate::{EndJob, Ending, Gate},
     ident::{DeviceId, UserId},
-    jellyfin::{Dialect, Encoding, SessionRow},
+    jellyfin::{Dialect, Encoding},
     telemetry::Telemetry,
     upstream::{Api, CallError, Health},
 };
@@ -125,13 +126,11 @@ pub async fn message(
     device: &DeviceId,
     text: &str,
 ) -> Result<(), String> {
-    let rows = api.sessions().await.map_err(|error| error.to_string())?;
-    let ours = |row: &&SessionRow| row.user.as_ref() == Some(user) && row.device == *device;
-    let row = rows.iter().find(ours);
-    let row = row.ok_or_else(|| "Jellyfin has no such session now".to_owned())?;
-    api.message(&row.id, MESSAGE_HEADER, text)
-        .await
-        .map_err(|error| error.to_string())
+    let words = |error: CallError| error.to_string();
+    let session = api.session_of(user, device).await.map_err(words)?;
+    let session = session.ok_or("Jellyfin has no such session now")?;
+    let told = api.message(&session, MESSAGE_HEADER, text);
+    told.await.map_err(words)
 }
 
 async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {
@@ -144,24 +143,17 @@ async fn end_job(api: &Api, end: &EndJob) -> Result<(), CallError> {
 
 async fn say(api: &Api, end: &EndJob, text: Option<String>) -> Result<(), CallError> {
     let Some(text) = text else { return Ok(()) };
-    match session_of(api, end).await? {
+    match api.session_of(&end.user, &end.device).await? {
         Some(session) => api.message(&session, "Jellyfin", &text).await,
         None => Ok(()),
     }
 }
 
 async fn stop(api: &Api, end: &EndJob) -> Result<(), CallError> {
-    match session_of(api, end).await? {
+    match api.session_of(&end.user, &end.device).await? {
         Some(session) => api.stop(&session).await,
         None => Ok(()),
     }
-}
-
-/// The session that this user has on this device.
-async fn session_of(api: &Api, end: &EndJob) -> Result<Option<String>, CallError> {
-    let sessions = api.sessions().await?;
-    let own = |row: &&SessionRow| row.device == end.device && row.user.as_ref() == Some(&end.user);
-    Ok(sessions.iter().find(own).map(|row| row.id.clone()))
 }
 
 /// Keeps the core's idea of the date and the time of the week right, daylight saving included, for ever.

@@ -202,7 +202,7 @@ pub fn running(row: &SessionRow, encoding: &Encoding) -> Option<Running> {
         client: Arc::from(row.client.as_str()),
         address: row.address.as_deref().and_then(|a| a.parse().ok()),
     };
-    let plan = row.plan_with(encoding);
+    let plan = row.plan(encoding);
     let job = row.job.as_ref().and_then(|job| job.bitrate);
     let rate = match plan {
         Plan::Direct | Plan::Remux => None,

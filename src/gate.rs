@@ -9,6 +9,7 @@
 //! - **A waiter's future owns a guard** that withdraws its ticket, so a client that leaves gives its place back.
 
 mod ending;
+mod entering;
 mod quota;
 mod reservation;
 mod tell;
@@ -32,8 +33,8 @@ pub use self::{
 };
 use crate::{
     admission::{
-        Activity, Admission, Bitrate, Covered, Decision, Demand, Ended, Event, Input, Kind, Order,
-        Policy, Reason, Seats, Snapshot, Subject, Who,
+        Activity, Admission, Bitrate, Covered, Demand, Ended, Event, Input, Kind, Order, Policy,
+        Reason, Seats, Snapshot, Subject, Who,
     },
     clock,
     ident::{DeviceId, ItemId, LeaseId, PlaySessionId, Ticket, UserId},
@@ -43,9 +44,6 @@ use crate::{
 
 /// Jobs to end and not yet taken up by [`crate::gate`]'s reader; beyond it they are left to Jellyfin's own timers.
 const ACTIONS: usize = 64;
-
-/// A ticket is settled at its deadline; a waiter that hears nothing for this long after it gives up.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// The async face of the core. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,12 +87,6 @@ pub enum Outcome {
     },
 }
 
-/// Takes a waiting demand out when its future is dropped.
-struct Waiting<'a> {
-    gate: &'a Gate,
-    ticket: Option<Ticket>,
-}
-
 // === impl Gate ===
 
 impl Gate {
@@ -119,91 +111,6 @@ impl Gate {
             })),
             ends,
         )
-    }
-
-    /// Decides about a demand and waits, if it must, as long as the client's patience allows.
-    pub async fn enter(&self, demand: Demand) -> Outcome {
-        let input = self.noted(|| Input::Decide(Box::new(demand.clone())));
-        let (decision, receiver) = self.apply(input, |state, now| {
-            let decision = state.core.decide(now, demand);
-            let receiver = if let Decision::Queue { ticket, .. } = &decision {
-                let (sender, receiver) = oneshot::channel();
-                state.waiters.insert(*ticket, sender);
-                Some(receiver)
-            } else {
-                None
-            };
-            (decision, receiver)
-        });
-        match (decision, receiver) {
-            (Decision::Admit { lease, reason }, _) => {
-                Outcome::Admitted(Reservation::new(self.clone(), lease, reason))
-            }
-            (
-                Decision::Downgrade {
-                    lease,
-                    rung,
-                    reason,
-                },
-                _,
-            ) => Outcome::Downgraded {
-                reservation: Reservation::new(self.clone(), lease, reason),
-                rung,
-            },
-            (
-                Decision::Reject {
-                    reason,
-                    retry_after,
-                },
-                _,
-            ) => Outcome::Rejected {
-                reason,
-                retry_after,
-            },
-            (
-                Decision::Queue {
-                    ticket,
-                    deadline,
-                    reason,
-                    ..
-                },
-                Some(receiver),
-            ) => self.wait(ticket, deadline, reason, receiver).await,
-            // A queued demand has a receiver: it was made in the same breath.
-            (Decision::Queue { reason, .. }, None) => Outcome::Rejected {
-                reason,
-                retry_after: Duration::from_secs(1),
-            },
-        }
-    }
-
-    async fn wait(
-        &self,
-        ticket: Ticket,
-        deadline: Instant,
-        reason: Reason,
-        mut receiver: oneshot::Receiver<Outcome>,
-    ) -> Outcome {
-        let mut waiting = Waiting {
-            gate: self,
-            ticket: Some(ticket),
-        };
-        let outcome = tokio::select! {
-            outcome = &mut receiver => outcome,
-            () = tokio::time::sleep_until(deadline.into()) => {
-                // The core refuses it now; the answer arrives like any other.
-                self.apply(None, |_, _| ());
-                tokio::time::timeout(SETTLE, &mut receiver).await.unwrap_or_else(|_| Ok(Outcome::Rejected {
-                    reason: Reason::WaitedOut,
-                    retry_after: Duration::from_secs(1),
-                }))
-            }
-        };
-        waiting.ticket = None;
-        outcome.unwrap_or(Outcome::Rejected {
-            reason,
-            retry_after: Duration::from_secs(1),
-        })
     }
 
     /// Whether this demand would replace or resume what its device holds, and so is never refused.
@@ -401,59 +308,6 @@ impl Gate {
         result
     }
 
-    /// The ticket that an event settles, and what its waiter is told.
-    fn delivery(&self, event: &Event) -> Option<(Ticket, Outcome)> {
-        match event {
-            Event::Granted {
-                ticket,
-                lease,
-                reason,
-                ..
-            } => Some((
-                *ticket,
-                Outcome::Admitted(Reservation::new(self.clone(), *lease, *reason)),
-            )),
-            Event::Refused {
-                ticket: Some(ticket),
-                reason,
-                retry_after,
-                ..
-            } => Some((
-                *ticket,
-                Outcome::Rejected {
-                    reason: *reason,
-                    retry_after: *retry_after,
-                },
-            )),
-            Event::Downgraded {
-                ticket: Some(ticket),
-                lease,
-                rung,
-                reason,
-                ..
-            } => Some((
-                *ticket,
-                Outcome::Downgraded {
-                    reservation: Reservation::new(self.clone(), *lease, *reason),
-                    rung: *rung,
-                },
-            )),
-            Event::Admitted { .. }
-            | Event::Queued { .. }
-            | Event::Refused { ticket: None, .. }
-            | Event::Downgraded { ticket: None, .. }
-            | Event::Withdrawn { .. }
-            | Event::Moved { .. }
-            | Event::LeaseEnded { .. }
-            | Event::Reconciled { .. }
-            | Event::Preempting { .. }
-            | Event::EndJob { .. }
-            | Event::CapacityChanged { .. }
-            | Event::Operator { .. }
-            | Event::PolicyChanged { .. } => None,
-        }
-    }
-
     fn act(&self, events: &[Event]) {
         for event in events {
             let Some((subject, ending)) = ending(event) else {
@@ -472,14 +326,6 @@ impl Gate {
         }
     }
 
-    fn withdraw(&self, ticket: Ticket) {
-        let input = self.noted(|| Input::Withdraw { ticket });
-        self.apply(input, |state, now| {
-            state.waiters.remove(&ticket);
-            state.core.withdraw(now, ticket);
-        });
-    }
-
     fn bind(&self, lease: LeaseId, session: &PlaySessionId) {
         self.tell(Input::Bind {
             lease,
@@ -490,15 +336,5 @@ impl Gate {
     /// A panic inside the core has already cost its one request; the ledger is still the best truth there is.
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Waiting ===
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.gate.withdraw(ticket);
-        }
     }
 }

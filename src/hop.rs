@@ -87,8 +87,7 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// Connecting upstream.
     pub connect: Duration,
-    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment
-    /// (protocol 5.9).
+    /// From the whole request sent to the first byte of the answer. Jellyfin may need a minute for a first segment.
     pub first_byte: Duration,
     /// Nothing moved in either direction of a body.
     pub idle: Duration,
@@ -136,8 +135,6 @@ pub enum Address {
 pub struct Peer {
     /// The viewer's address: the socket's, or what a trusted peer says it is.
     pub address: Option<IpAddr>,
-    /// The peer on the socket, or in the PROXY header.
-    pub socket: Option<SocketAddr>,
     /// The peer is trusted.
     pub trusted: bool,
 }
@@ -186,8 +183,8 @@ pub enum Verdict {
 pub struct Forward {
     /// Where to.
     pub origin: Origin,
-    /// Its route, for metrics.
-    pub label: &'static str,
+    /// What kind of request it is, by a number of the handler's own: [`Done`] brings it back.
+    pub kind: u8,
     /// It is finished upstream even if the client leaves.
     pub finish: bool,
     /// Counts the body bytes of the answer as they are sent.
@@ -205,8 +202,8 @@ pub type OnDone = Box<dyn FnOnce(&Done) + Send>;
 /// How an exchange ended.
 #[derive(Clone, Debug)]
 pub struct Done {
-    /// [`Forward::label`].
-    pub label: &'static str,
+    /// [`Forward::kind`].
+    pub kind: u8,
     /// The status that the client was sent, if one was.
     pub status: Option<u16>,
     /// Body bytes sent to the client.
@@ -252,9 +249,6 @@ pub enum Failure {
     /// The body moved nothing for too long.
     #[error("nothing moved for too long")]
     IdleTimeout,
-    /// The client left.
-    #[error("the client left")]
-    ClientLeft,
     /// The client's request can't be read.
     #[error("the request can't be read: {0}")]
     BadRequest(&'static str),
@@ -302,7 +296,6 @@ impl Failure {
             Self::Truncated(_) => "truncated",
             Self::Malformed(_) => "malformed",
             Self::IdleTimeout => "idle-timeout",
-            Self::ClientLeft => "client-left",
             Self::BadRequest(_) => "bad-request",
             Self::TooLarge(_) => "too-large",
         }
@@ -349,7 +342,7 @@ impl fmt::Debug for OriginInner {
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forward({} to {:?})", self.label, self.origin)
+        write!(f, "Forward(kind {} to {:?})", self.kind, self.origin)
     }
 }
 

@@ -1,4 +1,7 @@
 //! What this program knows of Jellyfin's protocol, without I/O.
+//!
+//! What is said here and elsewhere of Jellyfin and its clients was read in their sources, or seen on real servers:
+//! `tests/captures` holds the recordings, and `cargo test --test captures` holds this module to them.
 
 mod again;
 mod client;

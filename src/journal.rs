@@ -37,6 +37,7 @@ pub use self::{
 };
 use crate::{
     admission::{Event, Input, Numbers, Policy},
+    clock,
     telemetry::Telemetry,
 };
 
@@ -105,9 +106,7 @@ impl Journal {
             .pseudonyms
             .then(|| Pseudonyms::of(dir, true))
             .transpose()?;
-        let since = wall
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = clock::since_1970(wall);
         let numbers = Numbers {
             decision: since.as_secs().saturating_sub(EPOCH) * DECISIONS_PER_SECOND,
             ..Numbers::default()

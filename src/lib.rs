@@ -28,12 +28,15 @@
 //! | 4 | [`control`] | the loops beside the data path |
 //! | 4 | [`admin`] | shows state to operators and Prometheus |
 //! | 4 | [`replay`] | decides a journal again: explains it, or tries another policy on it |
-//! | 4 | [`notify`] | sends word to the operator when something is wrong |
+//! | 4 | [`notify`] | sends word to the operator when something is wrong, and again when it is well |
 //! | 4 | `otlp` | sends a span for each decision; only with the feature of that name |
 //! | 4 | [`scenario`] | measures policies with viewers in virtual time |
 //! | 4 | [`sim`] | is a Jellyfin server, for tests and the demo |
 //! | 5 | [`config`] | turns YAML into each module's settings |
 //! | 6 | [`app`], [`demo`] | put it together |
+//!
+//! `src/main.rs` and `src/main/` are the commands: they read the command line and call [`app`], [`config`], [`demo`],
+//! [`replay`] and [`scenario`].
 //!
 //! Dependencies point one way; `tests/architecture.rs` holds that. The two pure modules do no I/O, read no clock and
 //! are not async: time is an argument. Start reading at [`proxy`], then [`admission`].

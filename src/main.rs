@@ -246,7 +246,7 @@ fn load(arguments: &Run, environment: &Environment) -> Result<Loaded, Mistakes> 
     .flatten()
     .collect();
     match (&arguments.config, &arguments.jellyfin) {
-        (None, Some(url)) => Config::observe_with(url, environment, &flags),
+        (None, Some(url)) => Config::observe(url, environment, &flags),
         (file, url) => {
             let flags: Vec<Flag> = flag("--jellyfin", "jellyfin.url", url)
                 .into_iter()

@@ -14,12 +14,7 @@ mod send;
 mod tests;
 mod word;
 
-use std::{
-    fmt,
-    num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::watch;
@@ -314,12 +309,4 @@ impl Desk {
             }
         }
     }
-}
-
-/// Seconds since 1970, to the millisecond.
-fn unix(at: SystemTime) -> f64 {
-    let since = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
 }

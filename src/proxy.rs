@@ -2,7 +2,10 @@
 //!
 //! [`Proxy::step`] looks at the head of every request and lets nearly all of them pass at once. A PlaybackInfo is
 //! answered by [`playback`], a request that starts FFmpeg is decided by [`stream`], a report is passed on and
-//! noted by [`report`].
+//! noted by [`report`]. What is refused is written by [`refusal`].
+//!
+//! Beside them, `place` is the viewer's page; `flows` and `charge` count bytes; `fingerprints`, `refused`, `tried` and
+//! `languages` remember for a while.
 
 mod charge;
 mod fingerprints;
@@ -35,7 +38,7 @@ pub use self::{
 use crate::{
     admission::{Demand, Kind, Mode, Reason},
     gate::{EndJob, Ending, Gate, Outcome, Throttle},
-    hop::{self, Body, Done, End, Failure, Forward, Handler, Head, Peer, Step, Verdict},
+    hop::{self, Body, Done, End, Exchanged, Failure, Forward, Handler, Head, Peer, Step, Verdict},
     ident::NodeId,
     jellyfin::{Client, Credentials, Dialect, Encoding, Report, Route, classify, credentials},
     tasks::Tasks,
@@ -183,11 +186,26 @@ impl Proxy {
     fn forward(&self, served: Served) -> Forward {
         Forward {
             origin: self.node.origin.clone(),
-            label: served.as_str(),
+            // Its place in `Served::ALL`, by which `done` finds it again.
+            kind: served as u8,
             finish: false,
             meter: None,
             on_done: None,
         }
+    }
+
+    /// Sends a request on that is read whole. `Err`: Jellyfin failed, which is counted, and that is the answer.
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Exchanged, Response<Body>> {
+        let exchange = self.client.exchange(&self.node.origin, request, limit);
+        exchange.await.map_err(|failure| {
+            self.telemetry
+                .upstream_failure(&self.node.id, failure.as_str());
+            refusal::failure(&failure)
+        })
     }
 
     /// What a request claims of its sender. Where the server, as far as it has said, would see no token, one in any
@@ -366,8 +384,7 @@ impl Handler for Proxy {
 
     fn done(&self, done: &Done) {
         let served = Served::ALL
-            .iter()
-            .find(|s| s.as_str() == done.label)
+            .get(usize::from(done.kind))
             .copied()
             .unwrap_or(Served::Other);
         self.telemetry

@@ -2,10 +2,10 @@
 //!
 //! - [`again`]: every input in its order under the policies that were in force. The events must be those that were
 //!   written down, to the letter.
-//! - [`explain`]: the state just before one decision, and which change of the policy would have let it in.
+//! - [`explain()`]: the state just before one decision, and which change of the policy would have let it in.
 //! - [`Replay`]: the same evenings under another policy, beside what happened.
-//! - [`advise`]: what the seats were spent on, and what to do about it.
-//! - [`plan`]: what one more GPU, other files or another client would change.
+//! - [`advise()`]: what the seats were spent on, and what to do about it.
+//! - [`plan()`]: what one more GPU, other files or another client would change.
 //!
 //! What another policy does to people can't be read from a journal: who was refused left no playback behind. What is
 //! assumed about that is in `docs/replay.md`, and in `world`.

@@ -305,11 +305,6 @@ impl Sim {
         self.inner.changed.notify_waiters();
     }
 
-    /// What `/health` says.
-    pub fn set_healthy(&self, healthy: bool) {
-        self.inner.world().healthy = healthy;
-    }
-
     /// How many bytes were free on its disk if no job wrote there.
     pub fn set_free_space(&self, bytes: u64) {
         self.inner.world().free_space = Some(bytes);

@@ -5,6 +5,7 @@
 mod count;
 mod disk;
 mod exemplars;
+mod families;
 mod labels;
 mod logging;
 mod metrics;
@@ -236,7 +237,7 @@ impl Telemetry {
             (node.clone(), health)
         });
         let metrics = Metrics::new(settings);
-        metrics.reloaded(true, recent::unix(clock::wall()));
+        metrics.reloaded(true, clock::unix(clock::wall()));
         Self(Arc::new(Inner {
             metrics,
             users: Users::new(settings.user_label),
@@ -363,7 +364,7 @@ impl Telemetry {
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, ok: bool, at: SystemTime) {
         self.0.metrics.reload(ok);
-        self.0.metrics.reloaded(ok, recent::unix(at));
+        self.0.metrics.reloaded(ok, clock::unix(at));
         self.0.config_ok.store(ok, Ordering::Relaxed);
     }
 

@@ -15,21 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["ident", "clock", "admission", "telemetry"]),
     (
         "gate",
-        &[
-            "ident",
-            "clock",
-            "tasks",
-            "admission",
-            "telemetry",
-            "journal",
-        ],
+        &["ident", "clock", "admission", "telemetry", "journal"],
     ),
-    (
-        "upstream",
-        &["ident", "clock", "tasks", "jellyfin", "telemetry", "hop"],
-    ),
+    ("upstream", &["ident", "clock", "jellyfin", "hop"]),
     ("demand", &["ident", "admission", "jellyfin", "upstream"]),
-    ("gpu", &["ident", "admission", "telemetry"]),
+    ("gpu", &["admission"]),
     (
         "proxy",
         &[
@@ -50,27 +40,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "ident",
             "clock",
-            "tasks",
             "admission",
             "jellyfin",
             "telemetry",
             "gate",
             "upstream",
-            "hop",
             "demand",
         ],
     ),
     (
         "admin",
-        &[
-            "ident",
-            "clock",
-            "tasks",
-            "admission",
-            "gate",
-            "telemetry",
-            "journal",
-        ],
+        &["ident", "clock", "tasks", "admission", "gate", "telemetry"],
     ),
     (
         "notify",
@@ -84,9 +64,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("otlp", &["clock", "tasks", "telemetry", "upstream"]),
-    ("sim", &["ident", "clock", "tasks", "gpu"]),
+    ("sim", &["clock", "tasks", "gpu"]),
     ("replay", &["ident", "admission", "journal"]),
-    ("scenario", &["ident", "admission", "telemetry", "gpu"]),
+    ("scenario", &["ident", "admission", "gpu"]),
     (
         "config",
         &[

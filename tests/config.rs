@@ -285,13 +285,16 @@ fn the_example_means_what_its_comments_say() {
 #[test]
 fn every_refusal_has_a_short_text_in_english_and_german() {
     let texts = Config::parse_str("f.yaml", "").unwrap().config.proxy.texts;
-    for reason in Reason::ALL.iter().skip_while(|r| **r != Reason::UserLimit) {
-        let english = texts.get(Some("en"), *reason).unwrap();
-        let german = texts.get(Some("de"), *reason).unwrap();
+    for reason in Reason::ALL {
+        let texts = ["en", "de"].map(|language| texts.get(Some(language), *reason));
+        if !reason.refuses() {
+            assert_eq!(texts, [None, None], "{reason}");
+            continue;
+        }
+        let [english, german] = texts.map(Option::unwrap);
         assert_ne!(english, german);
         assert!(english.len() < 200 && german.len() < 200, "{reason}");
     }
-    assert_eq!(texts.get(Some("en"), Reason::Fits), None);
 }
 
 #[test]
@@ -715,11 +718,12 @@ fn a_number_is_taken_as_it_is_and_a_profile_with_headroom() {
 
 #[test]
 fn observe_mode_needs_a_url_only() {
-    let config = Config::observe("http://10.0.0.5:8096/jellyfin/").unwrap();
+    let observe = |url| Config::observe(url, &Environment::default(), &[]);
+    let config = observe("http://10.0.0.5:8096/jellyfin/").unwrap().config;
     assert_eq!(config.policy.mode, Mode::Observe);
     assert_eq!(config.nodes[0].base_url, "/jellyfin");
     assert_eq!(config.policy.user.transcodes, Some(2));
-    let error = Config::observe("10.0.0.5").unwrap_err().to_string();
+    let error = observe("10.0.0.5").unwrap_err().to_string();
     assert_eq!(
         error,
         "from option --jellyfin: jellyfin.url: must begin with `http://`, `https://` or `unix:/`"

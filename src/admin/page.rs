@@ -1,6 +1,6 @@
 //! The status page, drawn on the server: no external fetches, nothing that needs a script.
 //!
-//! It is drawn in parts ([`parts`]). With JavaScript, those that change are sent to it ([`super::live`]); without, the
+//! It is drawn in parts ([`parts`]). With JavaScript, those that change are sent to it ([`super::live`](mod@super::live)); without, the
 //! browser loads the page again. All that clients and configuration say is escaped and cut by [`text::Text`]; no style is
 //! written inline, so that the Content-Security-Policy can forbid it. Bars are SVG, whose widths are attributes.
 //!

@@ -10,9 +10,9 @@ use std::{
 
 use serde::Serialize;
 
-use super::unix;
 use crate::{
     admission::{GpuView, LeaseView, Mode, QuotaView, Snapshot, UplinkView, WaiterView},
+    clock,
     ident::NodeId,
     telemetry::{Decided, Disk, NodeHealth, Telemetry, size_in_words},
 };
@@ -237,7 +237,7 @@ impl View {
         };
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            at: unix(at),
+            at: clock::unix(at),
             ready: checks.ready(),
             draining: checks.failed("draining").is_some(),
             mode: snapshot.mode,

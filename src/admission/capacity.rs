@@ -13,18 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::Seats;
 
 /// One reading of a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats
-    /// (hardware A3, captures 18). `None`: no unthrottled job ran.
-    pub throughput: Option<f64>,
-    /// Jobs slower than real time whose viewers have less than 15 s in hand (hardware A5).
-    pub starving: u32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sample {
+    /// Σ speed × seats over its unthrottled jobs: a direct reading of raw capacity, in seats.
+    /// `None`: no unthrottled job ran.
+    pub(super) throughput: Option<f64>,
+    /// Jobs slower than real time whose viewers have less than 15 s in hand.
+    pub(super) starving: u32,
 }
 
 /// Readings kept: at one every five seconds, the last five minutes of work.
@@ -34,7 +32,7 @@ const ENOUGH: usize = 24;
 const FRESH: Duration = Duration::from_secs(3600);
 const STEP: Duration = Duration::from_secs(30);
 const COOL_DOWN: Duration = Duration::from_secs(10);
-/// Hundredths of raw throughput that may be handed out (the default headroom, hardware A4).
+/// Hundredths of raw throughput that may be handed out (the default headroom).
 const USABLE: u64 = 85;
 
 /// The limiter of one GPU.

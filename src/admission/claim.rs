@@ -83,6 +83,23 @@ impl Admission {
         }
     }
 
+    /// What the rules say, its claim considered: where that holds, no rule is in the way, or only the GPU is.
+    pub(super) fn judge_claimed(
+        &self,
+        (claim, holds): (&Claim, Holds),
+        asked: &Asked,
+        place: Place,
+    ) -> Judgement {
+        match holds {
+            Holds::Yes(_, passes) => Judgement {
+                passes,
+                ..Judgement::default()
+            },
+            Holds::Full(lane) => Judgement::gpu_full(lane),
+            Holds::No => self.judge(asked, place, claim.freed),
+        }
+    }
+
     /// Whether a limit of the user, of the class or of the line stands against it, whatever the GPU has room for.
     fn is_over_its_own_limits(&self, asked: &Asked, claim: &Claim) -> bool {
         let place = Place::FIRST;

@@ -71,7 +71,7 @@ pub struct Work {
     pub burn_in: bool,
 }
 
-/// The knobs of the cost formula (hardware A3).
+/// The knobs of the cost formula.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// Factor on decode work for tone-mapping; each GPU may have its own.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Admission, Decision, Demand, Ended, Event, Known, LeaseState, MOST_LEASES, MOST_OF_A_SCREEN,
-    Origin, Reason, Seats, Timer,
+    Admission, Decision, Demand, Effect, Ended, Event, Known, LeaseState, MOST_LEASES,
+    MOST_OF_A_SCREEN, Origin, Reason, Seats, Timer, Until,
     claim::{Claim, Holds},
     index::Listed,
     lease::{Before, Former, Lease, Right, Seen},
@@ -60,16 +60,12 @@ impl Admission {
             self.note_passed(passes);
             return self.admit(now, asked, claim, reason, None);
         }
-        let verdict = self.judge(&asked, place, claim.freed);
         let Judgement {
             block,
             would,
             passes,
             alone,
-        } = match holds {
-            Holds::Full(lane) => Judgement::gpu_full(lane),
-            Holds::Yes(..) | Holds::No => verdict,
-        };
+        } = self.judge_claimed((&claim, holds), &asked, place);
         let would = would.or(asked.demand.would);
         let Some((reason, line)) = block else {
             if would.is_none()
@@ -154,6 +150,10 @@ impl Admission {
     pub fn turn_away(&mut self, demand: &Demand, reason: Reason, retry_after: Duration) {
         let number = self.next_decision();
         let asked = Asked::new(&self.policy, demand.clone()).numbered(number);
+        self.note_refused(&asked, reason, retry_after);
+    }
+
+    fn note_refused(&mut self, asked: &Asked, reason: Reason, retry_after: Duration) {
         self.events.push(Event::Refused {
             subject: Arc::clone(&asked.subject),
             ticket: None,
@@ -175,13 +175,7 @@ impl Admission {
 
     fn reject(&mut self, asked: &Asked, reason: Reason, expected: Option<Duration>) -> Decision {
         let retry_after = self.retry_after(reason, expected);
-        self.events.push(Event::Refused {
-            subject: Arc::clone(&asked.subject),
-            ticket: None,
-            reason,
-            waited: Duration::ZERO,
-            retry_after,
-        });
+        self.note_refused(asked, reason, retry_after);
         Decision::Reject {
             reason,
             retry_after,
@@ -397,46 +391,24 @@ impl Admission {
     /// When it is worth asking again: never less than a second. For limits, when seats are expected to come free.
     pub(super) fn retry_after(&self, reason: Reason, expected: Option<Duration>) -> Duration {
         let secs = Duration::from_secs;
-        match reason {
-            Reason::UserLimit
-            | Reason::UserStreams
-            | Reason::ClassLimit
-            | Reason::ServerLimit
-            | Reason::UplinkFull
-            | Reason::GpuFull
-            | Reason::GpuSessions
-            | Reason::QueueFull
-            | Reason::WaitedOut
-            | Reason::WaitTooLong => {
+        let until = match reason.effect() {
+            Effect::LetsIn | Effect::Shrinks => return secs(1),
+            Effect::Refuses { until, .. } => until,
+        };
+        match until {
+            Until::Room => {
                 let ahead = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
                 let guess = secs(15)
                     .saturating_mul(ahead.saturating_add(1))
                     .min(secs(120));
                 expected.unwrap_or(guess).clamp(secs(5), secs(600))
             }
-            Reason::UhdDenied
-            | Reason::TranscodeDenied
-            | Reason::LibraryRule
-            | Reason::Anonymous
-            | Reason::Unreadable
-            | Reason::Revoked => secs(300),
-            Reason::Paused => secs(60),
-            Reason::Quota => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
-            Reason::TimeWindow => self.until_window_edge().clamp(secs(60), secs(3600)),
-            Reason::StartRate => secs(30),
-            Reason::Superseded | Reason::Draining => secs(5),
-            Reason::Fits
-            | Reason::Cheap
-            | Reason::Replacement
-            | Reason::Resume
-            | Reason::Adopted
-            | Reason::Waited
-            | Reason::Observed
-            | Reason::FailOpen
-            | Reason::Yields
-            | Reason::Pressure
-            | Reason::RunsAlone
-            | Reason::Operator => secs(1),
+            Until::Window => self.until_window_edge().clamp(secs(60), secs(3600)),
+            Until::Renewal => expected.unwrap_or(secs(3600)).clamp(secs(1), secs(86_400)),
+            Until::Operator => secs(60),
+            Until::Pace => secs(30),
+            Until::Moment => secs(5),
+            Until::Never => secs(300),
         }
     }
 }

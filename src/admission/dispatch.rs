@@ -11,7 +11,7 @@ use super::{
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
 };
-use crate::ident::{DeviceId, Ticket, UserId};
+use crate::ident::{Ticket, UserId};
 
 impl Admission {
     /// Takes a waiting demand out: its client has gone.
@@ -24,20 +24,6 @@ impl Admission {
                 ticket,
                 waited: now.saturating_duration_since(waiter.since),
             });
-        }
-        self.settle(now);
-    }
-
-    /// Everything that this device waits for is void: it has asked for something else. Its tickets end with
-    /// [`Reason::Superseded`].
-    pub fn supersede(&mut self, now: Instant, user: &UserId, device: &DeviceId) {
-        self.advance(now);
-        // Streams without a login share one name, but not one screen.
-        if *user == UserId::anonymous() {
-            return;
-        }
-        for ticket in self.queue.of_screen(&(user.clone(), device.clone())) {
-            self.refuse(now, ticket, Reason::Superseded);
         }
         self.settle(now);
     }
@@ -144,14 +130,7 @@ impl Admission {
         let (asked, place) = (Arc::clone(&waiter.asked), waiter.place);
         let claim = self.claim(now, &asked);
         let holds = self.holds_claim(&claim, &asked, Some(place));
-        let verdict = match holds {
-            Holds::Yes(_, passes) => Judgement {
-                passes,
-                ..Judgement::default()
-            },
-            Holds::Full(lane) => Judgement::gpu_full(lane),
-            Holds::No => self.judge(&asked, place, claim.freed),
-        };
+        let verdict = self.judge_claimed((&claim, holds), &asked, place);
         match verdict.block {
             None => {
                 if holds == Holds::No && self.spare_waiting(now, ticket) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Admission, Ended, Event, Known, LeaseState, Origin, Reason, Timer,
+    Admission, Demand, Ended, Event, Known, LeaseState, Origin, Reason, Timer,
     claim::Claim,
     lease::{Before, Lease, Leave, Right},
     ledger::Hold,
@@ -78,7 +78,6 @@ impl Admission {
             Ended::Abandoned
             | Ended::Replaced
             | Ended::Undelivered
-            | Ended::UpstreamFailed
             | Ended::Parked
             | Ended::Preempted
             | Ended::Revoked => false,
@@ -101,7 +100,7 @@ impl Admission {
 
     fn give_back(&mut self, now: Instant, lease: Lease, why: Ended) {
         let unused = match why {
-            Ended::Abandoned | Ended::Undelivered | Ended::UpstreamFailed => true,
+            Ended::Abandoned | Ended::Undelivered => true,
             Ended::Stopped
             | Ended::Idle
             | Ended::Replaced
@@ -116,30 +115,37 @@ impl Admission {
                 if why == Ended::Abandoned && !former.read {
                     return;
                 }
-                let state = former.state;
-                let mut demand = former.asked.demand.clone();
-                demand.origin = Origin::Stream;
-                let mut asked = Asked::new(&self.policy, demand);
-                asked.stepped = former.asked.stepped;
-                let number = self.next_decision();
-                let asked = Arc::new(asked.numbered(number));
-                let subject = Arc::clone(&asked.subject);
-                let id = self.open(now, asked, Claim::default(), Reason::Resume);
-                let reason = Reason::Resume;
-                self.events.push(Event::Admitted {
-                    subject,
-                    lease: id,
-                    reason,
-                    would: None,
-                });
+                let id = self.reopen(now, &former.asked);
                 // The answer that is not used is no way out either.
                 self.pass_on(id, lease.sentence);
-                self.change_state(id, state);
+                self.change_state(id, former.state);
                 self.arm(id);
             }
             Before::Right(right) if unused => self.remember(now, right),
             Before::Running(_) | Before::Right(_) | Before::Nothing => {}
         }
+    }
+
+    /// A stream that is remembered runs on: its lease is made anew, without asking.
+    pub(super) fn reopen(&mut self, now: Instant, remembered: &Asked) -> LeaseId {
+        let demand = Demand {
+            origin: Origin::Stream,
+            ..remembered.demand.clone()
+        };
+        let mut asked = Asked::new(&self.policy, demand);
+        asked.stepped = remembered.stepped;
+        let number = self.next_decision();
+        let asked = Arc::new(asked.numbered(number));
+        let subject = Arc::clone(&asked.subject);
+        let reason = Reason::Resume;
+        let lease = self.open(now, asked, Claim::default(), reason);
+        self.events.push(Event::Admitted {
+            subject,
+            lease,
+            reason,
+            would: None,
+        });
+        lease
     }
 
     /// Takes a lease out of everything that knows it.

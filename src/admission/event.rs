@@ -136,8 +136,6 @@ labels! {
         Gone = "gone",
         /// The client left before the answer was written.
         Undelivered = "undelivered",
-        /// Jellyfin failed after it was admitted.
-        UpstreamFailed = "upstream-failed",
         /// A player that shows nothing and reports on.
         DeadPlayer = "dead-player",
         /// Its viewer has paused for long, and a rule ends its job meanwhile.

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Activity, Admission, Bitrate, Book, Decision, Demand, Ended, Event, Kind, Order, Policy,
-    Reason, Running, Sample, Seats, Today,
+    Reason, Running, Seats, Today,
 };
 use crate::ident::{
-    ClassId, DecisionId, DeviceId, GpuId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
+    ClassId, DecisionId, DeviceId, ItemId, LeaseId, NodeId, PlaySessionId, Ticket, UserId,
 };
 
 /// One call of the core that may change it.
@@ -96,13 +96,6 @@ pub enum Input {
         reason: Reason,
         /// When it may be tried again.
         retry_after: Duration,
-    },
-    /// [`Admission::sample`].
-    Sample {
-        /// The GPU.
-        gpu: GpuId,
-        /// The reading.
-        sample: Sample,
     },
     /// [`Admission::reconcile`].
     Reconcile {
@@ -234,7 +227,6 @@ impl Admission {
                 self.advance(now);
                 self.turn_away(demand, *reason, *retry_after);
             }
-            Input::Sample { gpu, sample } => self.sample(now, gpu, *sample),
             Input::Reconcile { node, running } => self.reconcile(now, node, running),
             Input::Week { minute } => self.set_minute_of_week(now, *minute),
             Input::Policy(policy) => self.set_policy(now, Arc::clone(policy)),

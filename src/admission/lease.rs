@@ -270,7 +270,7 @@ impl Lease {
             },
             LeaseState::Active => {
                 // A silent viewer who had paused keeps the right to come back: several clients report a pause
-                // once and then nothing (clients 11.4).
+                // once and then nothing.
                 let silence = if self.open {
                     (self.last_sign + timers.parked, idle)
                 } else if self.paused_since.is_some() && self.is_video() {

@@ -7,19 +7,16 @@ use std::{
 };
 
 use super::{
-    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Origin, Policy,
-    Reason,
-    claim::Claim,
+    Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Policy,
     foresee::Foresight,
     index::Index,
     lease::{Before, Lease},
     ledger::Ledger,
     queue::{Queue, Screen},
-    rules::Asked,
 };
 use crate::ident::{DeviceId, ItemId, LeaseId, PlaySessionId, UserId};
 
-/// A progressive FFmpeg dies about 11 s after its reader has left (captures 10).
+/// A progressive FFmpeg dies about 11 s after its reader has left.
 const STREAM_LINGER: Duration = Duration::from_secs(12);
 
 impl Admission {
@@ -266,7 +263,7 @@ impl Admission {
         self.settle(now);
     }
 
-    /// Ends a lease at once: its answer was never written, or Jellyfin failed. What it had replaced, and what
+    /// Ends a lease at once: its answer was never written. What it had replaced, and what
     /// runs on, takes its seats back.
     pub fn release(&mut self, now: Instant, lease: LeaseId, why: Ended) {
         self.advance(now);
@@ -287,21 +284,7 @@ impl Admission {
     /// A session that ended a moment ago is read again: its lease is made anew, without asking.
     fn come_back(&mut self, now: Instant, screen: &Screen, activity: Activity) -> Option<LeaseId> {
         let right = self.forget_right(screen)?;
-        let mut demand = right.asked.demand.clone();
-        demand.origin = Origin::Stream;
-        let mut asked = Asked::new(&self.policy, demand);
-        asked.stepped = right.asked.stepped;
-        let number = self.next_decision();
-        let asked = Arc::new(asked.numbered(number));
-        let subject = Arc::clone(&asked.subject);
-        let lease = self.open(now, asked, Claim::default(), Reason::Resume);
-        let reason = Reason::Resume;
-        self.events.push(Event::Admitted {
-            subject,
-            lease,
-            reason,
-            would: None,
-        });
+        let lease = self.reopen(now, &right.asked);
         self.note(now, lease, activity, true);
         self.settle(now);
         Some(lease)

@@ -275,17 +275,17 @@ pub struct QueueBounds {
 /// Timers of a lease. Defaults and their sources: `config/default.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timers {
-    /// Reserved without any media request: given back (clients 15.1).
+    /// Reserved without any media request: given back.
     pub reserve: Duration,
     /// A playlist request prolongs a reservation to this.
     pub intent: Duration,
-    /// No segment and no report for this long: idle (captures 10: FFmpeg dies 60 s after the last).
+    /// No segment and no report for this long: idle (FFmpeg dies 60 s after the last).
     pub idle: Duration,
     /// A viewer paused for longer gives his seats up.
     pub park_after: Duration,
     /// How long a parked viewer keeps the right to come back without asking.
     pub parked: Duration,
-    /// FFmpeg takes some seconds to go after a stop (protocol 5.5: at most 5 s).
+    /// FFmpeg takes some seconds to go after a stop (at most 5 s).
     pub linger: Duration,
     /// Position 0, paused, and no segment for this long: a dead player.
     pub dead_after: Duration,
@@ -339,7 +339,7 @@ impl Mode {
 // === impl Policy ===
 
 impl Policy {
-    /// The policy of `finweir run --jellyfin URL` with no file: one node, one GPU, nothing enforced.
+    /// One node, one GPU, two transcodes a user, and nothing enforced: what tests and benches begin with.
     pub fn observe(node: NodeId, gpu: GpuId, capacity: Seats) -> Self {
         Self {
             mode: Mode::Observe,

@@ -2,7 +2,7 @@
 //!
 //! A poll is matched to leases by (user, device, item). What no lease explains is adopted; a job that has encoded
 //! all there is makes its lease Finished; a lease that two polls in a row don't explain has lost its job. Two
-//! polls also give the speed of each job (completion × running time ÷ elapsed, captures 18), and so the
+//! polls also give the speed of each job (completion × running time ÷ elapsed), and so the
 //! throughput of the GPU: learning GPUs take it as their reading.
 
 use std::{
@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running, Sample,
+    Admission, Demand, Ended, Event, Kind, LeaseState, Origin, Reason, Reconciled, Running,
+    capacity::Sample,
     claim::Claim,
     lease::{Before, Lease, Seen},
     ledger::Hold,

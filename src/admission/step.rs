@@ -16,7 +16,7 @@ use super::{
     event::Subject,
     ledger::Account,
     queue::{Line, Place},
-    rules::{Asked, Judgement, price},
+    rules::{Asked, price},
 };
 use crate::ident::Ticket;
 
@@ -181,16 +181,10 @@ impl Admission {
         let asked = asked.stepped(step);
         let claim = self.claim(now, &asked);
         let holds = self.holds_claim(&claim, &asked, Some(place));
-        let (claimed, verdict) = match holds {
-            Holds::Yes(reason, passes) => {
-                let verdict = Judgement {
-                    passes,
-                    ..Judgement::default()
-                };
-                (Some(reason), verdict)
-            }
-            Holds::Full(lane) => (None, Judgement::gpu_full(lane)),
-            Holds::No => (None, self.judge(&asked, place, claim.freed)),
+        let verdict = self.judge_claimed((&claim, holds), &asked, place);
+        let claimed = match holds {
+            Holds::Yes(reason, _) => Some(reason),
+            Holds::Full(_) | Holds::No => None,
         };
         match verdict.block {
             Some(block) => Err(block),

@@ -6,25 +6,18 @@ use std::{
 };
 
 use super::{
-    Admission, Capacity, Event, Mode, Policy, Sample, Seats, Timer, Window,
+    Admission, Capacity, Event, Mode, Policy, Seats, Timer, Window,
+    capacity::Sample,
     index::{Index, Listed},
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
     queue::{Lane, Line, Thirst},
 };
-use crate::ident::{ClassId, GpuId, LeaseId, UserId};
+use crate::ident::{ClassId, LeaseId, UserId};
 
 impl Admission {
     /// Takes in one reading of a GPU.
-    pub fn sample(&mut self, now: Instant, gpu: &GpuId, sample: Sample) {
-        self.advance(now);
-        if let Some(index) = self.policy.gpus.iter().position(|known| known.id == *gpu) {
-            self.learn(now, index, sample);
-        }
-        self.settle(now);
-    }
-
     pub(super) fn learn(&mut self, now: Instant, index: usize, sample: Sample) {
         let Some(limiter) = self.limiters.get_mut(index) else {
             return;

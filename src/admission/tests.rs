@@ -24,6 +24,7 @@ mod rungs;
 mod torture;
 mod uplink;
 mod waiting;
+mod whose;
 mod yielding;
 
 use std::{

@@ -3,47 +3,6 @@
 use super::Reason;
 
 impl Reason {
-    /// Whether it speaks for a play as it was asked for. Whatever else stands beside a play that runs is why it got a
-    /// smaller picture.
-    pub const fn lets_in(self) -> bool {
-        match self {
-            Self::Fits
-            | Self::Cheap
-            | Self::Replacement
-            | Self::Resume
-            | Self::Adopted
-            | Self::Waited
-            | Self::Observed
-            | Self::FailOpen
-            | Self::RunsAlone
-            | Self::Operator => true,
-            Self::Yields
-            | Self::Pressure
-            | Self::UserLimit
-            | Self::UserStreams
-            | Self::ClassLimit
-            | Self::ServerLimit
-            | Self::UplinkFull
-            | Self::GpuFull
-            | Self::GpuSessions
-            | Self::UhdDenied
-            | Self::TranscodeDenied
-            | Self::LibraryRule
-            | Self::TimeWindow
-            | Self::Quota
-            | Self::StartRate
-            | Self::QueueFull
-            | Self::WaitedOut
-            | Self::WaitTooLong
-            | Self::Superseded
-            | Self::Paused
-            | Self::Draining
-            | Self::Unreadable
-            | Self::Anonymous
-            | Self::Revoked => false,
-        }
-    }
-
     /// The second half of "Refused: ...", "Admitted: ...".
     pub const fn in_words(self) -> &'static str {
         match self {

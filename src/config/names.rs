@@ -11,95 +11,97 @@ use crate::{
     telemetry::{LogFormat, UserLabel},
 };
 
-/// Declares words, each with what it stands for.
+/// Declares words, each with what it stands for: the variant of the same name, if nothing else is said.
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident for $target:ty { $($(#[$vdoc:meta])* $variant:ident = $word:literal => $value:expr,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident for $target:ty { $($(#[$vdoc:meta])* $variant:ident = $word:literal $(=> $value:expr)?,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
         pub(super) enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
 
         impl From<$name> for $target {
             fn from(name: $name) -> Self {
-                match name { $($name::$variant => $value,)* }
+                match name { $($name::$variant => names!(@value $variant $($value)?),)* }
             }
         }
     )*};
+    (@value $variant:ident) => { Self::$variant };
+    (@value $variant:ident $value:expr) => { $value };
 }
 
 names! {
     /// Whether a rule is enforced.
     ModeName for Mode {
         /// Record only.
-        Observe = "observe" => Self::Observe,
+        Observe = "observe",
         /// Do what was decided.
-        Enforce = "enforce" => Self::Enforce,
+        Enforce = "enforce",
     }
     /// Whether something is allowed.
     AccessName for Access {
         /// Yes.
-        Allow = "allow" => Self::Allow,
+        Allow = "allow",
         /// No.
-        Deny = "deny" => Self::Deny,
+        Deny = "deny",
     }
     /// What is done when a play does not fit.
     WhenFullName for WhenFull {
         /// Wait, then step down.
-        WaitThenStepDown = "wait-then-step-down" => Self::WaitThenStepDown,
+        WaitThenStepDown = "wait-then-step-down",
         /// Step down, and wait if nothing smaller fits.
-        StepDownThenWait = "step-down-then-wait" => Self::StepDownThenWait,
+        StepDownThenWait = "step-down-then-wait",
         /// Only wait.
-        Wait = "wait" => Self::Wait,
+        Wait = "wait",
         /// Only step down.
-        StepDown = "step-down" => Self::StepDown,
+        StepDown = "step-down",
     }
     /// For whom somebody who plays steps down when he asks again.
     YieldsName for Yields {
         /// For who goes before him by class.
-        ToHigher = "to-higher" => Self::ToHigher,
+        ToHigher = "to-higher",
         /// For everybody who waits.
-        Always = "always" => Self::Always,
+        Always = "always",
         /// For nobody.
-        Never = "never" => Self::Never,
+        Never = "never",
     }
     /// What is worth a word to the operator.
     OnName for On {
         /// Transcodes are slower than their viewers.
-        GpuStarving = "gpu-starving" => Self::GpuStarving,
+        GpuStarving = "gpu-starving",
         /// A server does not answer.
-        NodeDown = "node-down" => Self::NodeDown,
+        NodeDown = "node-down",
         /// The disk for transcodes is filling.
-        DiskFilling = "disk-filling" => Self::DiskFilling,
+        DiskFilling = "disk-filling",
         /// Many plays are refused.
-        Refused = "refused" => Self::Refused,
+        Refused = "refused",
         /// The configuration was rejected.
-        ConfigRejected = "config-rejected" => Self::ConfigRejected,
+        ConfigRejected = "config-rejected",
         /// The journal can't be written.
-        JournalTrouble = "journal-trouble" => Self::JournalTrouble,
+        JournalTrouble = "journal-trouble",
     }
     /// What happens to a request that can't be judged.
     OnErrorName for OnError {
         /// It passes.
-        Admit = "admit" => Self::Admit,
+        Admit = "admit",
         /// It is refused.
-        Reject = "reject" => Self::Reject,
+        Reject = "reject",
     }
     /// When a client is made to play a file as it is.
     DirectPlayName for DirectPlay {
         /// Never.
-        Off = "off" => Self::Off,
+        Off = "off",
         /// When its transcode would have to wait or be refused.
-        Pressure = "pressure" => Self::Pressure,
+        Pressure = "pressure",
         /// Whenever it would transcode.
-        Always = "always" => Self::Always,
+        Always = "always",
     }
     /// When a text subtitle that would be drawn into the picture goes beside it.
     SubtitlesName for Subtitles {
         /// Never.
-        AsIs = "as-is" => Self::AsIs,
+        AsIs = "as-is",
         /// When its transcode would have to wait or be refused.
-        Pressure = "pressure" => Self::Pressure,
+        Pressure = "pressure",
         /// Whenever it would be drawn in.
-        External = "external" => Self::External,
+        External = "external",
     }
     /// Which version of a film is listed first.
     VersionsName for bool {
@@ -111,58 +113,58 @@ names! {
     /// The shape of a refusal.
     ShapeName for Shape {
         /// 200 with `ErrorCode`.
-        ErrorCode = "error-code" => Self::ErrorCode,
+        ErrorCode = "error-code",
         /// 200, nothing supported.
-        NothingSupported = "nothing-supported" => Self::NothingSupported,
+        NothingSupported = "nothing-supported",
         /// HTTP 429.
-        Http = "http" => Self::Http,
+        Http = "http",
     }
     /// A player.
     ClientName for Client {
         /// jellyfin-web and its wrappers.
-        Web = "web" => Self::Web,
+        Web = "web",
         /// Jellyfin for Android TV.
-        AndroidTv = "android-tv" => Self::AndroidTv,
+        AndroidTv = "android-tv",
         /// Jellyfin for Android.
-        Android = "android" => Self::Android,
+        Android = "android",
         /// Swiftfin.
-        Swiftfin = "swiftfin" => Self::Swiftfin,
+        Swiftfin = "swiftfin",
         /// jellyfin-mpv-shim.
-        MpvShim = "mpv-shim" => Self::MpvShim,
+        MpvShim = "mpv-shim",
         /// The Kodi add-on.
-        Kodi = "kodi" => Self::Kodi,
+        Kodi = "kodi",
         /// The Roku channel.
-        Roku = "roku" => Self::Roku,
+        Roku = "roku",
         /// The Chromecast receiver.
-        Chromecast = "chromecast" => Self::Chromecast,
+        Chromecast = "chromecast",
         /// Jellyfin Vue.
-        Vue = "vue" => Self::Vue,
+        Vue = "vue",
         /// Streamyfin.
-        Streamyfin = "streamyfin" => Self::Streamyfin,
+        Streamyfin = "streamyfin",
         /// Findroid.
-        Findroid = "findroid" => Self::Findroid,
+        Findroid = "findroid",
         /// Infuse.
-        Infuse = "infuse" => Self::Infuse,
+        Infuse = "infuse",
         /// Anything else.
-        Unknown = "unknown" => Self::Unknown,
+        Unknown = "unknown",
     }
     /// How logs are written.
     FormatName for LogFormat {
         /// Text on a terminal, else JSON.
-        Auto = "auto" => Self::Auto,
+        Auto = "auto",
         /// For people.
-        Text = "text" => Self::Text,
+        Text = "text",
         /// One JSON object a line.
-        Json = "json" => Self::Json,
+        Json = "json",
     }
     /// What the label `user` holds.
     UserLabelName for UserLabel {
         /// The user's name.
-        Name = "name" => Self::Name,
+        Name = "name",
         /// The user's id.
-        Id = "id" => Self::Id,
+        Id = "id",
         /// Nothing.
-        None = "none" => Self::None,
+        None = "none",
     }
     /// Days of the week, as numbers from Monday = 0.
     DayName for Vec<u8> {

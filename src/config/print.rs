@@ -450,7 +450,7 @@ pub(super) fn summary(config: &Config) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Seats of 4K24 HDR10 HEVC to 1080p (hardware A3), for a GPU that tone-maps at this price.
+/// Seats of 4K24 HDR10 HEVC to 1080p, for a GPU that tone-maps at this price.
 fn uhd_hdr(tone_map: f64) -> f64 {
     (0.5 * 3.2 * 1.25 + 0.5 * 0.8 + tone_map * 3.2) * 1.15
 }

@@ -285,7 +285,7 @@ mod tests {
 
     fn causes(source: &Source, ceiling: Option<u64>) -> Vec<Cause> {
         let encoding = Encoding::default();
-        let plan = Plan::of_source_with(
+        let plan = Plan::of_source(
             source,
             Media::Video,
             &encoding,

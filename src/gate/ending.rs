@@ -61,7 +61,6 @@ pub(super) fn ending(event: &Event) -> Option<(&Subject, Ending)> {
                 | Ended::Replaced
                 | Ended::Gone
                 | Ended::Undelivered
-                | Ended::UpstreamFailed
                 | Ended::DeadPlayer
                 | Ended::Parked => Ending::Job,
             };

@@ -37,13 +37,6 @@ impl Reservation {
             self.gate.bind(lease, session);
         }
     }
-
-    /// Jellyfin failed after all: the seats go back, and it is said why.
-    pub fn fail(mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.gate.release(lease, Ended::UpstreamFailed);
-        }
-    }
 }
 
 impl Drop for Reservation {

@@ -2,8 +2,8 @@
 
 use super::Gate;
 use crate::{
-    admission::{Bitrate, Ended, Input, Running, Sample},
-    ident::{DeviceId, GpuId, ItemId, NodeId, UserId},
+    admission::{Bitrate, Ended, Input, Running},
+    ident::{DeviceId, ItemId, NodeId, UserId},
     journal::Journal,
 };
 
@@ -40,14 +40,6 @@ impl Gate {
             device: device.clone(),
             item: item.clone(),
             why,
-        });
-    }
-
-    /// Takes in one reading of a GPU.
-    pub fn sample(&self, gpu: &GpuId, sample: Sample) {
-        self.tell(Input::Sample {
-            gpu: gpu.clone(),
-            sample,
         });
     }
 

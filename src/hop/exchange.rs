@@ -78,7 +78,7 @@ pub(super) async fn forward<H: Handler>(
 ) -> After {
     let Forward {
         origin,
-        label,
+        kind,
         finish,
         meter,
         on_done,
@@ -88,7 +88,7 @@ pub(super) async fn forward<H: Handler>(
         on_done,
         meter,
         done: Done {
-            label,
+            kind,
             status: None,
             bytes: 0,
             first_byte: None,

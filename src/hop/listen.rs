@@ -239,7 +239,11 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
-                    tracing::warn!(%error, "connections that arrive while the listener closes may be reset");
+                    // Each event loop has a listener of its own, and the system the same to say to all.
+                    static TOLD: std::sync::Once = std::sync::Once::new();
+                    TOLD.call_once(|| {
+                        tracing::warn!(%error, "The system lets no filter before the listener: who connects in the moment in which it closes may be reset, and has to connect again");
+                    });
                 }
             }
             // Its file is gone or another's: nothing new can arrive.

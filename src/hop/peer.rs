@@ -36,7 +36,6 @@ pub(super) fn trusts(nets: &[IpNet], address: IpAddr) -> bool {
 pub(super) fn of_socket(nets: &[IpNet], socket: Option<SocketAddr>) -> Peer {
     Peer {
         address: socket.map(|s| s.ip().to_canonical()),
-        socket,
         trusted: socket.is_none_or(|s| trusts(nets, s.ip())),
     }
 }

@@ -1,6 +1,6 @@
 //! A PlaybackInfo asked for again, with something changed: mostly the ceiling of the bitrate.
 //!
-//! A ceiling may stand in three places: the query wins over the body, and the body over its profile (clients 11.6).
+//! A ceiling may stand in three places: the query wins over the body, and the body over its profile.
 //! It is set in all of them. The rest of the request keeps its value and its place, but for `AutoOpenLiveStream`: no
 //! tuner is opened a second time.
 
@@ -16,7 +16,7 @@ pub struct Change {
     pub ceiling: Option<u64>,
     /// `EnableDirectPlay`.
     pub direct_play: Option<bool>,
-    /// `AlwaysBurnInSubtitleWhenTranscoding`; stands in the body only (protocol 2.2).
+    /// `AlwaysBurnInSubtitleWhenTranscoding`; stands in the body only.
     pub burn_in: Option<bool>,
 }
 

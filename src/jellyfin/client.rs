@@ -1,4 +1,4 @@
-//! Which player this is, how long it waits, and how it takes a refusal (clients 1, 11, 14).
+//! Which player this is, how long it waits, and how it takes a refusal.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub enum Client {
     Unknown,
 }
 
-/// The shape of a refusal (clients 11.1).
+/// The shape of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// E: 200 with `ErrorCode: RateLimitExceeded` and no sources.
@@ -173,7 +173,7 @@ impl Client {
         }
     }
 
-    /// How long it waits for a PlaybackInfo, what Jellyfin needs included (clients 11.2).
+    /// How long it waits for a PlaybackInfo, what Jellyfin needs included.
     pub const fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Web => 55,
@@ -189,7 +189,7 @@ impl Client {
         })
     }
 
-    /// How it wants to be refused (clients 11.1, 14.1; the web client as it was seen running).
+    /// How it wants to be refused (the web client as it was seen running).
     pub const fn shape(self, moment: Moment) -> Shape {
         match self {
             // In mid-play E leaves the old film running, H shows nothing, and N kills the player.
@@ -210,7 +210,7 @@ impl Client {
         }
     }
 
-    /// Whether it comes back by itself when a direct play fails, and asks for something else (clients 11.3). Any
+    /// Whether it comes back by itself when a direct play fails, and asks for something else. Any
     /// other would leave its viewer before a player that died.
     pub const fn returns_after_failed_direct_play(self) -> bool {
         match self {
@@ -230,7 +230,7 @@ impl Client {
     }
 
     /// Whether it asks for another film while it plays one only to play that instead, and reports that it stopped the
-    /// old one once it has the new answer (clients 5.3, 11.5). Others either stop first, or it is not known that
+    /// old one once it has the new answer. Others either stop first, or it is not known that
     /// they ask for nothing else meanwhile (a second tab, a download).
     pub const fn stops_after_the_next(self) -> bool {
         match self {
@@ -250,7 +250,7 @@ impl Client {
         }
     }
 
-    /// Whether it shows a `DisplayMessage` (clients 13).
+    /// Whether it shows a `DisplayMessage`.
     pub const fn shows_messages(self) -> bool {
         match self {
             Self::Web | Self::AndroidTv | Self::Kodi => true,

@@ -1,6 +1,6 @@
 //! The places a token can be, per server version: exactly those that the server would accept.
 //!
-//! The order of the carriers and the grammar of the header are Jellyfin's own, oddities included (protocol 1.1, 1.2):
+//! The order of the carriers and the grammar of the header are Jellyfin's own, oddities included:
 //! the first carrier that is not empty counts, and if its token is wrong, a right one elsewhere does not help.
 //! What a client *claims* beside the token is read more kindly, since only the shape of an answer depends on it.
 

@@ -1,8 +1,8 @@
 //! Smaller pictures of the same playback: what a TranscodingUrl becomes with a lower bitrate, and what that takes.
 //!
-//! The encoder itself makes the picture of a low bitrate narrower (protocol 4.3), and the widths here are those that
+//! The encoder itself makes the picture of a low bitrate narrower, and the widths here are those that
 //! it would choose. So a step comes out the same whether Jellyfin is asked for it, by a lower ceiling, or its URL is
-//! edited. An edit replaces the value that counts: one that is appended is ignored (captures 3).
+//! edited. An edit replaces the value that counts: one that is appended is ignored.
 
 use super::{Encoding, Media, Plan, Query, Source, StreamQuery, UserPolicy, set_query_value};
 
@@ -46,7 +46,7 @@ pub fn ceilings() -> impl Iterator<Item = (u64, u32)> {
 
 /// The steps below what a source's TranscodingUrl asks for, dearest first. Empty: its video is not encoded.
 pub fn steps(source: &Source, encoding: &Encoding, policy: UserPolicy) -> Vec<Step> {
-    let plan = |source: &Source| Plan::of_source_with(source, Media::Video, encoding, policy);
+    let plan = |source: &Source| Plan::of_source(source, Media::Video, encoding, policy);
     let Plan::Video(whole) = plan(source) else {
         return Vec::new();
     };

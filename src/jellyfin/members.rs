@@ -1,4 +1,4 @@
-//! Members of Jellyfin's JSON objects, in PascalCase or camelCase, numbers also as strings (protocol 0).
+//! Members of Jellyfin's JSON objects, in PascalCase or camelCase, numbers also as strings.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What Jellyfin will do for a source: direct, remux, audio, or a transcode of what into what (protocol 4).
+//! What Jellyfin will do for a source: direct, remux, audio, or a transcode of what into what.
 //!
 //! Jellyfin decides anew on every request of a stream, from the URL, the source, the user's permissions and its own
 //! settings. The same is done here, and held to every FFmpeg command that was recorded. What is not known is taken
@@ -44,7 +44,7 @@ pub struct VideoWork {
     pub range: Option<String>,
     /// Codec of the output, lower case.
     pub codec_out: String,
-    /// Width and height of the output, as the encoder will choose them (protocol 4.3: bitrate shrinks the picture).
+    /// Width and height of the output, as the encoder will choose them (bitrate shrinks the picture).
     pub size_out: (u32, u32),
     /// Bitrate of the output's video, bit/s.
     pub bitrate: Option<u64>,
@@ -55,13 +55,9 @@ pub struct VideoWork {
 }
 
 impl Plan {
-    /// What Jellyfin will do for a media source of a PlaybackInfo answer, if the client plays it.
-    pub fn of_source(source: &Source, media: Media) -> Self {
-        Self::of_source_with(source, media, &Encoding::default(), UserPolicy::default())
-    }
-
-    /// [`Plan::of_source`] on a server with these settings, for a user with this policy.
-    pub fn of_source_with(
+    /// What a server with these settings will do for a media source of a PlaybackInfo answer, if the client plays it, for a
+    /// user with this policy.
+    pub fn of_source(
         source: &Source,
         media: Media,
         encoding: &Encoding,
@@ -80,29 +76,12 @@ impl Plan {
         };
         let progressive = !path.ends_with(".m3u8");
         let query = StreamQuery::read(&Query::parse(query), media);
-        Self::of_stream_with(&query, media, progressive, Some(source), encoding, policy)
+        Self::of_stream(&query, media, progressive, Some(source), encoding, policy)
     }
 
-    /// What Jellyfin will do for a stream URL. `source`: what is known of the file; without it, the dearest that it could be.
+    /// What it will do for a stream URL, in the same way. `source`: what is known of the file; without it, the dearest that
+    /// it could be.
     pub fn of_stream(
-        query: &StreamQuery,
-        media: Media,
-        progressive: bool,
-        source: Option<&Source>,
-    ) -> Self {
-        let policy = UserPolicy::default();
-        Self::of_stream_with(
-            query,
-            media,
-            progressive,
-            source,
-            &Encoding::default(),
-            policy,
-        )
-    }
-
-    /// [`Plan::of_stream`] on a server with these settings, for a user with this policy.
-    pub fn of_stream_with(
         query: &StreamQuery,
         media: Media,
         progressive: bool,

@@ -125,11 +125,6 @@ impl PlaybackRequest {
             body,
         }
     }
-
-    /// The device profile, if the request carries one.
-    pub fn profile(&self) -> Option<&Value> {
-        any_case(self.body.as_ref()?, "DeviceProfile").filter(|profile| profile.is_object())
-    }
 }
 
 impl<'q> Parameters<'q> {
@@ -165,7 +160,7 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// A profile that names no ceiling has one of 8 Mbit/s; one that names `null` has none (protocol 2.3).
+    /// A profile that names no ceiling has one of 8 Mbit/s; one that names `null` has none.
     fn max_bitrate(&self) -> Option<u64> {
         self.count("MaxStreamingBitrate").or_else(|| {
             let profile = self.member("DeviceProfile").filter(|p| p.is_object())?;
@@ -222,11 +217,6 @@ impl PlaybackAnswer {
     /// `PlaySessionId`.
     pub fn session(&self) -> Option<PlaySessionId> {
         filled(&self.value, "PlaySessionId").map(PlaySessionId::new)
-    }
-
-    /// `ErrorCode`.
-    pub fn error_code(&self) -> Option<&str> {
-        filled(&self.value, "ErrorCode")
     }
 
     /// The media sources, in the order the client sees them.

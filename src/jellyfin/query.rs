@@ -1,5 +1,5 @@
 //! A query string as ASP.NET binds it: names in any letter case, the first value of a repeated name counts,
-//! `+` is a space, and a query that was percent-encoded as a whole is split again (protocol 0, captures 2-3).
+//! `+` is a space, and a query that was percent-encoded as a whole is split again.
 
 use std::borrow::Cow;
 

@@ -48,7 +48,7 @@ impl PlaybackAnswer {
         self.edited();
     }
 
-    /// Puts the source at this place before all others: clients take the first (captures 8). Nothing else changes.
+    /// Puts the source at this place before all others: clients take the first. Nothing else changes.
     pub fn put_first(&mut self, nth: usize) {
         let sources = self.value.as_object_mut().and_then(|answer| {
             let key = key_of(answer, "MediaSources")?;
@@ -91,8 +91,8 @@ fn drop_transcoding(source: &mut Map<String, Value>) {
     }
 }
 
-/// Takes the variants out of a master playlist that encode video although the lease is for a copy
-/// (protocol 3.4). `None`: nothing to take out.
+/// Takes the variants out of a master playlist that encode video although the lease is for a copy.
+/// `None`: nothing to take out.
 ///
 /// The first variant is what the client asked for; those that Jellyfin adds for players that can't show HDR say
 /// `AllowVideoStreamCopy=false`. If the first one says so too, the lease is for an encode and all may stay.
@@ -145,7 +145,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_');
 
 /// The URL with this value for `name`: in the place of the one that counts, which is the first, or else at the
-/// end. Appended to one that is there it would be ignored (captures 3).
+/// end. Appended to one that is there it would be ignored.
 pub fn set_query_value(url: &str, name: &str, value: &str) -> String {
     let value = utf8_percent_encode(value, VALUE);
     let (path, query) = url.split_once('?').unwrap_or((url, ""));

@@ -147,7 +147,7 @@ pub struct Unreadable(pub &'static str);
 pub enum Starts {
     /// It never does.
     No,
-    /// A file as it is, unless the source is a DVD or BluRay folder, which only a look-up can tell (protocol 3.3).
+    /// A file as it is, unless the source is a DVD or BluRay folder, which only a look-up can tell.
     Static,
     /// It does, or may.
     Yes,

@@ -1,4 +1,4 @@
-//! The parts of `GET /Sessions` that reconciliation reads (protocol 6).
+//! The parts of `GET /Sessions` that reconciliation reads.
 //!
 //! `TranscodingInfo` is found by the DeviceId of the stream URL and lingers after a kill: it is evidence of a job, not
 //! proof. It holds no PlaySessionId.
@@ -104,13 +104,9 @@ impl SessionRow {
         })
     }
 
-    /// What runs for this session, as far as the row tells. Without a job it is [`Plan::Direct`]: nothing does.
-    pub fn plan(&self) -> Plan {
-        self.plan_with(&Encoding::default())
-    }
-
-    /// [`SessionRow::plan`] on a server with these settings.
-    pub fn plan_with(&self, encoding: &Encoding) -> Plan {
+    /// What runs for this session on a server with these settings, as far as the row tells. Without a job it is
+    /// [`Plan::Direct`]: nothing does.
+    pub fn plan(&self, encoding: &Encoding) -> Plan {
         let Some(job) = &self.job else {
             return Plan::Direct;
         };
@@ -222,7 +218,7 @@ mod tests {
         assert_eq!(row.runtime, Some(Duration::from_secs(60)));
         assert!(row.paused);
         assert_eq!(row.job, None);
-        assert_eq!(row.plan(), Plan::Direct);
+        assert_eq!(row.plan(&Encoding::default()), Plan::Direct);
     }
 
     #[test]
@@ -230,7 +226,7 @@ mod tests {
         let info = json!({"IsVideoDirect": false, "VideoCodec": "h264", "Width": 1280, "Height": 720,
             "Bitrate": 4_000_000, "CompletionPercentage": 12.5, "TranscodeReasons": ["SubtitleCodecNotSupported"]});
         let row = row(&playing(&info));
-        let Plan::Video(work) = row.plan_with(&Encoding::dearest()) else {
+        let Plan::Video(work) = row.plan(&Encoding::dearest()) else {
             panic!("no encode: {row:?}");
         };
         assert_eq!(work.size_in, Some((3840, 2160)));
@@ -247,10 +243,13 @@ mod tests {
         let audio = row(&playing(
             &json!({"IsVideoDirect": false, "AudioCodec": "mp3"}),
         ));
-        assert_eq!(copied.plan(), Plan::Remux);
-        assert_eq!(audio.plan(), Plan::Audio);
+        assert_eq!(copied.plan(&Encoding::default()), Plan::Remux);
+        assert_eq!(audio.plan(&Encoding::default()), Plan::Audio);
         let idle = row(&json!({"DeviceId": "d", "UserId": "00000000-0000-0000-0000-000000000000"}));
-        assert_eq!((idle.plan(), idle.user), (Plan::Direct, None));
+        assert_eq!(
+            (idle.plan(&Encoding::default()), idle.user),
+            (Plan::Direct, None)
+        );
     }
 
     #[test]
@@ -278,7 +277,7 @@ mod tests {
                     "RemoteEndPoint": word}, value, {"DeviceId": "d", "TranscodingInfo": {"Width": value,
                     "CompletionPercentage": value, "TranscodeReasons": value, "VideoCodec": word}}]);
                 for row in sessions(row.to_string().as_bytes()).unwrap() {
-                    let _ = row.plan();
+                    let _ = row.plan(&Encoding::default());
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The query of a stream or playlist URL, as the controllers bind it, `params=` included (protocol 3.6).
+//! The query of a stream or playlist URL, as the controllers bind it, `params=` included.
 //!
 //! Names bind in any letter case and the first value counts. Conditions ("options") are every name whose first
 //! letter is lower-case; they are looked up by exact spelling. A number that Jellyfin would answer with 400 is read

@@ -194,7 +194,6 @@ impl Pseudonyms {
             other @ (Input::Advance
             | Input::Release { .. }
             | Input::Withdraw { .. }
-            | Input::Sample { .. }
             | Input::Week { .. }
             | Input::Today(_)
             | Input::Flow(_)

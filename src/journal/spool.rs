@@ -178,10 +178,9 @@ impl Writer {
     /// Begins the first file.
     pub(super) fn open(&mut self) -> io::Result<()> {
         let wall = clock::wall();
-        let since = wall.duration_since(std::time::UNIX_EPOCH);
         let mut line = Vec::new();
         put(&mut line, &Line::File(&self.header))?;
-        let (mut file, path) = self.files.create(since.unwrap_or_default())?;
+        let (mut file, path) = self.files.create(clock::since_1970(wall))?;
         if let Err(error) = file.write_all(&line) {
             // A full disk would get another empty file each time it is tried.
             std::fs::remove_file(&path).ok();

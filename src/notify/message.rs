@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     receiver::{Format, Receiver},
-    unix,
     word::{State, Word},
 };
+use crate::clock;
 
 impl Receiver {
     /// The body to post.
@@ -21,7 +21,7 @@ impl Receiver {
                 "state": word.state.as_str(),
                 "title": word.title,
                 "text": word.text,
-                "at": unix(word.at),
+                "at": clock::unix(word.at),
                 "lasted": word.lasted.as_secs(),
             }),
             Format::Ntfy(topic) => json!({

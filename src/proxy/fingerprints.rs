@@ -1,7 +1,7 @@
 //! Which stream addresses a session's lease is known to cover, so that a segment is judged once and then recognised.
 //!
-//! A PlaySessionId alone proves nothing: the same session may carry a URL that copies and one that encodes
-//! (protocol 3.4), and anybody may edit a URL. The address without the two values that change with each segment
+//! A PlaySessionId alone proves nothing: the same session may carry a URL that copies and one that encodes,
+//! and anybody may edit a URL. The address without the two values that change with each segment
 //! is judged once; after that its hash is enough.
 
 use std::hash::{BuildHasher, RandomState};

@@ -100,11 +100,7 @@ pub(super) async fn answer(
         return refused;
     }
     let max_answer = proxy.current.load().settings.max_answer;
-    let exchange = proxy.client.exchange(
-        &proxy.node.origin,
-        Request::from_parts(parts, body),
-        max_answer,
-    );
+    let exchange = proxy.exchange(Request::from_parts(parts, body), max_answer);
     let (exchanged, verified) = tokio::join!(exchange, proxy.verify(&negotiation.claims));
     match exchanged {
         Ok(Exchanged::Whole(response)) => negotiation.judge(response, verified.as_ref()).await,
@@ -113,12 +109,7 @@ pub(super) async fn answer(
             proxy.telemetry.fail_open(FailOpen::TooLong);
             response
         }
-        Err(failure) => {
-            proxy
-                .telemetry
-                .upstream_failure(&proxy.node.id, failure.as_str());
-            refusal::failure(&failure)
-        }
+        Err(failed) => failed,
     }
 }
 
@@ -256,7 +247,7 @@ impl Negotiation<'_> {
         }
     }
 
-    /// The source that the client will play: the one it asked for, else as clients choose (clients 2.1, 5.1).
+    /// The source that the client will play: the one it asked for, else as clients choose.
     fn chosen(&self, answer: &PlaybackAnswer) -> Option<Source> {
         let sources = answer.sources();
         let asked = self
@@ -286,7 +277,7 @@ impl Negotiation<'_> {
     fn plan(&self, source: &Source, verified: Option<&Verified>) -> Plan {
         let policy = verified.map(Verified::policy).unwrap_or_default();
         let encoding = self.proxy.node.encoding.load();
-        Plan::of_source_with(source, Media::Video, &encoding, policy)
+        Plan::of_source(source, Media::Video, &encoding, policy)
     }
 
     /// How long the client still waits, less the way back.
@@ -394,7 +385,7 @@ impl Negotiation<'_> {
         refusal.playback_info(&current.settings, shape, None)
     }
 
-    /// A tuner that this request opened would stay open (clients 16.19).
+    /// A tuner that this request opened would stay open.
     fn close_live_stream(&self, source: &Source) {
         let (Some(id), Some(token), true) = (
             &source.live_stream,
@@ -423,12 +414,8 @@ impl Negotiation<'_> {
         }
         self.proxy.tasks.spawn(async move {
             let told = async {
-                let sessions = api.sessions().await?;
-                match sessions
-                    .iter()
-                    .find(|s| s.device == device && s.user.as_ref() == Some(&user))
-                {
-                    Some(session) => api.message(&session.id, "Jellyfin", &text).await,
+                match api.session_of(&user, &device).await? {
+                    Some(session) => api.message(&session, "Jellyfin", &text).await,
                     None => Ok(()),
                 }
             };

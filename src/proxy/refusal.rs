@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Settings, quota};
 use crate::{
-    admission::{QuotaView, Reason},
+    admission::{Effect, QuotaView, Reason, Until},
     hop::{Body, Failure},
     jellyfin::{Client, Moment, PlaybackAnswer, Shape},
 };
@@ -108,43 +108,29 @@ impl Refusal<'_> {
     }
 }
 
-/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry): clients 14.3.
+/// Never 401 (clients log out), 500 (Python clients read it as nothing) or 502 (they retry).
 fn status_of(reason: Reason) -> StatusCode {
-    match reason {
-        Reason::Unreadable => StatusCode::BAD_REQUEST,
-        Reason::Anonymous
-        | Reason::TranscodeDenied
-        | Reason::UhdDenied
-        | Reason::LibraryRule
-        | Reason::Revoked => StatusCode::FORBIDDEN,
-        Reason::Fits
-        | Reason::Cheap
-        | Reason::Replacement
-        | Reason::Resume
-        | Reason::Adopted
-        | Reason::Waited
-        | Reason::Observed
-        | Reason::FailOpen
-        | Reason::Yields
-        | Reason::Pressure
-        | Reason::RunsAlone
-        | Reason::Operator
-        | Reason::Paused
-        | Reason::UserLimit
-        | Reason::UserStreams
-        | Reason::ClassLimit
-        | Reason::ServerLimit
-        | Reason::UplinkFull
-        | Reason::GpuFull
-        | Reason::GpuSessions
-        | Reason::TimeWindow
-        | Reason::Quota
-        | Reason::StartRate
-        | Reason::QueueFull
-        | Reason::WaitedOut
-        | Reason::WaitTooLong
-        | Reason::Superseded
-        | Reason::Draining => StatusCode::TOO_MANY_REQUESTS,
+    // What can't be read is no wish that could be forbidden.
+    if reason == Reason::Unreadable {
+        return StatusCode::BAD_REQUEST;
+    }
+    match reason.effect() {
+        Effect::Refuses {
+            until: Until::Never,
+            ..
+        } => StatusCode::FORBIDDEN,
+        Effect::Refuses {
+            until:
+                Until::Room
+                | Until::Window
+                | Until::Renewal
+                | Until::Operator
+                | Until::Pace
+                | Until::Moment,
+            ..
+        }
+        | Effect::LetsIn
+        | Effect::Shrinks => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -157,7 +143,7 @@ pub(super) fn failure(failure: &Failure) -> Response<Body> {
         Failure::ConnectTimeout(_) | Failure::FirstByteTimeout(_) | Failure::IdleTimeout => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        Failure::ClientLeft | Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
+        Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
         Failure::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
     };
     let body = json!({
@@ -201,7 +187,7 @@ fn json_response(body: Bytes) -> Response<Body> {
     shared(response)
 }
 
-/// A browser on another origin sees only a network error without CORS headers (protocol 0).
+/// A browser on another origin sees only a network error without CORS headers.
 fn shared(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(

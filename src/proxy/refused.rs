@@ -1,6 +1,6 @@
 //! What was refused a moment ago, so that a viewer who clicks again and a program that retries cost nothing.
 //!
-//! Clients repeat a refused play at once (clients 16.27). Within [`KEEP`] the same device asking for the same item
+//! Clients repeat a refused play at once. Within [`KEEP`] the same device asking for the same item
 //! gets the same answer, without Jellyfin being asked.
 
 use std::time::{Duration, Instant};

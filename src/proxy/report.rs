@@ -61,9 +61,7 @@ pub(super) async fn answer(
     let query = request.uri().query().unwrap_or_default().to_owned();
     let said = Said::read(&query, request.body());
     let claims = proxy.claims(request.headers(), Some(&query));
-    let exchange = proxy
-        .client
-        .exchange(&proxy.node.origin, request, MAX_ANSWER);
+    let exchange = proxy.exchange(request, MAX_ANSWER);
     let early = async {
         let known = said.ends(report)
             && matches!(
@@ -79,12 +77,7 @@ pub(super) async fn answer(
     let response = match exchanged {
         Ok(Exchanged::Whole(response)) => response.map(refusal::whole),
         Ok(Exchanged::Long(response)) => response,
-        Err(failure) => {
-            proxy
-                .telemetry
-                .upstream_failure(&proxy.node.id, failure.as_str());
-            return refusal::failure(&failure);
-        }
+        Err(failed) => return failed,
     };
     if !response.status().is_success() {
         return response;
@@ -112,7 +105,7 @@ pub(super) async fn answer(
         Some(session) => {
             proxy.gate.touch(session, activity);
         }
-        // Direct play on the web names no session (captures 17).
+        // Direct play on the web names no session.
         None => {
             if let (Some(user), Some(device)) = (user(proxy, &claims).await, claims.device) {
                 proxy.gate.touch_device(&user, &device, activity);
@@ -157,7 +150,7 @@ impl Said {
         }
     }
 
-    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE (captures 10).
+    /// Whether Jellyfin will end a session for this. It wants both ids in a DELETE.
     fn ends(&self, report: Option<Report>) -> bool {
         self.session.is_some()
             && match report {

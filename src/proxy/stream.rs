@@ -25,7 +25,7 @@ use crate::{
     upstream::Verified,
 };
 
-/// A master playlist of an unknown session may be held this long: Android's player waits 8 s (clients 11.2).
+/// A master playlist of an unknown session may be held this long: Android's player waits 8 s.
 const HOLD_PLAYLIST: Duration = Duration::from_secs(7);
 /// Most bytes of a master playlist that are read to take variants out of it.
 const MAX_PLAYLIST: usize = 1 << 20;
@@ -158,7 +158,7 @@ pub(super) async fn decide(proxy: &Arc<Proxy>, request: Request<()>, peer: &Peer
     let policy = verified.as_ref().map(Verified::policy).unwrap_or_default();
     // Who may not transcode is given a copy; the next who asks for the same address may be given an encode.
     asked.lasting = policy == UserPolicy::default();
-    let plan = Plan::of_stream_with(
+    let plan = Plan::of_stream(
         &asked.stream,
         asked.media,
         asked.wish.is_progressive(),
@@ -233,7 +233,7 @@ async fn admit(
         None => claims.token.is_none(),
     };
     if stranger && asked.wish != Wish::Stream {
-        // Jellyfin wants a login here and answers 401 itself; nothing starts (captures 6).
+        // Jellyfin wants a login here and answers 401 itself; nothing starts.
         return Err(Verdict::Forward(proxy.forward(asked.wish.served())));
     }
     let client = Client::of(
@@ -437,36 +437,35 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The master playlist of a copy may list variants that encode (protocol 3.4): they are taken out.
+    /// The master playlist of a copy may list variants that encode: they are taken out.
     async fn copied_master(&self, proxy: &Arc<Proxy>, request: Request<()>) -> Verdict {
         let (mut parts, ()) = request.into_parts();
+        // Compressed, it can't be read.
         parts.headers.remove(header::ACCEPT_ENCODING);
-        let request = Request::from_parts(parts, Bytes::new());
-        match proxy
-            .client
-            .exchange(&proxy.node.origin, request, MAX_PLAYLIST)
-            .await
-        {
-            Ok(Exchanged::Whole(response)) => {
-                let (mut parts, body) = response.into_parts();
-                let body = match strip_encoding_variants(&body) {
-                    Some(stripped) => {
-                        parts.headers.remove(header::CONTENT_LENGTH);
-                        stripped
-                    }
-                    None => body,
-                };
-                Verdict::Answer(http::Response::from_parts(parts, refusal::whole(body)))
-            }
-            Ok(Exchanged::Long(response)) => Verdict::Answer(response),
-            Err(failure) => {
-                proxy
-                    .telemetry
-                    .upstream_failure(&proxy.node.id, failure.as_str());
-                Verdict::Answer(refusal::failure(&failure))
-            }
-        }
+        let request = Request::from_parts(parts, ());
+        playlist(proxy, request, strip_encoding_variants).await
     }
+}
+
+/// Answers with a playlist of Jellyfin's. `edit`: what it becomes, if it does not go on as it is.
+async fn playlist(
+    proxy: &Proxy,
+    request: Request<()>,
+    edit: impl FnOnce(&[u8]) -> Option<Bytes>,
+) -> Verdict {
+    let request = request.map(|()| Bytes::new());
+    Verdict::Answer(match proxy.exchange(request, MAX_PLAYLIST).await {
+        Ok(Exchanged::Whole(response)) => {
+            let (mut parts, body) = response.into_parts();
+            let edited = edit(&body);
+            if edited.is_some() {
+                parts.headers.remove(header::CONTENT_LENGTH);
+            }
+            http::Response::from_parts(parts, refusal::whole(edited.unwrap_or(body)))
+        }
+        Ok(Exchanged::Long(response)) => response,
+        Err(failed) => failed,
+    })
 }
 
 fn session_in(query: Option<&str>) -> Option<PlaySessionId> {

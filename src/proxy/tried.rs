@@ -1,6 +1,6 @@
 //! Direct plays that were forced, and those that failed: what failed is not tried again for a day.
 //!
-//! A player that could not show a file comes back by itself and asks without direct play (clients 11.3). Whoever does
+//! A player that could not show a file comes back by itself and asks without direct play. Whoever does
 //! so within [`SOON`] of a forced direct play of the same item says that it failed.
 
 use std::{

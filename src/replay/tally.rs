@@ -226,13 +226,13 @@ impl Tally {
                     wish.waited = Some(wish.waited.unwrap_or(0.0) + waited.as_secs_f64());
                 }
             }
-            // The viewer has gone on to something else.
+            // The viewer has gone on to something else, or Finweir stopped: no configuration refused him.
             What::Refused {
                 subject,
-                reason: Reason::Superseded,
+                reason: reason @ (Reason::Superseded | Reason::Draining),
                 ..
             } => {
-                self.wish(wall, subject, Fate::Left, Reason::Superseded);
+                self.wish(wall, subject, Fate::Left, reason);
             }
             What::Refused {
                 subject, reason, ..

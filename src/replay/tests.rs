@@ -9,7 +9,7 @@ use crate::{
     admission::{
         Activity, Bitrate, Class, Codec, Days, Decision, Demand, Ended, Event, Fraction,
         GPU_SECOND, Hdr, Input, Kind, Measure, Mode, Node, Origin, Period, Quota, Reason, Rung,
-        Running, Sample, Seats, Today, UserLimits, WhenFull, Who, Window, Work,
+        Running, Seats, Today, UserLimits, WhenFull, Who, Window, Work,
     },
     clock,
     gate::{Gate, Outcome},
@@ -387,18 +387,11 @@ fn random_input(dice: &mut Dice, known: &Known, number: u64) -> Option<Input> {
             device: demand.who.device,
             activity,
         },
-        18 => Input::StopDevice {
+        18..20 => Input::StopDevice {
             user: demand.who.user,
             device: demand.who.device,
             item: demand.item,
             why: Ended::Stopped,
-        },
-        19 => Input::Sample {
-            gpu: GpuId::new("gpu"),
-            sample: Sample {
-                throughput: Some(f64::from(u32::try_from(dice.roll(7919)).ok()?) / 1313.0),
-                starving: u32::from(dice.one_in(3)),
-            },
         },
         20 | 21 => Input::Reconcile {
             node: NodeId::new("node"),
@@ -585,7 +578,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
             Input::Decide(demand) => {
                 known.sessions.extend(demand.session.clone());
                 let (gate, patience) = (gate.clone(), Duration::from_secs(dice.roll(6)));
-                let (drops, fails) = (dice.one_in(8), dice.one_in(8));
+                let drops = dice.one_in(4);
                 let session = demand.session.clone();
                 tasks.spawn(async move {
                     let waits = gate.enter(*demand);
@@ -596,9 +589,7 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
                                 reservation: seats, ..
                             },
                         ) => {
-                            if fails {
-                                seats.fail();
-                            } else if drops {
+                            if drops {
                                 drop(seats);
                             } else {
                                 seats.bind(session.as_ref());
@@ -633,7 +624,6 @@ async fn the_gate_writes_down_all_that_it_tells_the_core() {
                 why,
             } => gate.stop_device(&user, &device, &item, why),
             Input::Release { lease, why } => gate.release(lease, why),
-            Input::Sample { gpu, sample } => gate.sample(&gpu, sample),
             Input::Reconcile { node, running } => gate.reconcile(&node, &running),
             Input::Week { minute } => gate.set_minute_of_week(minute),
             Input::Policy(policy) => gate.set_policy(policy),
@@ -1054,4 +1044,23 @@ fn a_journal_without_its_beginning_is_replayed_from_what_jellyfin_shows() {
     assert!((past.peak_seats - 1.0).abs() < 0.01, "{past:?}");
     let notes = Comparison::of(&reading, &found, &past, &past).notes;
     assert!(notes[0].contains("lack their beginning"), "{notes:?}");
+}
+
+#[test]
+fn who_waits_when_finweir_stops_was_refused_by_no_configuration() {
+    let mut evening = Evening::new(policy(1000));
+    evening.begin("ann", "film", "s1", 0);
+    evening.segment("s1");
+    assert!(matches!(
+        evening.ask("ben", "film", "s2", 15),
+        Decision::Queue { .. }
+    ));
+    evening.wait(1).tell(Input::Drain);
+    let reading = evening.read();
+    let replay = Replay {
+        reading: &reading,
+        base: clock::now(),
+    };
+    let past = replay.past();
+    assert_eq!((past.refused, past.left), (0, 1));
 }

@@ -34,7 +34,6 @@ impl Usual {
             Ended::Abandoned
             | Ended::Replaced
             | Ended::Undelivered
-            | Ended::UpstreamFailed
             | Ended::DeadPlayer
             | Ended::Parked
             | Ended::Preempted

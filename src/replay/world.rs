@@ -318,7 +318,6 @@ impl World<'_> {
             Input::Advance
             | Input::TouchDevice { .. }
             | Input::StopDevice { .. }
-            | Input::Sample { .. }
             | Input::Week { .. }
             | Input::Today(_)
             | Input::Flow(_)

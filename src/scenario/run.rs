@@ -33,7 +33,7 @@ use crate::{
 const TICK: Ms = 5_000;
 /// Players report every second tick.
 const REPORT: u64 = 2;
-/// FFmpeg dies this long after the last request of a viewer who left without a word (captures 10).
+/// FFmpeg dies this long after the last request of a viewer who left without a word.
 const ORPHAN: Ms = 60_000;
 /// Length of a segment.
 const SEGMENT: Ms = 6_000;

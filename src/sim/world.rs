@@ -16,7 +16,10 @@ use super::{
     library::Library,
     recorded,
 };
-use crate::gpu::model::{JobId, ModelGpu};
+use crate::{
+    clock,
+    gpu::model::{JobId, ModelGpu},
+};
 
 /// How many requests are remembered.
 const LOG: usize = 10_000;
@@ -27,7 +30,6 @@ pub(super) struct World {
     pub(super) throttling: bool,
     pub(super) tone_mapping: bool,
     pub(super) strict: bool,
-    pub(super) healthy: bool,
     /// Bytes that were free before any job wrote, where it is not the recorded number.
     pub(super) free_space: Option<u64>,
     pub(super) library: Arc<Library>,
@@ -101,7 +103,6 @@ impl World {
             throttling: options.throttling,
             tone_mapping: options.tone_mapping,
             strict: options.strict,
-            healthy: true,
             free_space: None,
             library: Arc::new(options.library.clone()),
             users: options
@@ -130,12 +131,7 @@ impl World {
     /// A new id. The same run gives the same ids, another server others.
     pub(super) fn fresh(&mut self, kind: &str) -> String {
         self.counter += 1;
-        let nanos = self
-            .began
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos()
-            .to_string();
+        let nanos = clock::since_1970(self.began).as_nanos().to_string();
         derived(&[kind, &self.server_id, &nanos, &self.counter.to_string()])
     }
 

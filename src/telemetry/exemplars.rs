@@ -2,8 +2,7 @@
 
 use std::{sync::Mutex, time::SystemTime};
 
-use super::recent::unix;
-use crate::ident::DecisionId;
+use crate::{clock, ident::DecisionId};
 
 /// One observation, and the decision it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +34,7 @@ impl Exemplars {
     pub(super) fn note(&self, value: f64, id: DecisionId, at: SystemTime) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         if let Some(Ok(mut latest)) = self.latest.get(bucket).map(Mutex::lock) {
-            let at = unix(at);
+            let at = clock::unix(at);
             *latest = Some(Exemplar { id, value, at });
         }
     }

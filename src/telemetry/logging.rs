@@ -99,6 +99,7 @@ pub(super) fn log(event: &Event, names: bool) {
             ticket,
             waited,
         } => info!(
+            decision.id = %subject.decision,
             user.id = subject.user.as_str(), user.name = name(subject).as_deref(),
             client = &*subject.client, class = subject.class.as_str(),
             ticket = %ticket, waited_ms = millis(*waited), work = subject.work,
@@ -122,6 +123,7 @@ pub(super) fn log(event: &Event, names: bool) {
             let (user, lasted) = (subject.user.as_str(), lasted.as_secs());
             if subject.gpu.is_some() {
                 info!(
+                    decision.id = %subject.decision,
                     user.id = user, user.name = name(subject).as_deref(), lease = %lease,
                     ended = ended.as_str(), lasted_s = lasted, work = subject.work,
                     gpu = subject.gpu.as_ref().map(|g| g.as_str()), node = subject.node.as_str(),
@@ -129,7 +131,7 @@ pub(super) fn log(event: &Event, names: bool) {
                 );
             } else {
                 debug!(
-                    user.id = user, lease = %lease, ended = ended.as_str(), lasted_s = lasted,
+                    decision.id = %subject.decision, user.id = user, lease = %lease, ended = ended.as_str(), lasted_s = lasted,
                     work = subject.work, node = subject.node.as_str(), "Lease ended"
                 );
             }

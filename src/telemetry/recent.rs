@@ -3,10 +3,11 @@
 use std::{
     collections::VecDeque,
     sync::Mutex,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use super::{Decided, labels::Decision};
+use crate::clock;
 
 /// How many decisions are kept: an evening of a busy house, at about 300 bytes each.
 pub const KEPT: usize = 200;
@@ -38,7 +39,7 @@ impl Decided {
         let subject = decision.subject;
         Self {
             id: subject.decision,
-            at: unix(at),
+            at: clock::unix(at),
             decision: decision.verdict.as_str(),
             reason: decision.reason,
             would: decision.would,
@@ -56,12 +57,6 @@ impl Decided {
             waited: tenths(decision.waited.unwrap_or_default()),
         }
     }
-}
-
-/// Seconds since 1970, to the millisecond.
-pub(super) fn unix(at: SystemTime) -> f64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn tenths(duration: Duration) -> f64 {

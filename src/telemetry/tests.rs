@@ -227,11 +227,14 @@ fn each_event_that_matters_is_one_line_with_message_and_fields() {
         ),
         ("Refused", "decision=reject reason=user-limit"),
         ("Stepped down", "decision=downgrade reason=gpu-full"),
-        ("Client left while it waited", "ticket=T6 waited_ms=2000"),
+        (
+            "Client left while it waited",
+            "decision.id=d-11 ticket=T6 waited_ms=2000",
+        ),
         ("", ""),
         (
             "Lease ended",
-            "lease=L1 ended=stopped lasted_s=90 gpu=uhd770 node=jellyfin-1",
+            "decision.id=d-11 lease=L1 ended=stopped lasted_s=90 gpu=uhd770 node=jellyfin-1",
         ),
         (
             "Jellyfin and the leases disagreed",

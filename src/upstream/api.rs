@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub use self::library::Described;
 use super::{Settings, TlsError, client_config};
 use crate::{
-    ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token},
+    ident::{DeviceId, ItemId, NodeId, PlaySessionId, Token, UserId},
     jellyfin::{Dialect, Encoding, SessionRow, Space, sessions, transcode_space},
 };
 
@@ -51,7 +51,7 @@ pub enum CallError {
 pub enum Health {
     /// `Healthy`.
     Healthy,
-    /// `Degraded`: 10.11 and later answer so while they start (captures 15).
+    /// `Degraded`: 10.11 and later answer so while they start.
     Starting,
     /// Anything else.
     Unhealthy,
@@ -127,7 +127,7 @@ impl Api {
         let info = self
             .json(self.request(Method::GET, "/System/Info/Public"))
             .await?;
-        // The start-up server of 10.11 answers in camelCase (protocol 8).
+        // The start-up server of 10.11 answers in camelCase.
         let text = info
             .get("Version")
             .or_else(|| info.get("version"))
@@ -198,7 +198,7 @@ impl Api {
         let request = authorized(self.request(Method::GET, "/Users/Me"), token);
         match self.json(request).await {
             Ok(user) => Ok(Some(user)),
-            // An API key has no user (captures 11).
+            // An API key has no user.
             Err(CallError::Status(StatusCode::BAD_REQUEST)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -212,6 +212,20 @@ impl Api {
         let request = self.keyed(Method::GET, "/Sessions?activeWithinSeconds=960")?;
         let body = self.bytes(request).await?;
         sessions(&body).map_err(|e| CallError::Malformed(e.to_string()))
+    }
+
+    /// The session that this user has on this device, if there is one.
+    ///
+    /// # Errors
+    /// No key, or no answer that can be read.
+    pub async fn session_of(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+    ) -> Result<Option<String>, CallError> {
+        let own = |row: &SessionRow| row.device == *device && row.user.as_ref() == Some(user);
+        let rows = self.sessions().await?;
+        Ok(rows.into_iter().find(own).map(|row| row.id))
     }
 
     /// How much room there is where the server writes its transcodes. `None`: it does not know.
@@ -265,7 +279,7 @@ impl Api {
             .collect())
     }
 
-    /// Ends the job of a PlaySession. The device is asked for but not looked at (captures 10).
+    /// Ends the job of a PlaySession. The device is asked for but not looked at.
     ///
     /// # Errors
     /// No key, or no answer.
@@ -314,7 +328,7 @@ impl Api {
             Method::POST,
             &format!("/Sessions/{}/Message", segment(session_id)),
         )?;
-        // Without TimeoutMs the web client shows a dialog that must be clicked away (clients 13).
+        // Without TimeoutMs the web client shows a dialog that must be clicked away.
         let body = json!({ "Header": header, "Text": text, "TimeoutMs": 8000 });
         self.bytes(request.json(&body)).await.map(drop)
     }
@@ -352,7 +366,7 @@ impl Api {
     }
 }
 
-/// Only the token: a device or version of Finweir's would overwrite what Jellyfin stored for the user's (protocol 1.4).
+/// Only the token: a device or version of Finweir's would overwrite what Jellyfin stored for the user's.
 fn authorized(request: RequestBuilder, token: &Token) -> RequestBuilder {
     let value = format!("MediaBrowser Token=\"{}\"", segment(token.expose()));
     match header::HeaderValue::from_str(&value) {

@@ -17,7 +17,7 @@ use crate::{
     jellyfin::UserPolicy,
 };
 
-/// How long an answer is believed. Short: logging in again ends the older token (protocol 1.4).
+/// How long an answer is believed. Short: logging in again ends the older token.
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a refusal is believed.
 const REFUSED: Duration = Duration::from_secs(5);

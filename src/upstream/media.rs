@@ -90,7 +90,7 @@ impl Media {
         hit
     }
 
-    /// Whether this source is a disc folder, for which even `Static=true` runs FFmpeg (protocol 3.3). `None`: it is
+    /// Whether this source is a disc folder, for which even `Static=true` runs FFmpeg. `None`: it is
     /// not known.
     pub fn is_disc(&self, source: &ItemId) -> Option<bool> {
         let entry = self

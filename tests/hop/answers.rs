@@ -1,7 +1,7 @@
 //! Answers that the handler gives itself, and bodies that it reads.
 
 use bytes::Bytes;
-use finweir::hop::{Body, Failure, Step, Verdict};
+use finweir::hop::{Failure, Step, Verdict};
 use http::Response;
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -9,11 +9,15 @@ use tokio::sync::mpsc;
 
 use crate::support::{Hop, Script, Upstream, header, soon, status, text, to};
 
-/// A body that is fed by the test.
-fn fed() -> (mpsc::Sender<Result<Bytes, Failure>>, Body) {
+/// An answer whose body is fed by the test.
+fn fed() -> (mpsc::Sender<Result<Bytes, Failure>>, Script) {
     let (sender, mut receiver) = mpsc::channel::<Result<Bytes, Failure>>(4);
     let stream = Fed(Box::new(move |cx| receiver.poll_recv(cx)));
-    (sender, SyncBody(std::sync::Mutex::new(stream)).boxed())
+    let body = SyncBody(std::sync::Mutex::new(stream)).boxed();
+    let body = std::sync::Mutex::new(Some(body));
+    let script =
+        Script::new(move |_| Step::Answer(Response::new(body.lock().unwrap().take().unwrap())));
+    (sender, script)
 }
 
 type Poll = Box<
@@ -88,11 +92,8 @@ async fn an_unread_body_ends_the_connection_unless_it_is_here_already() {
 
 #[tokio::test]
 async fn a_body_of_unknown_length_goes_in_chunks_as_it_comes() {
-    let (sender, body) = fed();
-    let body = std::sync::Mutex::new(Some(body));
-    let hop = Hop::start(Script::new(move |_| {
-        Step::Answer(Response::new(body.lock().unwrap().take().unwrap()))
-    }));
+    let (sender, script) = fed();
+    let hop = Hop::start(script);
     let mut client = hop.client().await;
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     sender.send(Ok(Bytes::from_static(b"hello"))).await.unwrap();
@@ -110,11 +111,8 @@ async fn a_body_of_unknown_length_goes_in_chunks_as_it_comes() {
 
 #[tokio::test]
 async fn a_body_that_breaks_is_given_no_end() {
-    let (sender, body) = fed();
-    let body = std::sync::Mutex::new(Some(body));
-    let hop = Hop::start(Script::new(move |_| {
-        Step::Answer(Response::new(body.lock().unwrap().take().unwrap()))
-    }));
+    let (sender, script) = fed();
+    let hop = Hop::start(script);
     let mut client = hop.client().await;
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     sender.send(Ok(Bytes::from_static(b"hello"))).await.unwrap();
@@ -125,11 +123,8 @@ async fn a_body_that_breaks_is_given_no_end() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_body_it_was_reading() {
-    let (sender, body) = fed();
-    let body = std::sync::Mutex::new(Some(body));
-    let hop = Hop::start(Script::new(move |_| {
-        Step::Answer(Response::new(body.lock().unwrap().take().unwrap()))
-    }));
+    let (sender, script) = fed();
+    let hop = Hop::start(script);
     let mut client = hop.client().await;
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     sender.send(Ok(Bytes::from_static(b"hello"))).await.unwrap();

@@ -127,7 +127,6 @@ async fn a_proxy_header_of_a_trusted_peer_names_the_viewer() {
         // The viewer is no proxy: what it says about itself is not believed.
         assert_eq!(lines, ["X-Forwarded-For: 203.0.113.7"]);
         assert_eq!(peer.address, Some("203.0.113.7".parse().unwrap()));
-        assert_eq!(peer.socket, Some("203.0.113.7:5000".parse().unwrap()));
         assert!(!peer.trusted);
     }
     for header in [

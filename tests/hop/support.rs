@@ -304,8 +304,7 @@ impl Handler for Script {
             Failure::Connect(_)
             | Failure::Tls(_)
             | Failure::Truncated(_)
-            | Failure::Malformed(_)
-            | Failure::ClientLeft => 502,
+            | Failure::Malformed(_) => 502,
         };
         text(status, failure.as_str())
     }
@@ -319,7 +318,7 @@ impl Handler for Script {
 pub(crate) fn to(origin: &Origin) -> Forward {
     Forward {
         origin: origin.clone(),
-        label: "test",
+        kind: 0,
         finish: false,
         meter: None,
         on_done: None,

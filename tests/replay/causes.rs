@@ -44,7 +44,7 @@ fn causes_are_real(server: &Server, set: &Set, tally: &mut Tally) {
         let mut wrong = Vec::new();
         for source in answer.sources() {
             let policy = UserPolicy::default();
-            let plan = Plan::of_source_with(source, Media::Video, &encoding, policy);
+            let plan = Plan::of_source(source, Media::Video, &encoding, policy);
             let why = demand::why_of_source(source, &plan, &encoding, asked.max_bitrate);
             if (plan == Plan::Direct) != why.causes.is_empty() || why.causes.len() > MOST_CAUSES {
                 wrong.push(format!("{plan:?} because of {:?}", why.causes));

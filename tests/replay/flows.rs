@@ -111,7 +111,7 @@ impl Asked {
     }
 
     fn plan(&self, source: Option<&Source>, encoding: &Encoding, policy: UserPolicy) -> Plan {
-        Plan::of_stream_with(
+        Plan::of_stream(
             &self.query,
             self.media,
             self.progressive,

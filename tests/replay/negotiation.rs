@@ -210,7 +210,7 @@ fn plans_agree(server: &Server, set: &Set, tally: &mut Tally) {
 }
 
 fn contradiction(source: &Source, encoding: &Encoding) -> Option<String> {
-    let plan = Plan::of_source_with(source, Media::Video, encoding, UserPolicy::default());
+    let plan = Plan::of_source(source, Media::Video, encoding, UserPolicy::default());
     let Some(url) = source.transcoding_url.as_deref() else {
         return (plan != Plan::Direct)
             .then(|| format!("{plan:?} though nothing is to be transcoded"));

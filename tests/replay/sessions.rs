@@ -4,7 +4,7 @@
     reason = "what a JSON value does not have reads as null"
 )]
 
-use finweir::jellyfin::{Plan, SessionRow, sessions};
+use finweir::jellyfin::{Encoding, Plan, SessionRow, sessions};
 use serde_json::Value;
 
 use super::recording::{Check, Record, Server, Set, Tally};
@@ -65,7 +65,7 @@ fn differs(row: &SessionRow, raw: &Value) -> Option<String> {
         return Some(format!("{row:?}"));
     }
     let info = &raw["TranscodingInfo"];
-    let plan = row.plan();
+    let plan = row.plan(&Encoding::default());
     if info.is_null() {
         let idle = plan == Plan::Direct;
         return (!idle).then(|| format!("{plan:?} without a job"));

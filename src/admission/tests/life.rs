@@ -309,19 +309,6 @@ fn a_cheap_lease_does_not_cover_a_transcode() {
 }
 
 #[test]
-fn somebody_elses_session_is_no_claim() {
-    let mut world = World::new(policy(1000));
-    world.play("ann", "tv", "film", "s1");
-    let demand = ask("bob", "tv", "film", Kind::Video(ONE));
-    let decision = world.decide(Demand {
-        session: Some("s1".into()),
-        origin: Origin::Stream,
-        ..demand
-    });
-    assert_eq!(rejected(&decision), Reason::GpuFull);
-}
-
-#[test]
 fn a_revoked_session_does_not_come_back_by_itself() {
     let mut world = World::new(policy(1000));
     world.play("ann", "tv", "film", "s1");
@@ -399,57 +386,6 @@ fn a_transcode_comes_back_after_a_direct_play_took_its_place() {
         ..demand
     });
     assert_eq!(reason(&back), Reason::Resume);
-}
-
-#[test]
-fn streams_without_a_login_are_not_one_screen() {
-    let mut rules = policy(1000);
-    rules.anonymous = Access::Allow;
-    let mut world = World::new(rules);
-    admitted(&world.video("anonymous", "", "film"));
-    assert_eq!(
-        rejected(&world.video("anonymous", "", "film")),
-        Reason::GpuFull
-    );
-    let ticket = queued(&world.patient("anonymous", "", "film"));
-    world
-        .core
-        .supersede(world.now, &UserId::anonymous(), &"".into());
-    assert_eq!(world.core.in_order(), [ticket]);
-}
-
-#[test]
-fn one_session_is_no_pass_for_another_film() {
-    let mut world = World::new(policy(1000));
-    world.play("ann", "tv", "film", "s1");
-    assert_eq!(world.core.item_of(&"S1".into()), Some(&"film".into()));
-    let demand = ask("ann", "phone", "other", Kind::Video(ONE));
-    let session = Some("s1".into());
-    let decision = world.decide(Demand {
-        session,
-        origin: Origin::Stream,
-        ..demand
-    });
-    assert_eq!(rejected(&decision), Reason::GpuFull);
-    assert!(matches!(world.segment("s1", 1), Covered::Yes(_)));
-}
-
-#[test]
-fn nobody_takes_over_another_users_session() {
-    let mut world = World::new(policy(8000));
-    let lease = world.play("ann", "tv", "film", "s1");
-    let demand = ask("bob", "tv", "film", Kind::Video(ONE));
-    let session = Some("s1".into());
-    let own = admitted(&world.decide(Demand {
-        session,
-        origin: Origin::Stream,
-        ..demand
-    }));
-    world.core.bind(world.now, own, &"s1".into());
-    assert_eq!(world.segment("s1", 1), Covered::Yes(lease));
-    world.stop("s1");
-    assert_eq!(world.state(lease), LeaseState::Lingering);
-    assert_eq!(world.state(own), LeaseState::Active);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every way of losing a seat, one test each: it comes back.
 
-use super::*;
+use super::{super::capacity::Sample, *};
 
 /// A full GPU with one who waits.
 fn full() -> (World, Ticket) {
@@ -85,17 +85,6 @@ fn a_reservation_that_nobody_plays_comes_back_by_itself() {
 }
 
 #[test]
-fn a_jellyfin_that_fails_gives_the_seats_back() {
-    let (mut world, _) = full();
-    let lease = *world.core.leases.keys().next().unwrap();
-    world.core.release(world.now, lease, Ended::UpstreamFailed);
-    world.core.release(world.now, lease, Ended::UpstreamFailed);
-    assert_eq!(world.endings(), [Ended::UpstreamFailed]);
-    assert_eq!(world.held(), 1000, "for who waited");
-    comes_to_rest(world);
-}
-
-#[test]
 fn a_jellyfin_that_restarts_loses_its_jobs_and_they_their_seats() {
     let (mut world, _) = full();
     world.wait(16);
@@ -161,14 +150,11 @@ fn a_capacity_below_what_is_held_admits_nothing_until_it_fits_again() {
     world.play("ann", "tv", "film", "s1");
     world.play("bob", "tv", "film", "s2");
     for _ in 0..8 {
-        world.core.sample(
-            world.now,
-            &"gpu".into(),
-            Sample {
-                throughput: None,
-                starving: 2,
-            },
-        );
+        let stalls = Sample {
+            throughput: None,
+            starving: 2,
+        };
+        world.core.learn(world.now, 0, stalls);
         world.wait(10);
     }
     assert_eq!(world.held(), 2000);

@@ -1,6 +1,9 @@
 //! Prices, capacities, and what a policy says about one person.
 
-use super::{super::capacity::Capacity, *};
+use super::{
+    super::capacity::{Capacity, Sample},
+    *,
+};
 
 #[test]
 fn the_price_list_is_the_one_in_the_hardware_table() {

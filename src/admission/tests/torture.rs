@@ -6,7 +6,7 @@ mod sentences;
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    super::ledger::Usage,
+    super::{capacity::Sample, ledger::Usage},
     houses::{ladder, random_policy, wider},
     *,
 };
@@ -297,7 +297,7 @@ impl Torture {
             }
             72..78 => {
                 let lease = self.lease();
-                let why = self.dice.pick(&[Ended::Undelivered, Ended::UpstreamFailed]);
+                let why = Ended::Undelivered;
                 self.core.release(now, lease, why);
                 self.check("release");
                 self.core.release(now, lease, why);
@@ -311,11 +311,7 @@ impl Torture {
                     self.core.withdraw(now, ticket);
                 }
             }
-            82..84 => {
-                let who = self.dice.pick(&self.names.users);
-                self.core.supersede(now, &who.user, &who.device);
-            }
-            84..87 => {
+            82..87 => {
                 let (who, activity) = (self.dice.pick(&self.names.users), self.activity());
                 self.core
                     .touch_device(now, &who.user, &who.device, activity);
@@ -326,17 +322,15 @@ impl Torture {
                 self.flowed = true;
             }
             88..91 => {
-                let gpu = self.core.policy.gpus[0].id.clone();
                 let throughput = self.dice.one_in(2).then_some(4.0);
                 let starving = u32::from(self.dice.one_in(3));
-                self.core.sample(
-                    now,
-                    &gpu,
-                    Sample {
-                        throughput,
-                        starving,
-                    },
-                );
+                let sample = Sample {
+                    throughput,
+                    starving,
+                };
+                self.core.advance(now);
+                self.core.learn(now, 0, sample);
+                self.core.settle(now);
             }
             91..96 => self.poll(),
             96 => self.order(),

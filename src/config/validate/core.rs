@@ -8,7 +8,7 @@ use crate::{
     config::{file, units::Span},
 };
 
-/// A held answer longer than this outlasts the patience of most players (clients 11.2).
+/// A held answer longer than this outlasts the patience of most players.
 const PATIENT: Duration = Duration::from_secs(25);
 /// A line of less carries no film.
 const TIGHT: Bitrate = Bitrate::new(1_000_000);

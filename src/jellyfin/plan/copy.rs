@@ -1,4 +1,4 @@
-//! Whether Jellyfin copies the video: its own test, condition by condition (protocol 4.1, `CanStreamCopyVideo`).
+//! Whether Jellyfin copies the video: its own test, condition by condition (`CanStreamCopyVideo`).
 //!
 //! The server runs the same test on every request, so the answer follows the URL and the source, never the
 //! TranscodeReasons.

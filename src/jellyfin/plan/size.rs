@@ -1,4 +1,4 @@
-//! What an encode puts out: bitrate and size (protocol 4.3; `GetVideoBitrateParamValue`, `ResolutionNormalizer`,
+//! What an encode puts out: bitrate and size (`GetVideoBitrateParamValue`, `ResolutionNormalizer`,
 //! `EnforceResolutionLimit`, `GetSwScaleFilter`, and the recorded FFmpeg commands where these differ).
 //!
 //! The bitrate asked for is held to what the source is worth; a low one shrinks the picture, and then a `MaxHeight`

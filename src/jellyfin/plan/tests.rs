@@ -24,12 +24,14 @@ fn with(changes: &[(&str, Value)]) -> Source {
 
 fn hls(query: &str, source: Option<&Source>) -> Plan {
     let query = StreamQuery::read(&Query::parse(query), Media::Video);
-    Plan::of_stream(&query, Media::Video, false, source)
+    let (encoding, policy) = (Encoding::default(), UserPolicy::default());
+    Plan::of_stream(&query, Media::Video, false, source, &encoding, policy)
 }
 
 fn progressive(query: &str, source: Option<&Source>) -> Plan {
     let query = StreamQuery::read(&Query::parse(query), Media::Video);
-    Plan::of_stream(&query, Media::Video, true, source)
+    let (encoding, policy) = (Encoding::default(), UserPolicy::default());
+    Plan::of_stream(&query, Media::Video, true, source, &encoding, policy)
 }
 
 fn work(plan: Plan) -> VideoWork {
@@ -161,7 +163,7 @@ fn codecs_that_the_server_does_not_encode_to_come_last() {
         let query = StreamQuery::read(&Query::parse(query), Media::Video);
         let source = with(&[("Codec", json!("vc1"))]);
         let policy = UserPolicy::default();
-        work(Plan::of_stream_with(
+        work(Plan::of_stream(
             &query,
             Media::Video,
             false,
@@ -188,7 +190,7 @@ fn a_user_who_may_not_encode_gets_a_copy() {
         Media::Video,
     );
     let policy = UserPolicy::read(&json!({"EnableVideoPlaybackTranscoding": false}));
-    let plan = Plan::of_stream_with(
+    let plan = Plan::of_stream(
         &query,
         Media::Video,
         true,
@@ -211,7 +213,7 @@ fn dolby_vision_goes_by_its_fallback_and_by_the_servers_version() {
             ..Encoding::default()
         };
         let policy = UserPolicy::default();
-        Plan::of_stream_with(
+        Plan::of_stream(
             &query,
             Media::Video,
             false,
@@ -285,7 +287,7 @@ fn what_is_not_known_is_the_dearest_it_could_be() {
     assert_eq!(out("VideoCodec=h264&VideoBitrate=400000"), (3840, 2160));
     assert_eq!(out("VideoCodec=h264"), (416, 234));
     let query = StreamQuery::read(&Query::parse("VideoCodec=h264"), Media::Video);
-    let plan = Plan::of_stream_with(
+    let plan = Plan::of_stream(
         &query,
         Media::Video,
         true,
@@ -313,18 +315,18 @@ fn static_counts_on_progressive_routes_and_not_for_discs() {
 
 #[test]
 fn an_answer_without_a_transcoding_url_runs_nothing() {
+    let encoding = Encoding::default();
+    let plan =
+        |source: &Source| Plan::of_source(source, Media::Video, &encoding, UserPolicy::default());
     let mut source = with(&[]);
-    assert_eq!(Plan::of_source(&source, Media::Video), Plan::Direct);
+    assert_eq!(plan(&source), Plan::Direct);
     source.transcoding_url =
         Some("/videos/a/master.m3u8?VideoCodec=hevc&VideoBitrate=1000000".to_owned());
-    assert!(matches!(
-        Plan::of_source(&source, Media::Video),
-        Plan::Video(_)
-    ));
+    assert!(matches!(plan(&source), Plan::Video(_)));
     source.transcoding_url = Some("/Audio/a/stream.mp3?AudioCodec=mp3".to_owned());
-    assert_eq!(Plan::of_source(&source, Media::Video), Plan::Audio);
+    assert_eq!(plan(&source), Plan::Audio);
     source.transcoding_url = Some("/videos/a/stream?DeviceId=x".to_owned());
-    assert_eq!(Plan::of_source(&source, Media::Video), Plan::Remux);
+    assert_eq!(plan(&source), Plan::Remux);
 }
 
 #[test]

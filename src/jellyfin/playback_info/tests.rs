@@ -54,7 +54,6 @@ fn rokus_request_is_in_its_query() {
     assert!(read.is_playback && read.opens_live_stream && !read.direct_play);
     assert_eq!(read.source, Some("abc".into()));
     assert_eq!(read.audio, Some(2));
-    assert!(read.profile().is_some());
 }
 
 #[test]

@@ -45,9 +45,7 @@ impl Negotiation<'_> {
         head.uri = again.target.parse().ok()?;
         let max_answer = proxy.current.load().settings.max_answer;
         let request = Request::from_parts(head, again.body);
-        let exchange = proxy
-            .client
-            .exchange(&proxy.node.origin, request, max_answer);
+        let exchange = proxy.exchange(request, max_answer);
         match tokio::time::timeout(limit, exchange).await.ok()? {
             Ok(Exchanged::Whole(response)) if response.status() == StatusCode::OK => {
                 let (head, body) = response.into_parts();
@@ -55,13 +53,7 @@ impl Negotiation<'_> {
                 proxy.media.learn(answer.sources());
                 Some((head, answer))
             }
-            Ok(Exchanged::Whole(_) | Exchanged::Long(_)) => None,
-            Err(failure) => {
-                proxy
-                    .telemetry
-                    .upstream_failure(&proxy.node.id, failure.as_str());
-                None
-            }
+            Ok(Exchanged::Whole(_) | Exchanged::Long(_)) | Err(_) => None,
         }
     }
 }

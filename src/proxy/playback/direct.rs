@@ -1,7 +1,7 @@
 //! Direct play in place of a transcode.
 //!
 //! Mostly nothing but the bitrate's ceiling stands between a client and the file, and what Jellyfin says of its
-//! reasons can't be relied on (captures 7). So it is asked again with the ceiling raised to what the file has, and
+//! reasons can't be relied on. So it is asked again with the ceiling raised to what the file has, and
 //! that answer is believed: the client's own profile says then that it can play the file. Only where the line out of
 //! the house can spare the file's bitrate: a transcode that would have waited must not keep the next from beginning.
 

@@ -1,6 +1,6 @@
 //! Which of several versions of a film comes first.
 //!
-//! Clients play the first that is listed, and 12.0 lists the dearest first (captures 8). Where the client has asked
+//! Clients play the first that is listed, and 12.0 lists the dearest first. Where the client has asked
 //! for no version, one that costs nothing is put first, or else one that costs less, as long as its picture is not
 //! below the floor and the line out of the house can spare what it sends.
 

@@ -8,17 +8,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::Request;
 
-use super::{MAX_PLAYLIST, Proxy};
+use super::{Proxy, playlist};
 use crate::{
     admission::{Bitrate, Kind, Rung, Seats},
     demand,
-    hop::{Exchanged, Verdict},
+    hop::Verdict,
     ident::PlaySessionId,
     jellyfin::{self, Source, Step, UserPolicy},
-    proxy::refusal,
 };
 
 /// The smaller forms of a playlist's picture, dearest first.
@@ -64,21 +62,7 @@ pub(super) async fn master(proxy: &Arc<Proxy>, step: &Step, request: Request<()>
             tracing::error!(node = %proxy.node.id, %error, "an edited address can't be read; the playlist passes as it is asked for");
         }
     }
-    let request = Request::from_parts(parts, Bytes::new());
-    let client = &proxy.client;
-    let exchanged = client.exchange(&proxy.node.origin, request, MAX_PLAYLIST);
-    match exchanged.await {
-        Ok(Exchanged::Whole(response)) => {
-            let (parts, body) = response.into_parts();
-            Verdict::Answer(http::Response::from_parts(parts, refusal::whole(body)))
-        }
-        Ok(Exchanged::Long(response)) => Verdict::Answer(response),
-        Err(failure) => {
-            let telemetry = &proxy.telemetry;
-            telemetry.upstream_failure(&proxy.node.id, failure.as_str());
-            Verdict::Answer(refusal::failure(&failure))
-        }
-    }
+    playlist(proxy, Request::from_parts(parts, ()), |_| None).await
 }
 
 // === impl Steps ===

@@ -80,7 +80,7 @@ impl Torture {
             match ended.get(id) {
                 None => assert!(settled(id) || left, "{id} slipped out of its sentence"),
                 // Its seats have come free, or what took its place has its sentence.
-                Some(Ended::Replaced | Ended::Undelivered | Ended::UpstreamFailed) => {
+                Some(Ended::Replaced | Ended::Undelivered) => {
                     let new = core.screens.get(screen).into_iter().flatten();
                     for new in new.filter(|new| began.contains(new)) {
                         self.fates[1] += 1;
