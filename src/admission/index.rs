@@ -122,7 +122,7 @@ impl Index {
     }
 
     /// Streams of a class on a GPU that hold so much or more: the smallest first, of equals who has seen least.
-    pub(super) fn from_smallest(
+    pub(super) fn smallest_first(
         &self,
         gpu: usize,
         class: usize,
@@ -134,7 +134,7 @@ impl Index {
     }
 
     /// Streams of a class on a GPU: the largest first, of equals who has seen least.
-    pub(super) fn from_largest(&self, gpu: usize, class: usize) -> impl Iterator<Item = LeaseId> {
+    pub(super) fn largest_first(&self, gpu: usize, class: usize) -> impl Iterator<Item = LeaseId> {
         let victims = self.victims.get(&(gpu, class)).into_iter();
         let sizes = victims.flat_map(|victims| victims.values().rev());
         sizes.flatten().map(|(_, Reverse(id))| *id)

@@ -174,7 +174,7 @@ impl Admission {
             if best.is_some_and(|(lowest, ..)| lowest < *priority) {
                 break;
             }
-            let from = self.index.from_smallest(gpu, *class, lacks);
+            let from = self.index.smallest_first(gpu, *class, lacks);
             let mut from = from.take(MOST_LOOKED_AT);
             let found = from.find(|(_, (_, Reverse(id)))| may_end(*id).is_some());
             let found = found.map(|(seats, seen)| (*priority, seats, seen));
@@ -187,7 +187,7 @@ impl Admission {
         let mut chosen: Vec<&Lease> = Vec::new();
         let mut sum = Seats::ZERO;
         let classes = classes.iter();
-        let from = classes.flat_map(|(_, class)| self.index.from_largest(gpu, *class));
+        let from = classes.flat_map(|(_, class)| self.index.largest_first(gpu, *class));
         for lease in from.take(MOST_LOOKED_AT).filter_map(may_end) {
             if sum >= lacks {
                 break;
