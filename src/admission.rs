@@ -14,6 +14,7 @@
 //! - `share`, `backfill`, `foresee`: whose turn it is before a GPU, who may go past, and when seats come free.
 //! - `quota`: what each user may use in a day or a week, and has.
 //! - `ledger`: who holds what. Its totals always equal the sum over the leases.
+//! - `index`: leases by what is looked for among them.
 //! - `operator`: what is done by hand.
 //! - `uplink`: the line out of the house, which every play to a viewer outside holds a part of.
 //! - `swing`, `timers`: what moves the limits, and what time does.
@@ -27,7 +28,9 @@
 //! by time alone. A running stream may exceed a limit (it came back, it was adopted, the limit was lowered):
 //! then nothing more is admitted there until it fits again.
 //!
-//! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, a touch two look-ups.
+//! Look-ups are by hash and ordered maps: a decision costs O(log n) in leases and waiters, whatever rules are in force, and
+//! a touch two look-ups (`cargo bench --bench decide`). What goes through all is not part of a decision: a comparison with
+//! Jellyfin, a snapshot, a new policy, a window that opens, what users have used when it is written.
 
 mod backfill;
 mod capacity;
@@ -40,6 +43,7 @@ mod effect;
 mod ending;
 mod event;
 mod foresee;
+mod index;
 mod input;
 mod lease;
 mod ledger;
@@ -75,6 +79,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     capacity::Capacity,
     foresee::Foresight,
+    index::Index,
     lease::{Lease, Right},
     ledger::Ledger,
     queue::{Queue, Screen},
@@ -129,8 +134,7 @@ pub struct Admission {
     foresight: Foresight,
     /// Refused for want of seats a moment ago.
     missed: Vec<Missed>,
-    /// Leases that hold more than their price until their old job is gone.
-    yielding: BTreeSet<LeaseId>,
+    index: Index,
     /// Leases that are to be ended for somebody else.
     sentenced: BTreeSet<LeaseId>,
     /// When somebody was preempted on a GPU last.

@@ -138,9 +138,13 @@ impl Gate {
         self.lock().core.line_room(who)
     }
 
-    /// Viewers outside who play a file as it is.
-    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<std::net::IpAddr>)> {
-        self.lock().core.direct_viewers()
+    /// Whether a viewer outside plays a file as it is; where his device is not known, whether anybody at his address does.
+    pub fn plays_directly(
+        &self,
+        device: Option<&DeviceId>,
+        address: Option<std::net::IpAddr>,
+    ) -> bool {
+        self.lock().core.plays_directly(device, address)
     }
 
     /// Whether this device of the user's plays something now.

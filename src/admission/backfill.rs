@@ -90,12 +90,12 @@ impl Admission {
         };
         let mut ends = self
             .ends(lane.gpu)
-            .take_while(|(at, _)| *at < waiter.deadline);
+            .take_while(|(at, ..)| *at < waiter.deadline);
         loop {
             if let Some(spare) = spare(left) {
                 return (missed <= spare).then_some(missed);
             }
-            left = left.less(ends.next()?.1);
+            left = left.less(ends.next()?.2);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Admission, Decision, Demand, Effect, Ended, Event, Known, LeaseState, MOST_LEASES,
     MOST_OF_A_SCREEN, Origin, Reason, Seats, Timer, Until,
     claim::{Claim, Holds},
+    index::Listed,
     lease::{Before, Former, Lease, Right, Seen},
     ledger::Hold,
     queue::Turn,
@@ -108,6 +109,7 @@ impl Admission {
                 } else if self.is_vain(now, (&line, place), reason, expected, wait) {
                     why = Reason::WaitTooLong;
                 } else {
+                    let wait = (wait, &claim);
                     return self.enqueue(now, asked, turn, (line, expected), reason, wait);
                 }
                 vain = (why == Reason::WaitTooLong).then_some((line, expected));
@@ -120,6 +122,7 @@ impl Admission {
             let victims = self.victims(now, &asked, reason, now + wait);
             if !victims.is_empty() {
                 self.sentence(now, &asked, victims);
+                let wait = (wait, &claim);
                 return self.enqueue(now, asked, turn, line, reason, wait);
             }
         }
@@ -277,6 +280,7 @@ impl Admission {
             shrinks_at: None,
             sentence,
             frees: None,
+            listed: Listed::default(),
             armed: None,
             asked,
         };
@@ -289,6 +293,7 @@ impl Admission {
         if let Some(session) = session {
             self.claim_session(now, session, id);
         }
+        self.list(id);
         self.arm(id);
         self.count_play(id);
         id
@@ -304,8 +309,10 @@ impl Admission {
                 if user(old) != user(id) {
                     return;
                 }
-                if matches!(known, Some(Known::Lease(_))) {
-                    self.end(now, old, Ended::Replaced);
+                if matches!(known, Some(Known::Lease(_)))
+                    && let Some(old) = self.end(now, old, Ended::Replaced)
+                {
+                    self.pass_on(id, old.sentence);
                 }
             }
             Some(Known::Right(screen)) => {

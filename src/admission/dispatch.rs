@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Admission, Decision, Event, Reason, Seats, Timer,
-    claim::Holds,
+    claim::{Claim, Holds},
     queue::{Arrival, Line, Place, Queue, Turn, Waiter},
     rules::{Asked, Judgement},
 };
@@ -47,24 +47,34 @@ impl Admission {
             }
             let mut line = self.queue.next_shared(None);
             while let Some(here) = line {
-                if let Line::Gpu(lane) = here {
-                    self.settle_gpu(now, lane.gpu);
-                    line = self.queue.next_shared(Some(&Queue::last_lane(lane.gpu)));
-                    continue;
-                }
-                if here == Line::Uplink {
-                    self.settle_uplink(now);
-                    line = self.queue.next_shared(Some(&here));
-                    continue;
-                }
-                while self
-                    .queue
-                    .head(&here)
-                    .is_some_and(|head| self.retry(now, head))
-                {}
-                line = self.queue.next_shared(Some(&here));
+                let last = match here {
+                    Line::Gpu(lane) => {
+                        self.settle_gpu(now, lane.gpu);
+                        Queue::last_lane(lane.gpu)
+                    }
+                    Line::Uplink => {
+                        self.settle_line(now, &here);
+                        self.settle_small(now);
+                        here
+                    }
+                    Line::Class(_) | Line::Library(_) | Line::Server | Line::User(_) => {
+                        self.settle_line(now, &here);
+                        here
+                    }
+                };
+                line = self.queue.next_shared(Some(&last));
             }
+            self.settle_small(now);
         }
+    }
+
+    /// Looks at the first of a line, and at the next when that has gone.
+    fn settle_line(&mut self, now: Instant, line: &Line) {
+        while self
+            .queue
+            .head(line)
+            .is_some_and(|head| self.retry(now, head))
+        {}
     }
 
     fn settle_gpu(&mut self, now: Instant, gpu: usize) {
@@ -139,6 +149,8 @@ impl Admission {
                     return true;
                 }
                 let (reason, line) = self.waits_for(now, &asked, place, (reason, line));
+                let thirst = self.thirst(&asked, &line, &claim);
+                self.queue.set_thirst(ticket, thirst);
                 return self.shift(ticket, line, reason);
             }
         }
@@ -258,9 +270,10 @@ impl Admission {
         turn: Turn,
         (line, expected): (Line, Option<Duration>),
         reason: Reason,
-        wait: Duration,
+        (wait, claim): (Duration, &Claim),
     ) -> Decision {
         let place = self.place(&asked, turn.arrival);
+        let thirst = self.thirst(&asked, &line, claim);
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let deadline = now + wait;
@@ -281,6 +294,7 @@ impl Admission {
             passed: turn.passed,
             recheck: None,
             preempts: None,
+            thirst,
         };
         self.queue.insert(ticket, waiter);
         self.arm_recheck(now, ticket);

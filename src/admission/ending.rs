@@ -1,11 +1,14 @@
 //! How a lease ends, and what is given back: a right to the screen, or its seats to what it had replaced.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Admission, Demand, Ended, Event, Known, LeaseState, Origin, Reason, Timer,
     claim::Claim,
-    lease::{Before, Lease, Right},
+    lease::{Before, Lease, Leave, Right},
     ledger::Hold,
     queue::Screen,
     rules::Asked,
@@ -13,6 +16,54 @@ use super::{
 use crate::ident::{LeaseId, PlaySessionId, UserId};
 
 impl Admission {
+    /// The viewer has left. While FFmpeg goes, its seats stay.
+    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        // A reservation that is ended for somebody took over from a job which still runs.
+        let runs = match lease.state {
+            LeaseState::Active => lease.is_video(),
+            LeaseState::Reserved => lease.is_video() && why == Ended::Preempted,
+            LeaseState::Parked
+            | LeaseState::Finished
+            | LeaseState::Lingering
+            | LeaseState::Ended => false,
+        };
+        match lease.state {
+            LeaseState::Active | LeaseState::Reserved if runs => {
+                lease.leave = Some(Leave {
+                    at: now + linger,
+                    stopped: now,
+                    why,
+                });
+                lease.open = false;
+                let user = lease.asked.account.user.clone();
+                self.change_state(id, LeaseState::Lingering);
+                // Whatever waits for this screen has a claim now.
+                self.ledger.mark(user);
+                self.arm(id);
+            }
+            LeaseState::Lingering => {
+                if let Some(leave) = &mut lease.leave {
+                    // A real stop is quicker than a reader who left, and who was sent away does not come back.
+                    let sent_away = matches!(why, Ended::Revoked | Ended::Preempted);
+                    if leave.at > now + linger || sent_away {
+                        leave.at = leave.at.min(now + linger);
+                        leave.why = why;
+                    }
+                }
+                self.foresee(id);
+                self.arm(id);
+            }
+            LeaseState::Active
+            | LeaseState::Reserved
+            | LeaseState::Parked
+            | LeaseState::Finished
+            | LeaseState::Ended => self.finish(now, id, why),
+        }
+    }
+
     /// Ends a lease; gives the screen its right to come back, or the stream that it replaced its seats.
     pub(super) fn finish(&mut self, now: Instant, id: LeaseId, why: Ended) {
         let Some(lease) = self.end(now, id, why) else {
@@ -65,6 +116,8 @@ impl Admission {
                     return;
                 }
                 let id = self.reopen(now, &former.asked);
+                // The answer that is not used is no way out either.
+                self.pass_on(id, lease.sentence);
                 self.change_state(id, former.state);
                 self.arm(id);
             }
@@ -102,7 +155,7 @@ impl Admission {
             self.timers.remove(&(armed, Timer::Lease(id)));
         }
         self.forget_end(id, lease.frees);
-        self.yielding.remove(&id);
+        self.unlist(&lease);
         self.sentenced.remove(&id);
         self.ledger
             .change(&lease.asked.account, lease.held, Hold::default());

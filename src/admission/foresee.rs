@@ -121,11 +121,11 @@ impl Admission {
     }
 
     /// The known ends on a GPU, each with the seats that come free.
-    pub(super) fn ends(&self, gpu: usize) -> impl Iterator<Item = (Instant, Seats)> {
+    pub(super) fn ends(&self, gpu: usize) -> impl Iterator<Item = (Instant, LeaseId, Seats)> {
         let ends = self.foresight.ends.get(gpu).into_iter().flatten();
         ends.take(LOOKED_AT).filter_map(|(at, id)| {
             let lease = self.leases.get(id)?;
-            Some((*at, lease.held.seats))
+            Some((*at, *id, lease.held.seats))
         })
     }
 
@@ -220,7 +220,7 @@ impl Admission {
         let rate = rate.unwrap_or(0.0);
         let mut rest = self.ledger.gpu(gpu).seats.as_f64();
         let (mut freed, mut at) = (0.0, 0.0);
-        for (end, seats) in self.ends(gpu) {
+        for (end, _, seats) in self.ends(gpu) {
             let then = end.saturating_duration_since(now).as_secs_f64();
             let by_habit = rest * rate * (then - at);
             if freed + by_habit >= short {

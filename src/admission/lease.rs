@@ -6,7 +6,7 @@
 //!               │                    │  │ └─ job done ─▶ Finished ─ seek before the job's start ─▶ Active
 //!               │        stop, left  │  │ read
 //!               ▼                    ▼  │
-//!             Ended ◀──── linger ── Lingering
+//!             Ended ◀──── linger ── Lingering ◀── ended for somebody else ── Reserved
 //! ```
 //!
 //! Seats are held in Reserved, Active and Lingering only: while FFmpeg runs, or will at once. The line out of the
@@ -19,7 +19,9 @@ use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
-use super::{Bitrate, Ended, Reason, Timers, ledger::Hold, queue::Screen, rules::Asked};
+use super::{
+    Bitrate, Ended, Reason, Timers, index::Listed, ledger::Hold, queue::Screen, rules::Asked,
+};
 use crate::ident::{LeaseId, PlaySessionId};
 
 /// Where a lease stands.
@@ -97,6 +99,8 @@ pub(super) struct Lease {
     pub(super) sentence: Option<Instant>,
     /// The GPU on which its seats come free, and when, if that is known.
     pub(super) frees: Option<(usize, Instant)>,
+    /// What it is listed under.
+    pub(super) listed: Listed,
     /// When its timer is armed for.
     pub(super) armed: Option<Instant>,
 }
@@ -245,15 +249,23 @@ impl Lease {
     /// What happens to it, and when, if there is no further sign of life.
     pub(super) fn fate(&self, timers: &Timers) -> (Instant, Fate) {
         let idle = Fate::End(Ended::Idle);
+        let sentence = self.sentence.map(|at| (at, Fate::Preempt));
+        let sooner = |best: (Instant, Fate), next: Option<(Instant, Fate)>| match next {
+            Some(next) if next.0 < best.0 => next,
+            Some(_) | None => best,
+        };
         match self.state {
-            LeaseState::Reserved => (self.reserved_until, Fate::End(Ended::Abandoned)),
+            LeaseState::Reserved => {
+                let unused = (self.reserved_until, Fate::End(Ended::Abandoned));
+                sooner(unused, sentence)
+            }
             LeaseState::Parked => (self.last_sign + timers.parked, idle),
             LeaseState::Finished if self.open || self.paused_since.is_some() => {
                 (self.last_sign + timers.parked, idle)
             }
             LeaseState::Finished => (self.last_sign + timers.idle, idle),
             LeaseState::Lingering => match self.leave {
-                Some(leave) => (leave.at, Fate::End(leave.why)),
+                Some(leave) => sooner((leave.at, Fate::End(leave.why)), sentence),
                 None => (self.last_sign, idle),
             },
             LeaseState::Active => {
@@ -276,12 +288,7 @@ impl Lease {
                     let at = since.max(self.last_read) + timers.dead_after;
                     (at, Fate::End(Ended::DeadPlayer))
                 });
-                let sooner = |best: (Instant, Fate), next: Option<(Instant, Fate)>| match next {
-                    Some(next) if next.0 < best.0 => next,
-                    Some(_) | None => best,
-                };
                 let shrinks = self.shrinks_at.map(|at| (at, Fate::Shrink));
-                let sentence = self.sentence.map(|at| (at, Fate::Preempt));
                 [pause, death, shrinks, sentence]
                     .into_iter()
                     .fold(silence, sooner)

@@ -9,7 +9,8 @@ use std::{
 use super::{
     Activity, Admission, Capacity, Covered, Ended, Event, Kind, Known, LeaseState, Policy,
     foresee::Foresight,
-    lease::{Before, Lease, Leave},
+    index::Index,
+    lease::{Before, Lease},
     ledger::Ledger,
     queue::{Queue, Screen},
 };
@@ -53,7 +54,7 @@ impl Admission {
             foresight,
             last_decision: 0,
             missed: Vec::new(),
-            yielding: BTreeSet::new(),
+            index: Index::default(),
             sentenced: BTreeSet::new(),
             preempted: BTreeMap::new(),
             last_lease: 0,
@@ -411,10 +412,6 @@ impl Admission {
         if to == LeaseState::Active {
             lease.lives_anew(self.latest);
             lease.starts_to_shrink(self.latest, self.policy.timers.linger);
-        } else {
-            // Who does not encode needs no more be ended.
-            lease.sentence = None;
-            self.sentenced.remove(&id);
         }
         let held = Lease::holds(&lease.asked, to);
         let old = std::mem::replace(&mut lease.held, held);
@@ -429,47 +426,15 @@ impl Admission {
             from,
             to,
         });
+        match to {
+            // Who has closed his stream, or asked for another, may be back in a moment.
+            LeaseState::Reserved | LeaseState::Active | LeaseState::Lingering => {}
+            // Who does not encode needs no more be ended.
+            LeaseState::Parked | LeaseState::Finished | LeaseState::Ended => self.pardon(id),
+        }
+        self.list(id);
         self.foresee(id);
         self.count_play(id);
-    }
-
-    /// The viewer has left. While FFmpeg goes, its seats stay.
-    pub(super) fn leave(&mut self, now: Instant, id: LeaseId, why: Ended, linger: Duration) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        match lease.state {
-            LeaseState::Active if lease.is_video() => {
-                lease.leave = Some(Leave {
-                    at: now + linger,
-                    stopped: now,
-                    why,
-                });
-                lease.open = false;
-                let user = lease.asked.account.user.clone();
-                self.change_state(id, LeaseState::Lingering);
-                // Whatever waits for this screen has a claim now.
-                self.ledger.mark(user);
-                self.arm(id);
-            }
-            LeaseState::Lingering => {
-                if let Some(leave) = &mut lease.leave {
-                    // A real stop is quicker than a reader who left, and who was sent away does not come back.
-                    let sent_away = matches!(why, Ended::Revoked | Ended::Preempted);
-                    if leave.at > now + linger || sent_away {
-                        leave.at = leave.at.min(now + linger);
-                        leave.why = why;
-                    }
-                }
-                self.foresee(id);
-                self.arm(id);
-            }
-            LeaseState::Active
-            | LeaseState::Reserved
-            | LeaseState::Parked
-            | LeaseState::Finished
-            | LeaseState::Ended => self.finish(now, id, why),
-        }
     }
 }
 

@@ -18,13 +18,13 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Reason, Seats, rules::Asked};
+use super::{Bitrate, Reason, Seats, rules::Asked};
 use crate::ident::{DeviceId, ItemId, Ticket, UserId};
 
 /// How much later the turn of a demand comes for each seat that its user has already. Players wait for a quarter of
@@ -32,6 +32,8 @@ use crate::ident::{DeviceId, ItemId, Ticket, UserId};
 const PER_SEAT: Duration = Duration::from_secs(10);
 /// Places kept for who may ask again.
 const MOST_KEPT: usize = 256;
+/// Demands that might be served without the line out of the house, which are looked at whenever something moves.
+const MOST_TORN: usize = 8;
 /// Demands before one in a lane that are counted for its expected wait; further ones only make it longer.
 const COUNTED: usize = 256;
 
@@ -109,6 +111,17 @@ pub(super) struct Waiter {
     pub(super) recheck: Option<Instant>,
     /// When it is the last moment to preempt somebody for it.
     pub(super) preempts: Option<Instant>,
+    /// What it hopes for, if it waits for the line out of the house and need not be the first for that.
+    pub(super) thirst: Thirst,
+}
+
+/// What a small demand needs of the line out of the house to be served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Thirst {
+    /// So many bit/s must be free at least, where they were not when it was looked at.
+    pub(super) needs: Option<i64>,
+    /// A form of it had room there, and something else was in its way.
+    pub(super) torn: bool,
 }
 
 /// All waiting demands.
@@ -118,6 +131,12 @@ pub(super) struct Queue {
     lines: BTreeMap<Line, BTreeMap<Place, Ticket>>,
     screens: HashMap<Screen, Vec<Ticket>>,
     users: HashMap<UserId, Vec<Ticket>>,
+    /// Who would be served if the line out of the house had so much room.
+    thirsty: BTreeSet<(i64, Place, Ticket)>,
+    /// Who waits for that line, and might be served without it.
+    torn: BTreeSet<(Place, Ticket)>,
+    /// Bitrates of all, together.
+    wanted: u128,
     order: u64,
     kept: HashMap<Whose, Turn>,
     /// When each kept place is given up.
@@ -169,6 +188,19 @@ impl Queue {
     #[cfg(test)]
     pub(super) fn kept_places(&self) -> usize {
         self.kept.len().max(self.kept_until.len())
+    }
+
+    /// Whether the lists beside the lines are what going through all demands makes them.
+    #[cfg(test)]
+    pub(super) fn lists_all(&self) -> bool {
+        let all = || self.waiters.iter();
+        let thirsty = all().filter_map(|(t, w)| Some((w.thirst.needs?, w.place, *t)));
+        let torn = all().filter(|(_, w)| w.thirst.torn);
+        let torn = torn.map(|(ticket, waiter)| (waiter.place, *ticket));
+        let wanted = all().map(|(_, waiter)| u128::from(waiter.asked.rate.bits()));
+        self.thirsty == thirsty.collect()
+            && self.torn == torn.collect()
+            && self.wanted == wanted.sum()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -224,11 +256,74 @@ impl Queue {
             return;
         };
         let left = std::mem::replace(&mut waiter.place, place);
-        let line = waiter.line.clone();
+        let (line, thirst) = (waiter.line.clone(), waiter.thirst);
         if left != place {
             self.leave(&line, left);
             self.lines.entry(line).or_default().insert(place, ticket);
+            self.list(ticket, left, thirst, false);
+            self.list(ticket, place, thirst, true);
         }
+    }
+
+    /// Notes what a demand hopes for of the line out of the house.
+    pub(super) fn set_thirst(&mut self, ticket: Ticket, thirst: Thirst) {
+        if let Some(waiter) = self.waiters.get_mut(&ticket)
+            && waiter.thirst != thirst
+        {
+            let place = waiter.place;
+            let before = std::mem::replace(&mut waiter.thirst, thirst);
+            self.list(ticket, place, before, false);
+            self.list(ticket, place, thirst, true);
+        }
+    }
+
+    fn list(&mut self, ticket: Ticket, place: Place, thirst: Thirst, is: bool) {
+        if let Some(needs) = thirst.needs {
+            let entry = (needs, place, ticket);
+            if is {
+                self.thirsty.insert(entry);
+            } else {
+                self.thirsty.remove(&entry);
+            }
+        }
+        if thirst.torn {
+            if is {
+                self.torn.insert((place, ticket));
+            } else {
+                self.torn.remove(&(place, ticket));
+            }
+        }
+    }
+
+    /// The first of those who are served as soon as the line out of the house has so much room. One look for each
+    /// different bitrate that has room at once, and no more than are worth looking at.
+    pub(super) fn first_thirsty(&self, room: i64) -> Option<Ticket> {
+        let mut first: Option<(Place, Ticket)> = None;
+        let mut next = self.thirsty.first();
+        for _ in 0..COUNTED {
+            let Some((needs, place, ticket)) = next.filter(|(needs, ..)| *needs <= room) else {
+                break;
+            };
+            first = first.into_iter().chain([(*place, *ticket)]).min();
+            let after = (needs.saturating_add(1), Place::FIRST, Ticket(0));
+            next = self.thirsty.range(after..).next();
+        }
+        first.map(|(_, ticket)| ticket)
+    }
+
+    /// Who waits for the line out of the house and might be served without it: the first few.
+    pub(super) fn torn(&self) -> Vec<Ticket> {
+        let torn = self.torn.iter().take(MOST_TORN);
+        torn.map(|(_, ticket)| *ticket).collect()
+    }
+
+    /// The bitrates of all demands, but for those of one screen.
+    pub(super) fn wanted_beside(&self, screen: &Screen) -> Bitrate {
+        let own = self.screens.get(screen).into_iter().flatten();
+        let own = own.filter_map(|ticket| self.waiters.get(ticket));
+        let own: u128 = own.map(|waiter| u128::from(waiter.asked.rate.bits())).sum();
+        let others = self.wanted.saturating_sub(own);
+        Bitrate::new(u64::try_from(others).unwrap_or(u64::MAX))
     }
 
     /// Whether somebody stands in `line` before `place`.
@@ -286,12 +381,6 @@ impl Queue {
         lanes.map(|(_, members)| members.len()).sum()
     }
 
-    /// All who stand in a line, in their order.
-    pub(super) fn members(&self, line: &Line) -> Vec<Ticket> {
-        let members = self.lines.get(line).into_iter().flatten();
-        members.map(|(_, ticket)| *ticket).collect()
-    }
-
     pub(super) fn head(&self, line: &Line) -> Option<Ticket> {
         self.lines
             .get(line)?
@@ -307,6 +396,8 @@ impl Queue {
     }
 
     pub(super) fn insert(&mut self, ticket: Ticket, waiter: Waiter) {
+        self.wanted += u128::from(waiter.asked.rate.bits());
+        self.list(ticket, waiter.place, waiter.thirst, true);
         let who = &waiter.asked.demand.who;
         self.users.entry(who.user.clone()).or_default().push(ticket);
         self.screens
@@ -322,6 +413,8 @@ impl Queue {
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.waiters.remove(&ticket)?;
+        self.wanted = self.wanted.saturating_sub(waiter.asked.rate.bits().into());
+        self.list(ticket, waiter.place, waiter.thirst, false);
         self.leave(&waiter.line, waiter.place);
         let who = &waiter.asked.demand.who;
         if let Some(tickets) = self.users.get_mut(&who.user) {

@@ -217,7 +217,7 @@ impl Admission {
         lease.held = held;
         lease.shrinks_at = None;
         lease.lives_anew(now);
-        self.yielding.remove(&id);
+        self.list(id);
     }
 
     /// A poll did not mention this lease.

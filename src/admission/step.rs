@@ -104,6 +104,11 @@ impl Step {
         self.cost
     }
 
+    /// What it sends.
+    pub(super) fn rate(self) -> Bitrate {
+        self.rate
+    }
+
     /// Whether it encodes video.
     pub(super) fn is_video(&self) -> bool {
         self.kind.is_video()

@@ -8,10 +8,11 @@ use std::{
 use super::{
     Admission, Capacity, Event, Mode, Policy, Seats, Timer, Window,
     capacity::Sample,
+    index::{Index, Listed},
     lease::Lease,
     ledger::{Hold, Ledger},
     policy::WEEK,
-    queue::{Lane, Line},
+    queue::{Lane, Line, Thirst},
 };
 use crate::ident::{ClassId, LeaseId, UserId};
 
@@ -89,15 +90,18 @@ impl Admission {
         ids.sort_unstable();
         self.foresight.clear(gpus);
         self.missed.clear();
+        self.index = Index::default();
         self.preempted.clear();
         for id in ids {
             if let Some(lease) = self.leases.get_mut(&id) {
                 lease.frees = None;
+                lease.listed = Listed::default();
                 lease.asked = Arc::new(lease.asked.anew(&policy));
                 lease.held = Lease::holds(&lease.asked, lease.state);
                 self.ledger
                     .change(&lease.asked.account, Hold::default(), lease.held);
             }
+            self.list(id);
             self.foresee(id);
             self.arm(id);
         }
@@ -120,6 +124,7 @@ impl Admission {
             };
             waiter.asked = Arc::new(waiter.asked.anew(policy));
             waiter.place = self.place(&waiter.asked, waiter.arrival);
+            waiter.thirst = Thirst::default();
             // Lines of the old policy mean nothing. Before the GPU nobody overtakes, and whoever is blocked by
             // something else leaves it as soon as he is first.
             let account = &waiter.asked.account;

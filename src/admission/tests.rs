@@ -263,6 +263,7 @@ fn nothing_is_oversold_lost_or_stranded_whatever_happens() {
     let first = number("FINWEIR_TORTURE_SEED").unwrap_or(1);
     let worlds = steps.div_ceil(STEPS_OF_A_WORLD);
     let next = std::sync::atomic::AtomicU64::new(0);
+    let sentences = [const { std::sync::atomic::AtomicU64::new(0) }; 4];
     let run = || {
         loop {
             let world = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -271,10 +272,12 @@ fn nothing_is_oversold_lost_or_stranded_whatever_happens() {
             }
             let seed = first + world;
             let result = std::panic::catch_unwind(|| torture::torture(seed, STEPS_OF_A_WORLD));
-            assert!(
-                result.is_ok(),
-                "seed {seed} failed: FINWEIR_TORTURE_STEPS=1 FINWEIR_TORTURE_SEED={seed}"
-            );
+            let Ok(fates) = result else {
+                panic!("seed {seed} failed: FINWEIR_TORTURE_STEPS=1 FINWEIR_TORTURE_SEED={seed}");
+            };
+            for (sum, fate) in sentences.iter().zip(fates) {
+                sum.fetch_add(fate, std::sync::atomic::Ordering::Relaxed);
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -283,9 +286,15 @@ fn nothing_is_oversold_lost_or_stranded_whatever_happens() {
         }
     });
     let ran = worlds * STEPS_OF_A_WORLD;
+    let sentences = sentences.map(std::sync::atomic::AtomicU64::into_inner);
     #[expect(clippy::print_stdout, reason = "`just torture` shows it")]
     {
         println!("{ran} random steps in {worlds} worlds, every invariant after each");
+        println!("sentences told, passed on, carried out early and late: {sentences:?}");
     }
     assert!(ran >= steps);
+    assert!(
+        steps < 1_000_000 || sentences.iter().all(|many| *many > 0),
+        "every way out of a sentence was tried: {sentences:?}"
+    );
 }

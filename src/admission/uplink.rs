@@ -18,10 +18,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Admission, Mode, Reason, Who,
-    queue::{Line, Place},
+    claim::Claim,
+    queue::{Line, Place, Thirst},
     rules::{Asked, Judgement},
 };
-use crate::ident::{DeviceId, UserId};
+use crate::ident::UserId;
 
 /// Plays of this part of the line at most go past who waits for it.
 const SMALL: u64 = 8;
@@ -170,13 +171,9 @@ impl Admission {
         let Some(limit) = uplink.limit.filter(|_| uplink.carries(who.address)) else {
             return true;
         };
-        let others = self.queue.iter().filter(|(_, waiter)| {
-            let own = &waiter.asked.demand.who;
-            (&own.user, &own.device) != (&who.user, &who.device)
-        });
-        let waited_for = others.fold(Bitrate::ZERO, |sum, (_, waiter)| {
-            sum.plus(waiter.asked.rate)
-        });
+        let waited_for = self
+            .queue
+            .wanted_beside(&(who.user.clone(), who.device.clone()));
         let spare = Bitrate(limit.0 / SPARE);
         let wanted = self.line_used().plus(waited_for).plus(spare).plus(rate);
         wanted <= limit
@@ -187,19 +184,6 @@ impl Admission {
         let uplink = &self.policy.uplink;
         let limit = uplink.limit.filter(|_| uplink.carries(who.address))?;
         Some(limit.less(self.line_used()))
-    }
-
-    /// Viewers outside who play a file as it is: what they read is counted by their leases.
-    pub fn direct_viewers(&self) -> Vec<(DeviceId, Option<core::net::IpAddr>)> {
-        let direct = self.leases.values().filter(|lease| {
-            lease.held.rate > Bitrate::ZERO && lease.asked.demand.kind == super::Kind::Direct
-        });
-        direct
-            .map(|lease| {
-                let who = &lease.asked.demand.who;
-                (who.device.clone(), who.address)
-            })
-            .collect()
     }
 
     fn line_used(&self) -> Bitrate {
@@ -232,18 +216,61 @@ impl Admission {
         if freed.goes_on && asked.rate <= freed.rate {
             return false;
         }
-        let small = asked.rate.0.saturating_mul(SMALL) <= limit.0;
-        let behind = !small && self.queue.is_behind(&Line::Uplink, place);
+        let behind = !is_small(asked.rate, limit) && self.queue.is_behind(&Line::Uplink, place);
         let wanted = self.line_used().less(freed.rate).plus(asked.rate);
         let line = (asked.rate <= limit).then_some(Line::Uplink);
         let full = wanted > limit || behind;
         full && verdict.breach(self.mode(uplink.mode), Reason::UplinkFull, line)
     }
 
-    /// Looks at all who wait for the line: a small one may go though the first can't.
-    pub(super) fn settle_uplink(&mut self, now: Instant) {
-        for ticket in self.queue.members(&Line::Uplink) {
+    /// What a demand that waits in `line` hopes for: the bitrate of the slimmest small form that has no room now, and whether
+    /// one has.
+    pub(super) fn thirst(&self, asked: &Asked, line: &Line, claim: &Claim) -> Thirst {
+        let mut thirst = Thirst::default();
+        // The right to come back may be all that the line out of the house is in the way of, wherever it waits.
+        let here = *line == Line::Uplink;
+        let Some(limit) = self.policy.uplink.limit.filter(|_| here || claim.right) else {
+            return thirst;
+        };
+        let room = self.line_left();
+        let steps = asked.steps.iter().map(|step| asked.charged(step.rate()));
+        let steps = steps.filter(|_| asked.limits.when_full.steps_first());
+        for rate in std::iter::once(asked.rate).chain(steps) {
+            let needs = signed(rate).saturating_sub(signed(claim.freed.rate));
+            // Who comes back to his screen stands behind nobody either.
+            if !is_small(rate, limit) && !claim.right {
+                // Only as the first in the line, who is looked at anyway.
+            } else if needs <= room || rate == Bitrate::ZERO {
+                thirst.torn = here;
+            } else {
+                thirst.needs = Some(thirst.needs.map_or(needs, |least| least.min(needs)));
+            }
+        }
+        thirst
+    }
+
+    /// Room on the line; less than nothing if more flows than it carries.
+    fn line_left(&self) -> i64 {
+        let limit = self.policy.uplink.limit.unwrap_or_default();
+        signed(limit).saturating_sub(signed(self.line_used()))
+    }
+
+    /// A small one may go though the first can't. Who might be served without the line is looked at each time.
+    pub(super) fn settle_small(&mut self, now: Instant) {
+        while let Some(ticket) = self.queue.first_thirsty(self.line_left()) {
+            self.retry(now, ticket);
+        }
+        for ticket in self.queue.torn() {
             self.retry(now, ticket);
         }
     }
+}
+
+/// Whether a play of this rate goes past who waits for the line.
+fn is_small(rate: Bitrate, limit: Bitrate) -> bool {
+    rate.0.saturating_mul(SMALL) <= limit.0
+}
+
+fn signed(rate: Bitrate) -> i64 {
+    i64::try_from(rate.0).unwrap_or(i64::MAX)
 }

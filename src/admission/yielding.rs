@@ -195,12 +195,10 @@ impl Admission {
 
     /// Seats that are about to come free on a GPU because somebody yields, but for these leases.
     pub(super) fn pending(&self, index: usize, but: &[LeaseId]) -> Seats {
-        let leases = self.yielding.iter().filter(|id| !but.contains(id));
+        let leases = but.iter().filter_map(|id| self.leases.get(id));
         leases
-            .filter_map(|id| self.leases.get(id))
-            .filter(|lease| lease.asked.account.gpu == Some(index))
-            .map(|lease| lease.held.seats.less(lease.asked.cost))
-            .fold(Seats::ZERO, Seats::plus)
+            .map(|lease| lease.listed.yields_on(index))
+            .fold(self.index.yielding(index), Seats::less)
     }
 
     /// Lets a playback go on in a smaller form.
@@ -215,13 +213,9 @@ impl Admission {
         let Smaller { step, why, own } = smaller;
         let asked = std::sync::Arc::new(asked.stepped(step).keeping(own));
         let subject = std::sync::Arc::clone(&asked.subject);
-        let shrinks = asked.keeps > asked.cost;
         // What goes on has its seats by its claim; it is the size of the picture that has another reason.
         let reason = if why == Reason::Yields { why } else { claimed };
         let lease = self.open(now, asked, claim, reason);
-        if shrinks {
-            self.yielding.insert(lease);
-        }
         let rung = step.rung();
         self.events.push(Event::Downgraded {
             subject,
@@ -240,7 +234,6 @@ impl Admission {
 
     /// The old job of a lease that stepped down has had time to go: the difference is handed out.
     pub(super) fn shrink(&mut self, id: LeaseId) {
-        self.yielding.remove(&id);
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
         };
@@ -250,6 +243,7 @@ impl Admission {
         self.ledger.change(&asked.account, lease.held, held);
         lease.held = held;
         lease.asked = asked;
+        self.list(id);
     }
 
     /// Remembers a demand that was refused for want of seats until it was told to come back.

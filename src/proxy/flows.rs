@@ -172,15 +172,9 @@ pub async fn measure(proxy: Arc<Proxy>) {
         if proxy.flows.is_quiet() {
             continue;
         }
-        let viewers = proxy.gate.direct_viewers();
         let counted = |reader: &Reader| {
-            !reader.download
-                && viewers
-                    .iter()
-                    .any(|(device, address)| match &reader.device {
-                        Some(own) => own == device,
-                        None => reader.address.is_some() && reader.address == *address,
-                    })
+            let (device, address) = (reader.device.as_ref(), reader.address);
+            !reader.download && proxy.gate.plays_directly(device, address)
         };
         let rate = proxy.flows.read(clock::now(), counted);
         proxy.gate.set_flow(rate);

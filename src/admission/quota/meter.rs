@@ -4,7 +4,7 @@
 //! look-up, whatever is held.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,9 +31,15 @@ pub(in crate::admission) struct Meter {
     /// What was told last, and when.
     today: Option<(Instant, Today)>,
     users: HashMap<UserId, Account>,
+    /// Users whose jobs hold nothing, who may be forgotten: those who have used nothing first, then by the date of their last
+    /// use, and of one date who has used least.
+    idle: BTreeSet<(Spent, UserId)>,
     running: HashMap<UserId, Running>,
     changed: bool,
 }
+
+/// The date of the last use, and the GPU time in all.
+type Spent = (Option<Date>, u64);
 
 #[derive(Debug, Default, Clone)]
 struct Account {
@@ -42,6 +48,8 @@ struct Account {
     /// His name as it was kept.
     name: Option<Arc<str>>,
     days: BTreeMap<Date, Amounts>,
+    /// The date on which something was used last.
+    last: Option<Date>,
 }
 
 /// Seats that a user's jobs hold, not yet added up since then.
@@ -66,22 +74,32 @@ impl Meter {
             Some(_) | None => {}
         }
         self.add_up(user);
+        let spent = self.users.get(user).map(Account::spent);
         if seats == Seats::ZERO {
             self.running.remove(user);
+            self.idle.extend(spent.map(|spent| (spent, user.clone())));
         } else {
             let since = self.running.get(user).map_or(at, |running| running.since);
             self.running.insert(user.clone(), Running { since, seats });
+            if let Some(spent) = spent {
+                self.idle.remove(&(spent, user.clone()));
+            }
         }
     }
 
     /// Nobody holds anything: all seats are about to be told anew.
     pub(in crate::admission) fn forget_seats(&mut self) {
         self.add_all_up();
-        self.running.clear();
+        let running = std::mem::take(&mut self.running).into_keys();
+        let known = running.filter_map(|user| Some((self.users.get(&user)?.spent(), user)));
+        self.idle.extend(known);
     }
 
     pub(super) fn set_today(&mut self, today: Today) {
-        self.add_all_up();
+        // What runs on is charged to the date on which it ran.
+        if self.today.is_none_or(|(_, known)| known.date != today.date) {
+            self.add_all_up();
+        }
         if let Some(at) = self.at {
             self.today = Some((at, today));
         }
@@ -110,10 +128,11 @@ impl Meter {
         if !quota && !self.users.contains_key(&who.user) {
             return;
         }
-        let account = self.account(&who.user);
-        if account.who.as_ref() != Some(who) {
-            account.who = Some(who.clone());
-        }
+        self.change(&who.user, |account| {
+            if account.who.as_ref() != Some(who) {
+                account.who = Some(who.clone());
+            }
+        });
     }
 
     /// What was used in the period that today is in.
@@ -181,14 +200,16 @@ impl Meter {
 
     pub(super) fn restore(&mut self, book: Book) {
         for (user, pages) in book.users.into_iter().take(MOST_USERS) {
-            let account = self.users.entry(UserId::new(user)).or_default();
-            account.name = pages.name;
-            for (date, kept) in pages.days {
-                let amounts = account.days.entry(date).or_default();
-                amounts.gpu_time = amounts.gpu_time.saturating_add(kept.gpu_time);
-                amounts.plays = amounts.plays.saturating_add(kept.plays);
-                amounts.bytes = amounts.bytes.saturating_add(kept.bytes);
-            }
+            self.change(&UserId::new(user), |account| {
+                account.name = pages.name;
+                for (date, kept) in pages.days {
+                    let amounts = account.days.entry(date).or_default();
+                    amounts.gpu_time = amounts.gpu_time.saturating_add(kept.gpu_time);
+                    amounts.plays = amounts.plays.saturating_add(kept.plays);
+                    amounts.bytes = amounts.bytes.saturating_add(kept.bytes);
+                }
+                account.last = account.days.last_key_value().map(|(date, _)| *date);
+            });
         }
     }
 
@@ -256,45 +277,74 @@ impl Meter {
         let Some((_, today)) = self.today else {
             return;
         };
-        let days = &mut self.account(user).days;
-        change(days.entry(today.date).or_default());
-        if days.len() > MOST_DATES {
-            let far = days
-                .keys()
-                .copied()
-                .max_by_key(|date| apart(*date, today.date));
-            far.and_then(|date| days.remove(&date));
-        }
+        self.change(user, |account| {
+            account.last = Some(today.date);
+            let days = &mut account.days;
+            change(days.entry(today.date).or_default());
+            if days.len() > MOST_DATES {
+                let far = days
+                    .keys()
+                    .copied()
+                    .max_by_key(|date| apart(*date, today.date));
+                far.and_then(|date| days.remove(&date));
+            }
+        });
         self.changed = true;
     }
 
-    fn account(&mut self, user: &UserId) -> &mut Account {
+    /// The only way by which an account changes: its place among those that may be forgotten follows.
+    fn change(&mut self, user: &UserId, change: impl FnOnce(&mut Account)) {
         if self.users.len() >= MOST_USERS && !self.users.contains_key(user) {
-            let date = self.today.map(|(_, today)| today.date);
-            let age = |account: &Account| {
-                let last = account
-                    .days
-                    .keys()
-                    .map(|day| date.map(|date| apart(*day, date)));
-                // Who has used nothing is the first to go, then who has used least: a flood of names costs nobody his.
-                let spent = account
-                    .days
-                    .values()
-                    .map(|a| a.gpu_time)
-                    .fold(0, u64::saturating_add);
-                let (idle, days) = last.min().map_or((1, None), |days| (0, days));
-                (idle, days, std::cmp::Reverse(spent))
-            };
-            let idle = self
-                .users
-                .iter()
-                .filter(|(user, _)| !self.running.contains_key(*user));
-            let oldest = idle.max_by_key(|(_, account)| age(account));
-            if let Some(user) = oldest.map(|(user, _)| user.clone()) {
-                self.users.remove(&user);
-            }
+            self.forget_one();
         }
-        self.users.entry(user.clone()).or_default()
+        let is_new = !self.users.contains_key(user);
+        let account = self.users.entry(user.clone()).or_default();
+        let before = account.spent();
+        change(account);
+        let after = account.spent();
+        if (is_new || before != after) && !self.running.contains_key(user) {
+            self.idle.remove(&(before, user.clone()));
+            self.idle.insert((after, user.clone()));
+        }
+    }
+
+    /// Who has used nothing is the first to go, then whose last use is farthest from today, then who has used least: a flood
+    /// of names costs nobody his.
+    fn forget_one(&mut self) {
+        let first = self.idle.first();
+        let today = self.today.map(|(_, today)| today.date);
+        // After a wrong clock, the farthest date may lie ahead.
+        let last = self.idle.last().and_then(|((date, _), _)| {
+            let from = ((*date, 0), UserId::new(""));
+            self.idle.range(from..).next()
+        });
+        let away = |entry: &&(Spent, UserId)| match (entry.0.0, today) {
+            (Some(date), Some(today)) => apart(date, today),
+            (Some(_) | None, _) => 0,
+        };
+        let unused = first.filter(|((date, _), _)| date.is_none());
+        // Of two as far away, the earlier.
+        let farthest = || last.into_iter().chain(first).max_by_key(away);
+        if let Some(entry) = unused.or_else(farthest).cloned() {
+            self.users.remove(&entry.1);
+            self.idle.remove(&entry);
+        }
+    }
+
+    /// The list as going through all accounts makes it.
+    #[cfg(test)]
+    pub(in crate::admission) fn lists_all_idle(&self) -> bool {
+        let users = self.users.iter();
+        let idle = users.filter(|(user, _)| !self.running.contains_key(*user));
+        let recount = idle.map(|(user, account)| (account.spent(), user.clone()));
+        self.idle == recount.collect()
+    }
+}
+
+impl Account {
+    fn spent(&self) -> Spent {
+        let spent = self.days.values().map(|amounts| amounts.gpu_time);
+        (self.last, spent.fold(0, u64::saturating_add))
     }
 }
 

@@ -123,7 +123,46 @@ pub(super) fn random_policy(dice: &mut Dice) -> Policy {
         keep_place: secs(30),
     };
     policy.end_dead_jobs = dice.one_in(2);
+    if dice.one_in(3) {
+        end_guests_in(&mut policy, dice);
+    }
     policy
+}
+
+/// Nothing but a small GPU is in the way, nobody steps down, and the family has its guests ended.
+fn end_guests_in(policy: &mut Policy, dice: &mut Dice) {
+    policy.mode = Mode::Enforce;
+    policy.transcodes = None;
+    policy.user = UserLimits {
+        transcodes: None,
+        when_full: WhenFull::Wait,
+        mode: Mode::Enforce,
+        ..UserLimits::default()
+    };
+    policy.libraries.clear();
+    policy.windows.clear();
+    policy.uplink.limit = None;
+    policy.pressure = Fraction::new(1.0).unwrap();
+    for gpu in &mut policy.gpus {
+        gpu.capacity = seats(1000 * u32::try_from(1 + dice.roll(2)).unwrap());
+        gpu.learn = false;
+        gpu.max_sessions = None;
+    }
+    for class in &mut policy.classes {
+        class.transcodes = None;
+        class.seats = None;
+        class.max_wait = None;
+        class.share = None;
+        class.reserve = Fraction::default();
+        class.uhd = Access::Allow;
+    }
+    policy.classes[0].preempt = vec!["default".into()];
+    policy.preemption = Preemption {
+        grace: secs(2 + dice.roll(9)),
+        every: Duration::ZERO,
+    };
+    policy.queue.max_wait = secs(30);
+    policy.timers.idle = secs(1800);
 }
 
 /// The first so many rungs of a ladder that goes down to a remux.
@@ -146,4 +185,12 @@ pub(super) fn ladder(rungs: u64) -> Vec<Rung> {
             index,
         })
         .collect()
+}
+
+/// Now and then the cheapest for the GPU is not the slimmest for the line: a remux has the bitrate of its file.
+pub(super) fn wider(dice: &mut Dice, mut rungs: Vec<Rung>) -> Vec<Rung> {
+    if let Some(last) = rungs.last_mut().filter(|_| dice.one_in(3)) {
+        last.rate = Bitrate::new(dice.pick(&[3, 12]) * 1_000_000);
+    }
+    rungs
 }

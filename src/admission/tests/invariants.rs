@@ -166,7 +166,8 @@ impl Torture {
             let holds = core.holds_claim(&claim, &waiter.asked, Some(waiter.place));
             assert!(
                 !matches!(holds, Holds::Yes(..)),
-                "{ticket} has a claim and waits ({what})"
+                "{ticket} has a claim and waits in {:?} ({what})",
+                waiter.line
             );
             let verdict = core.judge(&waiter.asked, waiter.place, claim.freed);
             assert!(verdict.block.is_some(), "{ticket} fits and waits ({what})");
@@ -204,6 +205,7 @@ impl Torture {
             }
         }
         self.before = over;
+        self.check_sentences(&events);
         self.flowed = false;
     }
 
@@ -250,13 +252,11 @@ impl Torture {
         for lease in core.leases.values() {
             assert_eq!(lease.held, Lease::holds(&lease.asked, lease.state));
             assert_ne!(lease.state, LeaseState::Ended);
-            let keeps = lease.asked.keeps > lease.asked.cost;
-            assert_eq!(
-                keeps,
-                core.yielding.contains(&lease.id),
-                "what is kept is given up"
-            );
             assert_eq!(lease.sentence.is_some(), core.sentenced.contains(&lease.id));
+            if let Some(at) = lease.sentence {
+                let due = lease.fate(&core.policy.timers).0;
+                assert!(due <= at, "a sentence is carried out in any state");
+            }
             let account = &lease.asked.account;
             add(&mut all, lease.held);
             if let Some(gpu) = account.gpu {
@@ -313,6 +313,12 @@ impl Torture {
                 Known::Right(screen) => assert!(core.rights.contains_key(screen)),
             }
         }
+        assert!(core.index == core.recounted(), "the lists are right");
+        assert!(
+            core.ledger.meter.lists_all_idle(),
+            "who may be forgotten is known"
+        );
+        assert!(core.queue.lists_all(), "who waits is listed");
         let ends: usize = core.foresight.known().count();
         let frees = core.leases.values().filter(|lease| lease.frees.is_some());
         assert_eq!(ends, frees.count(), "each known end has its lease");

@@ -279,3 +279,135 @@ fn a_class_that_observes_ends_nobody() {
     queued(&world.decide(family(20)));
     assert!(told(&read_on(&mut world, 25)).is_empty());
 }
+
+/// Guests play until the family's last moment has come, and `g2` is told.
+fn told_of_its_end(world: &mut World) -> Ticket {
+    let ticket = queued(&world.decide(family(20)));
+    let events = read_on(world, 9);
+    assert_eq!(told(&events), [announced("g2")]);
+    ticket
+}
+
+/// Whether the family is granted its seat before it gives up, while the other two play on.
+fn is_served(world: &mut World, ticket: Ticket, mut each: impl FnMut(&mut World)) -> bool {
+    let mut granted = false;
+    for index in 20..31 {
+        world.wait(1);
+        each(world);
+        let _ = world.segment("g1", index);
+        let _ = world.segment("s1", index);
+        granted |= world
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Granted { ticket: ours, .. } if *ours == ticket));
+        assert!(world.held() <= 3000, "nothing is handed out twice");
+    }
+    granted
+}
+
+fn stream(world: &mut World, session: &str) -> Covered {
+    let kind = Kind::Video(ONE);
+    world
+        .core
+        .confirm(world.now, &session.into(), &kind, Activity::Stream)
+}
+
+fn close(world: &mut World, session: &str) {
+    world
+        .core
+        .touch(world.now, &session.into(), Activity::StreamEnded);
+}
+
+#[test]
+fn who_closes_his_stream_and_opens_it_again_is_ended_all_the_same() {
+    let mut world = full(house());
+    let ticket = told_of_its_end(&mut world);
+    stream(&mut world, "g2");
+    close(&mut world, "g2");
+    world.wait(1);
+    stream(&mut world, "g2");
+    assert!(is_served(&mut world, ticket, |_| {}));
+    assert_eq!(stream(&mut world, "g2"), Covered::Unknown);
+}
+
+#[test]
+fn who_closes_his_stream_and_opens_it_after_his_time_does_not_come_back() {
+    let mut world = full(house());
+    let ticket = told_of_its_end(&mut world);
+    stream(&mut world, "g2");
+    world.wait(1);
+    close(&mut world, "g2");
+    let mut second = 0;
+    let served = is_served(&mut world, ticket, |world| {
+        second += 1;
+        if second == 6 {
+            assert_eq!(stream(world, "g2"), Covered::Unknown);
+        }
+    });
+    assert!(served, "his FFmpeg would have gone too late by itself");
+}
+
+#[test]
+fn a_play_in_place_of_the_sentenced_one_that_is_never_used_is_no_way_out() {
+    let mut world = full(house());
+    let ticket = told_of_its_end(&mut world);
+    let lease = admitted(&world.video("g2", "tv", "film"));
+    world.wait(1);
+    world.core.release(world.now, lease, Ended::Undelivered);
+    assert_eq!(world.held(), 3000, "the stream before it runs on");
+    let served = is_served(&mut world, ticket, |world| {
+        let _ = world.segment("g2", 30);
+    });
+    assert!(served);
+}
+
+#[test]
+fn a_play_in_place_of_the_sentenced_one_that_has_not_begun_is_no_way_out() {
+    let mut world = full(house());
+    let ticket = told_of_its_end(&mut world);
+    let lease = admitted(&world.video("g2", "tv", "film"));
+    world.core.bind(world.now, lease, &"again".into());
+    let mut ends = Vec::new();
+    // He watches on what he has.
+    let served = is_served(&mut world, ticket, |world| {
+        let _ = world.segment("g2", 30);
+        ends.extend(world.core.events.iter().filter_map(|event| match event {
+            Event::EndJob { subject, ended, .. } => Some((subject.session.clone(), *ended)),
+            _ => None,
+        }));
+    });
+    assert!(served);
+    assert_eq!(
+        ends,
+        [(Some("g2".into()), Ended::Preempted)],
+        "the job that runs"
+    );
+    assert_eq!(world.segment("again", 0), Covered::Unknown);
+}
+
+#[test]
+fn who_has_all_of_his_film_is_told_that_it_plays_on() {
+    let mut world = full(house());
+    told_of_its_end(&mut world);
+    let id = world.core.sessions.get(&"g2".into());
+    let Some(Known::Lease(id)) = id.cloned() else {
+        panic!("it plays");
+    };
+    world.core.change_state(id, LeaseState::Finished);
+    assert_eq!(told(&world.events()), [("g2".to_owned(), false)]);
+}
+
+#[test]
+fn who_has_left_and_plays_something_else_is_not_disturbed() {
+    let mut world = full(house());
+    told_of_its_end(&mut world);
+    stream(&mut world, "g2");
+    close(&mut world, "g2");
+    let file = ask("g2", "tv", "other", Kind::Direct);
+    let direct = admitted(&world.decide(file));
+    world.core.touch_lease(world.now, direct, Activity::Started);
+    let events = read_on(&mut world, 12);
+    let ends = events.iter().any(|e| matches!(e, Event::EndJob { .. }));
+    assert!(!ends, "his player is left alone");
+    assert_eq!(world.state(direct), LeaseState::Active);
+}

@@ -1,12 +1,13 @@
 //! Random operations in small worlds.
 
 mod outside;
+mod sentences;
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
     super::{capacity::Sample, ledger::Usage},
-    houses::{ladder, random_policy},
+    houses::{ladder, random_policy, wider},
     *,
 };
 
@@ -55,6 +56,10 @@ pub(super) struct Torture {
     pub(super) before: BTreeMap<String, bool>,
     /// What flows beside the leases has just been told.
     pub(super) flowed: bool,
+    /// Streams that were to be ended after the last step, and their screens.
+    sentenced: Vec<(LeaseId, (UserId, crate::ident::DeviceId))>,
+    /// How many were told, passed on, carried out before the play had begun, and after it was closed.
+    fates: [u64; 4],
 }
 
 impl Torture {
@@ -93,6 +98,8 @@ impl Torture {
             tickets: HashSet::new(),
             before: BTreeMap::new(),
             flowed: false,
+            sentenced: Vec::new(),
+            fates: [0; 4],
         }
     }
 
@@ -138,7 +145,10 @@ impl Torture {
             },
             library: dice.pick(&self.names.libraries),
             rate: Bitrate::new(dice.pick(&[0, 2, 8, 30]) * 1_000_000),
-            rungs: ladder(dice.roll(5)),
+            rungs: {
+                let rungs = ladder(dice.roll(5));
+                wider(dice, rungs)
+            },
             would: None,
             patience: secs(dice.pick(&[0, 3, 10, 60])),
             replaces: !stream && dice.one_in(6),
@@ -147,8 +157,7 @@ impl Torture {
     }
 
     /// What somebody who plays asks when he changes something.
-    fn asks_again(&mut self) -> Option<Demand> {
-        let id = self.lease();
+    fn asks_again(&mut self, id: LeaseId) -> Option<Demand> {
         let lease = self.core.leases.get(&id)?;
         let demand = lease.asked.demand.clone();
         let work = self.dice.pick(&[ONE, ONE, Work::UNKNOWN]);
@@ -212,9 +221,35 @@ impl Torture {
         }
     }
 
+    fn ask(&mut self, demand: Demand) {
+        let now = self.now;
+        let session = demand.session.is_some();
+        let wish = demand.clone();
+        let before = self.who_waits(&demand);
+        let decision = self.core.decide(now, demand);
+        self.check_yielding(&decision, before);
+        if let Decision::Reject { reason, .. } = decision {
+            self.check_refusal(now, wish, reason);
+        }
+        if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
+            && !session
+            && !self.dice.one_in(8)
+        {
+            self.named += 1;
+            let session = PlaySessionId::new(format!("s{}", self.named));
+            self.core.bind(now, lease, &session);
+            self.sessions.push(session);
+        }
+    }
+
     /// One random operation, told in words for a failure.
     fn step(&mut self) {
-        let pace = self.dice.pick(&[0, 0, 0, 100, 500, 2000, 9000, 31_000]);
+        let paces: &[u64] = if self.sentenced.is_empty() {
+            &[0, 0, 0, 100, 500, 2000, 9000, 31_000]
+        } else {
+            &[0, 0, 100, 500, 2000]
+        };
+        let pace = self.dice.pick(paces);
         self.now += Duration::from_millis(pace);
         // One moment at a time, so that what each timer does is looked at alone.
         while let Some(at) = self.core.next_deadline().filter(|at| *at <= self.now) {
@@ -222,31 +257,21 @@ impl Torture {
             self.check("timer");
         }
         let now = self.now;
+        if !self.sentenced.is_empty() && self.dice.one_in(3) {
+            self.squirm();
+            self.check("a way out of a sentence");
+            return;
+        }
         let op = self.dice.roll(100);
         match op {
             0..18 => {
-                let again = self.dice.one_in(3).then(|| self.asks_again()).flatten();
+                let id = self.lease();
+                let again = self.dice.one_in(3).then(|| self.asks_again(id)).flatten();
                 let demand = match again {
                     Some(demand) => demand,
                     None => self.demand(),
                 };
-                let session = demand.session.is_some();
-                let wish = demand.clone();
-                let before = self.who_waits(&demand);
-                let decision = self.core.decide(now, demand);
-                self.check_yielding(&decision, before);
-                if let Decision::Reject { reason, .. } = decision {
-                    self.check_refusal(now, wish, reason);
-                }
-                if let Decision::Admit { lease, .. } | Decision::Downgrade { lease, .. } = decision
-                    && !session
-                    && !self.dice.one_in(8)
-                {
-                    self.named += 1;
-                    let session = PlaySessionId::new(format!("s{}", self.named));
-                    self.core.bind(now, lease, &session);
-                    self.sessions.push(session);
-                }
+                self.ask(demand);
             }
             18..40 => {
                 let (session, activity) = (self.session(), self.activity());
@@ -346,7 +371,8 @@ impl Torture {
     }
 }
 
-pub(super) fn torture(seed: u64, steps: u64) {
+/// Returns what happened to sentences.
+pub(super) fn torture(seed: u64, steps: u64) -> [u64; 4] {
     let mut world = Torture::new(seed);
     for _ in 0..steps {
         world.step();
@@ -368,4 +394,5 @@ pub(super) fn torture(seed: u64, steps: u64) {
     assert!(core.rights.is_empty() && core.queue.len() == 0);
     assert_eq!(core.ledger.all(), Usage::default());
     assert_eq!(core.ledger.users().count(), 0);
+    world.fates
 }
