@@ -43,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "ident",
             "clock",
+            "tasks",
             "admission",
             "jellyfin",
             "telemetry",
