@@ -287,9 +287,10 @@ impl Admission {
         if sentence.is_some() {
             self.sentenced.insert(id);
         }
-        self.screens.entry(lease.screen()).or_default().insert(id);
-        let session = lease.session().cloned();
+        let (screen, session) = (lease.screen(), lease.session().cloned());
         self.leases.insert(id, lease);
+        self.screens.entry(screen.clone()).or_default().insert(id);
+        self.recheck_screen(now, &screen);
         if let Some(session) = session {
             self.claim_session(now, session, id);
         }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Admission, Decision, Event, Reason, Seats, Timer,
     claim::{Claim, Holds},
-    queue::{Arrival, Line, Place, Queue, Turn, Waiter},
+    queue::{Arrival, Line, Place, Queue, Screen, Turn, Waiter},
     rules::{Asked, Judgement},
 };
 use crate::ident::{Ticket, UserId};
@@ -304,6 +304,16 @@ impl Admission {
             deadline,
             reason,
             expected,
+        }
+    }
+
+    /// A lease of this screen may become replaceable from now on, which it could not when those who wait came.
+    pub(super) fn recheck_screen(&mut self, now: Instant, screen: &Screen) {
+        for ticket in self.queue.of_screen(screen) {
+            let waiter = self.queue.get(ticket);
+            if waiter.is_some_and(|waiter| waiter.recheck.is_none()) {
+                self.arm_recheck(now, ticket);
+            }
         }
     }
 

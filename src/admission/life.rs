@@ -316,6 +316,9 @@ impl Admission {
                     lease.last_read = now;
                     if state == LeaseState::Active && lease.is_video() {
                         self.leave(now, id, Ended::Stopped, STREAM_LINGER);
+                    } else {
+                        let screen = lease.screen();
+                        self.recheck_screen(now, &screen);
                     }
                 }
             }
@@ -396,7 +399,9 @@ impl Admission {
             lease.leave = None;
             lease.job_from = lower(lease.job_from, index);
             lease.seen = super::lease::Seen::default();
+            let screen = lease.screen();
             self.change_state(id, LeaseState::Active);
+            self.recheck_screen(now, &screen);
         }
     }
 

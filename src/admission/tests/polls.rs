@@ -280,3 +280,29 @@ fn what_was_just_stopped_is_not_adopted_while_jellyfin_says_so_still() {
         (1000, vec![Reconciled::Adopted])
     );
 }
+
+#[test]
+fn who_waits_takes_the_place_of_what_turned_up_on_his_screen_once_nobody_reads_it() {
+    let mut limits = policy(1000);
+    limits.queue.max_wait = secs(60);
+    let mut world = World::new(limits);
+    world.play("bob", "tv", "film", "s1");
+    let ticket = queued(&world.decide(Demand {
+        patience: secs(60),
+        ..ask("ann", "tv", "series", Kind::Video(ONE))
+    }));
+    let both = ["bob", "ann"].map(|user| running(user, "tv", "film", Kind::Video(ONE), Some(0.1)));
+    for _ in 0..3 {
+        world.wait(5);
+        world.segment("s1", 5);
+        world.poll(&both);
+    }
+    assert_eq!(world.held(), 2000, "it began without being asked for");
+    for _ in 0..20 {
+        world.wait(1);
+        world.segment("s1", 5);
+    }
+    let grants = |event: &Event| matches!(event, Event::Granted { ticket: of, reason: Reason::Replacement, .. } if *of == ticket);
+    assert!(world.events().iter().any(grants));
+    assert_eq!(world.held(), 2000);
+}
