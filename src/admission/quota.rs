@@ -108,7 +108,12 @@ impl Admission {
     /// Says which date it is here.
     pub fn set_today(&mut self, now: Instant, today: Today) {
         self.advance(now);
-        self.ledger.meter.set_today(today);
+        if self.ledger.meter.set_today(today) {
+            // What was used up may not be any more.
+            let waiting = self.queue.iter();
+            let users: Vec<UserId> = waiting.map(|(_, w)| w.asked.account.user.clone()).collect();
+            users.into_iter().for_each(|user| self.ledger.mark(user));
+        }
         self.settle(now);
     }
 

@@ -95,14 +95,17 @@ impl Meter {
         self.idle.extend(known);
     }
 
-    pub(super) fn set_today(&mut self, today: Today) {
+    /// `true`: it is another date than it was.
+    pub(super) fn set_today(&mut self, today: Today) -> bool {
+        let another = self.today.is_none_or(|(_, known)| known.date != today.date);
         // What runs on is charged to the date on which it ran.
-        if self.today.is_none_or(|(_, known)| known.date != today.date) {
+        if another {
             self.add_all_up();
         }
         if let Some(at) = self.at {
             self.today = Some((at, today));
         }
+        another
     }
 
     pub(super) fn is_told(&self) -> bool {

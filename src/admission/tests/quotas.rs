@@ -455,3 +455,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_waits_over_midnight_is_looked_at_when_his_quota_begins_anew() {
+    let mut limits = policy(8000);
+    limits.user.quotas = [quota(Measure::Bytes, Period::Day, 1000)].into();
+    limits.user.when_full = WhenFull::StepDownThenWait;
+    let mut world = World::new(limits);
+    world.date(DAY);
+    world.core.spend_bytes(world.now, &"ann".into(), 1000);
+    world
+        .core
+        .operate(world.now, Order::Pause, &Arc::from("anna"))
+        .unwrap();
+    // New transcodes are paused, and the copy that would do instead is more than she may have today.
+    let ticket = queued(&world.decide(Demand {
+        patience: secs(10),
+        rungs: houses::ladder(4),
+        ..ask("ann", "tv", "film", Kind::Video(ONE))
+    }));
+    world.core.drain_events();
+    world.date(date(2026, 11, 26));
+    let steps = |event: &Event| matches!(event, Event::Downgraded { ticket: of, .. } if *of == Some(ticket));
+    assert!(world.events().iter().any(steps));
+}
