@@ -141,7 +141,11 @@ impl Torture {
                 lease.is_some_and(|lease| {
                     !matches!(
                         lease.reason,
-                        Reason::Replacement | Reason::Resume | Reason::Adopted | Reason::Operator
+                        Reason::Replacement
+                            | Reason::Resume
+                            | Reason::Yields
+                            | Reason::Adopted
+                            | Reason::Operator
                     )
                 })
             }
