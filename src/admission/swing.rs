@@ -112,8 +112,12 @@ impl Admission {
         self.requeue(&policy);
         self.events.push(Event::PolicyChanged { mode: policy.mode });
         self.settle(now);
-        // Shorter timers may be due at once.
+        // Shorter timers may be due at once. What comes free then may be what a claim lacked that waits in another line.
         self.advance(now);
+        for ticket in self.in_order() {
+            self.retry_own(now, ticket);
+        }
+        self.settle(now);
     }
 
     /// Puts every waiting demand in line anew, by the new policy's classes and priorities.

@@ -79,9 +79,10 @@ impl Torture {
             self.fates[3] += u64::from(sent_away && !spared.contains(id));
             match ended.get(id) {
                 None => assert!(settled(id) || left, "{id} slipped out of its sentence"),
-                // Its seats have come free, or what took its place has its sentence.
+                // Its seats have come free, or what took its place has its sentence. What had waited has its own seats.
                 Some(Ended::Replaced | Ended::Undelivered) => {
                     let new = core.screens.get(screen).into_iter().flatten();
+                    let new = new.filter(|new| core.leases[*new].reason != Reason::Waited);
                     for new in new.filter(|new| began.contains(new)) {
                         self.fates[1] += 1;
                         assert!(
