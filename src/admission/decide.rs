@@ -34,6 +34,10 @@ impl Admission {
             Some(Reason::Resume) => None,
             Some(_) | None => self.void(now, &asked),
         };
+        if turn.is_none() {
+            // What waited for this screen is void: who stood behind it comes before somebody who has no place yet.
+            self.settle(now);
+        }
         let decision = self.answer(now, asked, claim, turn);
         self.settle(now);
         decision

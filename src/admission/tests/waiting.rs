@@ -154,3 +154,24 @@ fn draining_refuses_new_plays_and_lets_running_ones_seek() {
         Reason::Replacement
     );
 }
+
+#[test]
+fn who_gives_up_his_place_for_something_small_is_not_refused_for_those_who_stood_behind_it() {
+    let mut world = World::new(with_class(Class {
+        seats: Some(Seats::from_milli(4000)),
+        ..guests()
+    }));
+    for (user, session) in [("guest1", "s1"), ("guest2", "s2")] {
+        world.play(user, "tv", "film", session);
+    }
+    let large = ask("guest3", "tv", "film", Kind::Video(Work::UNKNOWN));
+    queued(&world.decide(Demand {
+        patience: secs(15),
+        ..large
+    }));
+    queued(&world.patient("guest4", "tv", "film"));
+    // What he waited for is void, so the other has room, and there is room for him too.
+    let small = world.video("guest3", "tv", "series");
+    assert_eq!(reason(&small), Reason::Fits);
+    assert_eq!(world.held(), 4000);
+}
