@@ -1,6 +1,9 @@
 //! SIGHUP or a changed file → new configuration → swapped. A bad file keeps the last good one, loudly.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notify::Watcher;
 use tokio::sync::mpsc;
@@ -85,8 +88,15 @@ impl Reload {
 
     /// Reloads at each word on `told` and at each change of a file in `paths`' directories, for ever. Directories are
     /// watched, not files: editors and orchestrators put a new file in the old one's place. What changed between the
-    /// start and the first look is not missed.
+    /// start and the first look is not missed. What came through a pipe (`--config <(decrypt it)`) is never read again: the
+    /// second time it is empty, and the defaults would be in force.
     pub async fn run(mut self, paths: Vec<PathBuf>, mut told: mpsc::Receiver<()>) {
+        if let Some(path) = paths.iter().find(|path| is_read_once(path)) {
+            while told.recv().await.is_some() {
+                tracing::warn!(path = %path.display(), "NOT reloaded: this is no file that can be read again; changes need a restart");
+            }
+            return std::future::pending().await;
+        }
         let (changed, mut changes) = mpsc::channel::<()>(1);
         let _watcher = watch(&paths, changed);
         if self.is_stale() {
@@ -110,6 +120,11 @@ impl std::fmt::Debug for Reload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reload")
     }
+}
+
+/// Whether it is a pipe, a terminal or the like.
+fn is_read_once(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {

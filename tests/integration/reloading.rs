@@ -115,3 +115,24 @@ async fn what_changed_before_the_file_was_watched_is_not_missed() {
         () = read => {}
     }
 }
+
+#[tokio::test]
+async fn what_came_through_a_pipe_is_not_read_again() {
+    let house = House::of(finweir::sim::Version::V12_0).await;
+    let directory = tempfile::tempdir().unwrap();
+    // It is as little a file as a pipe.
+    let path = directory.path().join("house.yaml");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let source = Box::new(|| panic!("it is read again"));
+    let reload = house.finweir().reloader(source, house.config.clone());
+    let (tell, told) = tokio::sync::mpsc::channel(1);
+    let hears = async {
+        for _ in 0..3 {
+            tell.send(()).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = reload.run(vec![path], told) => {}
+        () = hears => {}
+    }
+}
